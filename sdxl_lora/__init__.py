@@ -1,0 +1,6 @@
+"""SDXL LoRA studio: branded clothing pictures for online shops.
+
+Data flows one way through the rooms of this package; `docs/architecture.md` draws the house.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,74 @@
+"""Every error this project raises on purpose.
+
+    StudioError                 one line for the user: what is wrong, and what to do
+    |-- InputError              something the user gave is wrong (command line: exit 2)
+    |   |-- PromptError         empty, too long or unprintable prompt; unknown template or slot
+    |   |-- RequestError        a number or size of a request is out of range
+    |   |-- UnknownNameError    no model, template, metric ... of that name (the nearest is named)
+    |   |-- ImageError          a picture that cannot be read or used
+    |   |-- DataError           a training or evaluation data set that cannot be used
+    |   `-- LoraError           a LoRA file that cannot be read, or belongs to another architecture
+    |-- ModelUnavailableError   the model is known, but its weights are not here and cannot be had
+    |-- StorageError            the data folder is read-only, full or damaged
+    |-- TrainingError           a training run that cannot start or go on
+    `-- Cancelled               the user asked to stop; not a failure
+
+Messages are one line, end without a traceback, and say what to do next. Nothing here imports anything.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class StudioError(Exception):
+    """Root of the tree; `str(error)` is one line that may be shown to a user as it is."""
+
+
+class InputError(StudioError):
+    """Something the user gave is wrong; the command line exits with 2."""
+
+
+class PromptError(InputError):
+    """A prompt, template or slot that cannot be used."""
+
+
+class RequestError(InputError):
+    """A number, size or seed out of range."""
+
+
+class ImageError(InputError):
+    """A picture that cannot be read or used."""
+
+
+class DataError(InputError):
+    """A data set that cannot be used."""
+
+
+class LoraError(InputError):
+    """A LoRA file that cannot be read or does not fit the model."""
+
+
+class UnknownNameError(InputError):
+    """No such model, template, metric ...; names the nearest one that exists."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
+        choices = sorted(known)
+        near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(choices)
+        super().__init__(f"no {kind} named {name!r}; {hint}" + (f" {advice}" if advice else ""))
+
+
+class ModelUnavailableError(StudioError):
+    """A known model whose weights are not on this machine and could not be fetched."""
+
+
+class StorageError(StudioError):
+    """The data folder cannot be read or written."""
+
+
+class TrainingError(StudioError):
+    """A training run that cannot start or continue."""
+
+
+class Cancelled(StudioError):
+    """The user asked to stop."""
