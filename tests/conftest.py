@@ -1,0 +1,47 @@
+"""What all tests share: a data folder of their own, no network, tiny models of the real classes."""
+
+import os
+
+# before anything imports the hub's client, which reads these once
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+_REPORTED = ("torch", "diffusers", "transformers", "peft", "streamlit")
+
+
+def pytest_report_header() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in _REPORTED)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of this test; it does not exist until something is written there."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("SDXL_LORA_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a tiny SDXL. Read-only: copy it before changing anything."""
+    return tiny.save_sdxl(tmp_path_factory.mktemp("models") / "tiny-sdxl")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a tiny Stable Diffusion 1.x. Read-only: copy it before changing anything."""
+    return tiny.save_sd(tmp_path_factory.mktemp("models") / "tiny-sd")
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a tiny CLIP model and processor, 32 px pictures."""
+    return tiny.save_clip(tmp_path_factory.mktemp("models") / "tiny-clip")

@@ -1,0 +1,165 @@
+"""Tiny pipelines of the real classes, randomly initialised: everything a test needs of SDXL in a second, offline.
+
+The tokenizer is CLIP's byte-level BPE without merges: every UTF-8 byte is one token, so any text works and the 77 token
+limit is reached after 75 characters. Pictures are noise; what they show is never asserted on.
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+)
+
+SIDE = 64  # px, the size the tiny models draw at by default
+_SCALE = 4  # px per latent
+
+
+def tokenizer(max_length: int = 77, pad_token: str = "<|endoftext|>") -> CLIPTokenizer:
+    """CLIP's tokenizer whose vocabulary is the 256 bytes, in and at the end of a word, and the two marks."""
+    alphabet = sorted(ByteLevel.alphabet())
+    symbols = [*alphabet, *(f"{symbol}</w>" for symbol in alphabet), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], pad_token=pad_token, model_max_length=max_length)
+
+
+def text_config(hidden_size: int = 32, projection_dim: int = 32) -> CLIPTextConfig:
+    """A two-layer CLIP text tower over `tokenizer()`."""
+    return CLIPTextConfig(
+        vocab_size=514,
+        hidden_size=hidden_size,
+        intermediate_size=hidden_size * 2,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        projection_dim=projection_dim,
+        bos_token_id=512,
+        eos_token_id=513,
+        pad_token_id=513,
+    )
+
+
+def vae() -> AutoencoderKL:
+    """Four latent channels, a quarter of the side."""
+    return AutoencoderKL(
+        block_out_channels=(8, 16, 16),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        latent_channels=4,
+        layers_per_block=1,
+        norm_num_groups=4,
+        sample_size=SIDE,
+    )
+
+
+def scheduler() -> EulerDiscreteScheduler:
+    """The one SDXL ships with, discrete Euler on a scaled-linear schedule."""
+    return EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
+    )
+
+
+def sdxl_pipeline() -> StableDiffusionXLPipeline:
+    """A randomly initialised SDXL: cross attention 64 wide (two towers of 32), `text_time` condition."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=SIDE // _SCALE,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 1),
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 32,
+        cross_attention_dim=64,
+    )
+    pipeline = StableDiffusionXLPipeline(
+        vae=vae(),
+        text_encoder=CLIPTextModel(text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(text_config()),
+        tokenizer=tokenizer(),
+        tokenizer_2=tokenizer(pad_token="!"),
+        unet=unet,
+        scheduler=scheduler(),
+        add_watermarker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def sd_pipeline() -> StableDiffusionPipeline:
+    """A randomly initialised Stable Diffusion 1.x: one tower, cross attention 32 wide."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=SIDE // _SCALE,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4,
+        cross_attention_dim=32,
+    )
+    pipeline = StableDiffusionPipeline(
+        vae=vae(),
+        text_encoder=CLIPTextModel(text_config()),
+        tokenizer=tokenizer(),
+        unet=unet,
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def save_sdxl(folder: Path) -> Path:
+    """Saves `sdxl_pipeline()` as a folder of safetensors."""
+    sdxl_pipeline().save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def save_sd(folder: Path) -> Path:
+    """Saves `sd_pipeline()` as a folder of safetensors."""
+    sd_pipeline().save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def save_clip(folder: Path) -> Path:
+    """Saves a randomly initialised `CLIPModel` (32 px pictures) with its processor."""
+    torch.manual_seed(0)
+    vision = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+        projection_dim=32,
+    )
+    config = CLIPConfig(text_config=text_config().to_dict(), vision_config=vision.to_dict(), projection_dim=32)
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(image_processor=images, tokenizer=tokenizer()).save_pretrained(folder)
+    return folder
