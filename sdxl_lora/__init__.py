@@ -3,8 +3,8 @@
 Data flows one way through the rooms of this package; `docs/architecture.md` draws the house.
 """
 
-from sdxl_lora import compat
+from sdxl_lora import _torchvision
 
 __version__ = "0.1.0"
 
-compat.install()
+_torchvision.install()

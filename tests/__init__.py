@@ -1,3 +1,3 @@
-"""Tests mirror the rooms of the package; importing it first makes torchvision usable beside a CPU build of torch."""
+"""Mirrors the rooms. Importing the package first makes torchvision usable beside a CPU torch."""
 
 import sdxl_lora  # noqa: F401

@@ -1,7 +1,7 @@
-"""Tiny pipelines of the real classes, randomly initialised: everything a test needs of SDXL in a second, offline.
+"""Tiny pipelines of the real classes, randomly initialised: all a test needs of SDXL in a second, offline.
 
-The tokenizer is CLIP's byte-level BPE without merges: every UTF-8 byte is one token, so any text works and the 77 token
-limit is reached after 75 characters. Pictures are noise; what they show is never asserted on.
+The tokenizer is CLIP's byte-level BPE without merges: every UTF-8 byte is one token, so any text works and
+the limit of 77 tokens is reached after 75 characters. Pictures are noise; what they show is never asserted on.
 """
 
 from pathlib import Path
@@ -71,7 +71,11 @@ def vae() -> AutoencoderKL:
 def scheduler() -> EulerDiscreteScheduler:
     """The one SDXL ships with, discrete Euler on a scaled-linear schedule."""
     return EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        steps_offset=1,
+        timestep_spacing="leading",
     )
 
 
@@ -158,7 +162,8 @@ def save_clip(folder: Path) -> Path:
         patch_size=8,
         projection_dim=32,
     )
-    config = CLIPConfig(text_config=text_config().to_dict(), vision_config=vision.to_dict(), projection_dim=32)
+    text = text_config()
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=32)
     CLIPModel(config).save_pretrained(folder)
     images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     CLIPProcessor(image_processor=images, tokenizer=tokenizer()).save_pretrained(folder)
