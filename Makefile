@@ -1,0 +1,61 @@
+# make run     set up, then open the studio in the browser    (PORT=8502 make run for another port)
+# make test    set up, then run the tests
+# make check   set up, then formatting, lint, types, architecture and documentation
+# make lint    the ruff part of make check
+# make clean   remove the virtual environment and the caches; pictures and models stay
+
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+# the first Python that is new enough
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+RUNTIME := requirements.txt
+DEVELOPMENT := requirements.txt requirements-mini.txt requirements-dev.txt
+# One stamp per content of the requirement files: a second start installs nothing, a changed pin installs again.
+stamp = $(VENV)/.installed-$(1)-$(shell cat $(2) | cksum | cut -d ' ' -f 1)
+RUNTIME_STAMP := $(call stamp,runtime,$(RUNTIME))
+DEVELOPMENT_STAMP := $(call stamp,development,$(DEVELOPMENT))
+
+.PHONY: run test check lint setup setup-dev port clean
+
+run: port setup
+	$(BIN)/streamlit run app.py --server.port $(PORT) --server.showEmailPrompt false --browser.gatherUsageStats false
+
+test: setup-dev
+	$(BIN)/python -m pytest
+
+check: lint
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_readme.py
+
+lint: setup-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+setup: $(RUNTIME_STAMP)
+
+setup-dev: $(DEVELOPMENT_STAMP)
+
+$(RUNTIME_STAMP): | $(BIN)/pip
+	@echo "Installing the packages of $(RUNTIME) into $(VENV); the first time this takes some minutes."
+	$(BIN)/python -m pip install $(addprefix -r ,$(RUNTIME))
+	@rm -f $(VENV)/.installed-runtime-* && touch $@
+
+$(DEVELOPMENT_STAMP): | $(BIN)/pip
+	@echo "Installing the packages of $(DEVELOPMENT) into $(VENV); the first time this takes some minutes."
+	$(BIN)/python -m pip install $(addprefix -r ,$(DEVELOPMENT))
+	@rm -f $(VENV)/.installed-* && touch $@ $(RUNTIME_STAMP)
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one, or name it: PYTHON=/path/to/python3 make run" >&2; exit 2; }
+	@echo "Creating the virtual environment $(VENV) with $$($(PYTHON) --version)."
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+port: | $(BIN)/pip
+	@$(BIN)/python -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("", int(sys.argv[1])))' $(PORT) 2>/dev/null \
+	|| { echo "error: port $(PORT) is in use or not allowed; choose another, for example: PORT=8502 make run" >&2; exit 2; }
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,136 @@
+"""The rules of `docs/architecture.md`, checked by parsing every source file: nothing is imported or run."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "sdxl_lora"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 80
+MAY_IMPORT_STREAMLIT = ("app.py", "pages/", "sdxl_lora/ui.py", "sdxl_lora/ui/", "tests/")
+TOP_OF_THE_HOUSE = ("sdxl_lora/__init__.py", "sdxl_lora/__main__.py")
+
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("sdxl_lora", "pages", "tests", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+) + sorted(path.name for path in ROOT.glob("*.py"))
+PRODUCT = [name for name in SOURCES if not name.startswith("tests/")]
+PACKAGE_SOURCES = [name for name in SOURCES if name.startswith("sdxl_lora/") and name not in TOP_OF_THE_HOUSE]
+
+
+def documented_rooms() -> dict[str, bool]:
+    """Room -> whether it is said to be built, in the order of the table in `docs/architecture.md`."""
+    section = ARCHITECTURE.read_text(encoding="utf-8").split("## Rooms")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \|(.*)$", section, re.MULTILINE)
+    return {name.removesuffix("/").removesuffix(".py"): NOT_BUILT not in row for name, row in rows}
+
+
+NOT_BUILT = "(not built yet)"
+DOCUMENTED = documented_rooms()
+ROOMS = list(DOCUMENTED)
+
+
+def parse(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"), filename=name)
+
+
+def imported_modules(name: str) -> Iterator[tuple[int, str]]:
+    """(line, dotted module) of every import in a file, also inside functions; relative ones made absolute."""
+    package = Path(name).with_suffix("").parts[:-1]
+    for node in ast.walk(parse(name)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            # `from sdxl_lora import config` imports the module sdxl_lora.config
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def room_of(module: str) -> str | None:
+    """`sdxl_lora.models.registry` -> `models`; None for what is no room, such as `sdxl_lora.__version__`."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "sdxl_lora" and len(parts) > 1 and parts[1] in ROOMS else None
+
+
+def own_room(name: str) -> str:
+    return Path(name).with_suffix("").parts[1]
+
+
+def test_the_rooms_that_exist_are_those_documented_as_built() -> None:
+    built = {
+        path.stem
+        for path in PACKAGE.iterdir()
+        if (path.suffix == ".py" and path.stem not in ("__init__", "__main__"))
+        or (path.is_dir() and any(path.glob("*.py")))
+    }
+    assert sorted(built) == sorted(room for room, is_built in DOCUMENTED.items() if is_built)
+
+
+@pytest.mark.parametrize("name", PACKAGE_SOURCES)
+def test_a_room_imports_only_rooms_above_it(name: str) -> None:
+    room = own_room(name)
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    if room != "cli":
+        allowed.discard("mini")  # how the model is made is of no interest to those who use it
+    if room == "mini":
+        allowed.add("mini")
+    wrong = [
+        f"line {line}: {module}"
+        for line, module in imported_modules(name)
+        if (other := room_of(module)) is not None and other not in allowed
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if not name.startswith(MAY_IMPORT_STREAMLIT)])
+def test_only_the_pages_and_what_they_share_import_streamlit(name: str) -> None:
+    wrong = [line for line, module in imported_modules(name) if module.split(".")[0] == "streamlit"]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_file_is_short(name: str) -> None:
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_function_is_short(name: str) -> None:
+    functions = (
+        node for node in ast.walk(parse(name)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    long = [
+        f"{function.name}: {lines} lines"
+        for function in functions
+        if (lines := (function.end_lineno or function.lineno) - function.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_no_exception_is_caught_broadly(name: str) -> None:
+    broad = {"Exception", "BaseException"}
+    wrong = []
+    for node in ast.walk(parse(name)):
+        if isinstance(node, ast.ExceptHandler):
+            types = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            if any(kind is None or (isinstance(kind, ast.Name) and kind.id in broad) for kind in types):
+                wrong.append(f"line {node.lineno}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_a_module_says_what_it_does(name: str) -> None:
+    assert len((ast.get_docstring(parse(name)) or "").strip()) >= 20
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_nothing_is_left_to_do(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert re.findall(r"\b(?:TODO|FIXME|XXX|HACK|NotImplementedError)\b", text) == []
