@@ -1,0 +1,52 @@
+"""Where things lie under the data folder, and the identifiers that decide it. Pure names: touches no file.
+
+    home/records.sqlite                    index of everything
+    home/pictures/YYYY-MM-DD/<id>.png      the picture with its full request inside (the day in UTC, as in the id)
+    home/thumbnails/YYYY-MM-DD/<id>.webp   made when first asked for
+"""
+
+import re
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from sdxl_lora.errors import ImageError
+
+_ID = re.compile(r"(\d{4})(\d{2})(\d{2})-\d{6}-\d{6}-[0-9a-f]{6}", re.ASCII)
+
+
+def new_id(now: datetime) -> str:
+    """An identifier that sorts by time (UTC, microseconds) and is unique across processes (24 random bits)."""
+    return now.strftime("%Y%m%d-%H%M%S-%f-") + secrets.token_hex(3)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` could have come from `new_id`; nothing else is ever made into a path."""
+    return _ID.fullmatch(text) is not None
+
+
+def database_path(home: Path) -> Path:
+    """The SQLite file."""
+    return home / "records.sqlite"
+
+
+def pictures_folder(home: Path) -> Path:
+    """The folder of all days."""
+    return home / "pictures"
+
+
+def picture_path(home: Path, identifier: str) -> Path:
+    """Where the picture of that id lies. Raises `ImageError` if it is no id."""
+    return pictures_folder(home) / _day(identifier) / f"{identifier}.png"
+
+
+def thumbnail_path(home: Path, identifier: str) -> Path:
+    """Where its thumbnail lies. Raises `ImageError` if it is no id."""
+    return home / "thumbnails" / _day(identifier) / f"{identifier}.webp"
+
+
+def _day(identifier: str) -> str:
+    match = _ID.fullmatch(identifier)
+    if match is None:
+        raise ImageError(f"there is no picture {identifier[:80]!r}; ids look like 20261122-163000-000000-0a1b2c")
+    return "-".join(match.groups())

@@ -1,0 +1,195 @@
+"""What a picture file says about itself: the full request, scores, and that it was made by a model.
+
+Three texts are put into every PNG:
+- `parameters`: the lines AUTOMATIC1111 writes, which many tools read;
+- `sdxl_lora`: JSON with everything, from which `read` restores the request exactly;
+- `XML:com.adobe.xmp`: the IPTC digital source type `trainedAlgorithmicMedia`
+  (https://cv.iptc.org/newscodes/digitalsourcetype/).
+
+Pictures of other programs are read as far as their `parameters` go (`records.a1111`). Knows nothing of the
+database. The mark can be removed by anyone who re-saves the file: it is a label, not a signature.
+"""
+
+import io
+import json
+import math
+import struct
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from sdxl_lora import __version__
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import ImageError, InputError
+from sdxl_lora.records import a1111
+
+FORMAT = 1  # of the JSON; raised when a reader of today could not understand it
+MAX_FILE_BYTES = 64 * 2**20
+MAX_PIXELS = 50_000_000
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+_XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    xmp:CreatorTool="sdxl_lora {__version__}"
+    Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """What a picture file told about itself."""
+
+    request: GenerationRequest  # of this one picture
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: float = 0.0  # wall-clock seconds it took
+    created_at: datetime | None = None  # UTC; None: the file does not say
+    width: int = 0  # px
+    height: int = 0  # px
+    notes: tuple[str, ...] = ()  # what the file says but the request could not take over
+
+
+def embed(
+    image: Image.Image,
+    request: GenerationRequest,
+    *,
+    scores: dict[str, dict[str, Any]] | None = None,
+    seconds: float = 0.0,
+    created_at: datetime | None = None,
+) -> bytes:
+    """PNG file of `image` carrying `request` (resolved, of this one picture) and `scores`.
+
+    Args:
+        image: any mode; anything but greyscale, RGB and RGBA becomes RGB.
+        scores: scorer key -> JSON-ready values; numbers that are not finite become null.
+        created_at: default now.
+    """
+    facts = {
+        "format": FORMAT,
+        "software": f"sdxl_lora {__version__}",
+        "created_at": (created_at or datetime.now(UTC)).isoformat(),
+        "seconds": finite(seconds),
+        "request": request.to_dict(),
+        "scores": finite(scores or {}),
+    }
+    size = (request.width or image.width, request.height or image.height)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("parameters", a1111.write(request, size))  # Pillow picks iTXt where Latin-1 does not do
+    texts.add_itxt("sdxl_lora", json.dumps(facts, ensure_ascii=False, allow_nan=False))
+    texts.add_itxt("XML:com.adobe.xmp", _XMP)
+    picture = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", pnginfo=texts)
+    return buffer.getvalue()
+
+
+def read_request(file: str | Path | BinaryIO) -> GenerationRequest:
+    """The request a picture was made with, ready to be run again. Raises `ImageError`."""
+    return read(file).request
+
+
+def read(file: str | Path | BinaryIO) -> PictureFacts:
+    """Everything a picture tells about itself.
+
+    Raises `ImageError` if it cannot be read, is too large, or carries no request.
+    """
+    data = _bytes(file)
+    texts, size = _texts(data)
+    width, height = size
+    if "sdxl_lora" in texts:
+        return _from_json(texts["sdxl_lora"], width, height)
+    if "parameters" in texts:
+        try:
+            request, notes = a1111.read(texts["parameters"])
+        except InputError as error:
+            raise ImageError(f"the parameters in this picture cannot be used: {error}") from error
+        return PictureFacts(request=request, width=width, height=height, notes=notes)
+    raise ImageError(
+        "this picture does not say how it was made; use the original PNG of this studio or of AUTOMATIC1111"
+        " (screenshots and pictures re-saved by other programs lose the text)"
+    )
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN and infinity, which JSON does not know, replaced by None."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _bytes(file: str | Path | BinaryIO) -> bytes:
+    try:
+        if isinstance(file, str | Path):
+            with Path(file).open("rb") as opened:
+                data = opened.read(MAX_FILE_BYTES + 1)
+        else:
+            file.seek(0)
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"the picture cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"the picture file is larger than {MAX_FILE_BYTES // 2**20} MB; use a smaller one")
+    if not data:
+        raise ImageError("the picture file is empty")
+    return data
+
+
+def _texts(data: bytes) -> tuple[dict[str, str], tuple[int, int]]:
+    """Text chunks and size in px of a picture whose pixels decode to the end."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(
+                    f"the picture has {image.width}x{image.height} px; at most {MAX_PIXELS // 10**6} megapixels are read"
+                )
+            image.load()
+            return {k: v for k, v in image.info.items() if isinstance(v, str)}, image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"the picture has too many pixels; at most {MAX_PIXELS // 10**6} megapixels are read") from error
+    # Pillow lets these through for broken chunks, besides OSError
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+        raise ImageError("this is not a PNG, JPEG or WebP picture, or it is damaged; use the original file") from error
+
+
+def _from_json(text: str, width: int, height: int) -> PictureFacts:
+    try:
+        values = json.loads(text)
+        if values["format"] > FORMAT:
+            raise ImageError("this picture was made by a newer version of this program; update to read it")
+        made = values.get("created_at")
+        return PictureFacts(
+            request=GenerationRequest.from_dict(_plain_request(values["request"])),
+            scores={str(k): dict(v) for k, v in values.get("scores", {}).items()},
+            seconds=float(values.get("seconds") or 0.0),
+            created_at=datetime.fromisoformat(made).astimezone(UTC) if made else None,
+            width=width,
+            height=height,
+        )
+    except InputError as error:
+        raise ImageError(f"the request in this picture cannot be used: {error}") from error
+    # anyone can write anything into a PNG: wrong types, missing keys, brackets nested without end
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise ImageError("the request in this picture is damaged; use the original file") from error
+
+
+def _plain_request(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` if its texts are texts: `GenerationRequest` trusts its caller for these."""
+    texts = ("prompt", "negative_prompt", "model")
+    optional = ("scheduler", "template")
+    wrong = [n for n in texts if not isinstance(values.get(n, ""), str)]
+    wrong += [n for n in optional if not isinstance(values.get(n), str | None)]
+    if wrong:
+        raise TypeError(f"not text: {', '.join(wrong)}")
+    return values
