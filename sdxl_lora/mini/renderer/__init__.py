@@ -1,0 +1,29 @@
+"""Draws scenes as catalogue photographs: the only source of pictures the bundled model is trained on besides real photos.
+
+`render(scene)` is all most callers need. A garment is a function in `garments/` that returns pieces of cloth in the unit
+square; `shading` gives them volume and folds, `patterns` and `emblems` decorate them, `presentation` adds what wears them,
+`settings` what is behind, `scene_renderer` puts it together. To add a garment, see `garments/__init__.py`; an emblem,
+`emblems.py`; a setting, `settings.py`; and always the word itself in `mini.scene`.
+
+What is drawn must not change once models were trained on it: the same scene must stay the same picture.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdxl_lora.mini.renderer.scene_renderer import render
+
+__all__ = ["contact_sheet", "render"]
+
+
+def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Lay equally large (H, W, 3) pictures out in rows of `columns`; missing ones stay white."""
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * height, i % columns * width
+        sheet[top : top + height, left : left + width] = image
+    return sheet

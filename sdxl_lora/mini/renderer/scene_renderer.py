@@ -1,0 +1,180 @@
+"""From a scene to pixels: pieces are painted back to front on a colour layer and a shade layer, then set into a backdrop."""
+
+import random
+
+import cv2
+import numpy as np
+import skia
+from numpy.typing import NDArray
+
+from sdxl_lora.mini.renderer.emblems import emblem_path
+from sdxl_lora.mini.renderer.garments import TABLE
+from sdxl_lora.mini.renderer.parts import RGB, Draft, Garment, Piece
+from sdxl_lora.mini.renderer.patterns import Cloth, paint_colour, paint_pattern, tone
+from sdxl_lora.mini.renderer.presentation import stand_for
+from sdxl_lora.mini.renderer.settings import backdrop
+from sdxl_lora.mini.renderer.shading import REDUCTION, Floats, blurred, fold_field, lit, piece_shade, raster, waves
+from sdxl_lora.mini.scene import COLOURS, Scene
+
+_OVERSAMPLING = 1.5
+_SOFTNESS = {"puffer jacket": 0.017, "vest": 0.015, "skirt": 0.012, "dress": 0.012, "coat": 0.014}
+
+
+class _Layers:
+    """Colour and shade of everything painted so far, `side` pixels square."""
+
+    def __init__(self, side: int, matrix: skia.Matrix, light: tuple[float, float], wave: Floats, softness: float) -> None:
+        self.side, self.small = side, side // REDUCTION
+        self.matrix, self.light, self.wave, self.softness = matrix, light, wave, softness
+        self.small_matrix = skia.Matrix.Concat(matrix, skia.Matrix())
+        self.small_matrix.postScale(self.small / side, self.small / side)
+        self.pixels = np.zeros((side, side, 4), np.uint8)
+        self.surface = skia.Surface(self.pixels, colorType=skia.kRGBA_8888_ColorType)
+        self.canvas = self.surface.getCanvas()
+        self.canvas.concat(matrix)
+        self.shade = np.ones((side, side), np.float32)
+
+    def _enlarge(self, field: Floats) -> Floats:
+        return cv2.resize(field, (self.side, self.side), interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
+
+    def add(self, piece: Piece, cloth: Cloth) -> None:
+        """Paint one piece over everything before it."""
+        colour = piece.colour or tone(cloth.colour, piece.tone)
+        fill = skia.Paint(AntiAlias=True, Color=paint_colour(colour))
+        self.canvas.drawPath(piece.path, fill)
+        if piece.patterned and piece.colour is None:
+            paint_pattern(self.canvas, piece.path, cloth, piece.angle)
+        self._details(piece, colour)
+        small = raster(piece.path, self.small, self.small_matrix)
+        if piece.shadow:
+            offset = np.roll(blurred(small, 0.016 * self.small), (round(0.010 * self.small), round(-0.008 * self.light[0] * self.small)), (0, 1))
+            self.shade *= 1 - piece.shadow * self._enlarge(offset)
+        folds = fold_field(piece.folds, self.small, self.small_matrix, self.softness) if piece.folds else None
+        shade = piece_shade(
+            small, folds, self.wave if piece.colour is None else self.wave * 0, roundness=piece.roundness, depth=piece.depth, light=self.light
+        )
+        full = raster(piece.path, self.side, self.matrix)
+        self.shade += full * (self._enlarge(shade) - self.shade)
+
+    def _details(self, piece: Piece, colour: RGB) -> None:
+        stroke = skia.Paint(AntiAlias=True, Style=skia.Paint.kStroke_Style, StrokeCap=skia.Paint.kRound_Cap)
+        self.canvas.save()
+        self.canvas.clipPath(piece.path, True)
+        if piece.edge:
+            stroke.setStrokeWidth(piece.edge * 2)
+            stroke.setColor(paint_colour(tone(colour, 0.66), 0.75))
+            self.canvas.drawPath(piece.path, stroke)
+        unclipped = [line for line in piece.lines if not line.clipped]
+        for line in [line for line in piece.lines if line.clipped] + unclipped:
+            if unclipped and line is unclipped[0]:
+                self.canvas.restore()
+                self.canvas.save()
+            stroke.setStrokeWidth(line.width)
+            stroke.setColor(paint_colour(line.ink if isinstance(line.ink, tuple) else tone(colour, line.ink)))
+            if line.dash:
+                dashed = skia.Paint(stroke)
+                dashed.setPathEffect(skia.DashPathEffect.Make([line.dash, line.dash * 0.6], 0))
+                dashed.setStrokeCap(skia.Paint.kButt_Cap)
+                self.canvas.drawPath(line.path, dashed)
+            else:
+                self.canvas.drawPath(line.path, stroke)
+        self.canvas.restore()
+        for mark in piece.marks:
+            ink = mark.ink if isinstance(mark.ink, tuple) else tone(colour, mark.ink)
+            self.canvas.drawPath(mark.path, skia.Paint(AntiAlias=True, Color=paint_colour(ink)))
+
+    def print_emblem(self, path: skia.Path, colour: RGB, outline_colour: RGB | None) -> None:
+        """Print an emblem on the cloth; on a pattern it gets a rim of plain cloth, to stay legible."""
+        if outline_colour is not None:
+            rim = skia.Paint(AntiAlias=True, Style=skia.Paint.kStrokeAndFill_Style, StrokeWidth=0.022, Color=paint_colour(outline_colour))
+            self.canvas.drawPath(path, rim)
+        self.canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=paint_colour(colour)))
+
+
+def render(scene: Scene, size: int = 256) -> NDArray[np.uint8]:
+    """Draw a scene. Returns (size, size, 3) uint8 sRGB; the same scene always gives the same picture."""
+    rng = random.Random(scene.seed)
+    numbers = np.random.default_rng(scene.seed)
+    side = round(size * _OVERSAMPLING / REDUCTION) * REDUCTION
+    draft = Draft(scene=scene, rng=rng)
+    garment = TABLE[scene.garment](draft)
+    stand = stand_for(draft, garment)
+    light = (rng.choice((-0.75, 0.75)), 0.75)
+    layers = _Layers(
+        side,
+        _framing(rng, side, stand.scale, stand.shift),
+        light,
+        waves(numbers, side // REDUCTION, 0.028),
+        _SOFTNESS.get(scene.garment, 0.010),
+    )
+    cloth = _cloth(scene, rng, garment)
+    for piece in garment.back + stand.behind:
+        layers.add(piece, cloth)
+    for piece in garment.front:
+        layers.add(piece, cloth)
+    if stand.neckline:
+        dark = [garment.opening] if garment.opening is not None else []
+        for piece in dark + stand.neckline:
+            layers.add(piece, cloth)
+    elif garment.opening is not None:
+        layers.add(garment.opening, cloth)
+    for piece in garment.over:
+        layers.add(piece, cloth)
+    _emblem(scene, rng, garment, layers, cloth)
+    return _compose(scene, rng, layers, size)
+
+
+def _framing(rng: random.Random, side: int, scale: float, shift: float) -> skia.Matrix:
+    """Unit square to pixels, with the small jitter of a catalogue photographer."""
+    matrix = skia.Matrix()
+    factor = side * scale * rng.uniform(0.96, 1.04)
+    matrix.setTranslate(-0.5, -0.5)
+    matrix.postScale(factor, factor)
+    matrix.postRotate(rng.uniform(-2.5, 2.5))
+    matrix.postTranslate(side * (0.5 + rng.uniform(-0.02, 0.02)), side * (0.5 + shift + rng.uniform(-0.015, 0.015)))
+    return matrix
+
+
+def _jittered(rng: random.Random, colour: tuple[int, int, int], amount: float) -> RGB:
+    shared = rng.uniform(-amount, amount)
+    red, green, blue = (min(248.0, max(10.0, c + shared + rng.uniform(-amount, amount) * 0.4)) for c in colour)
+    return red, green, blue
+
+
+def _cloth(scene: Scene, rng: random.Random, garment: Garment) -> Cloth:
+    return Cloth(
+        colour=_jittered(rng, COLOURS[scene.colour], 7),
+        second=None if scene.second_colour is None else _jittered(rng, COLOURS[scene.second_colour], 5),
+        pattern=scene.pattern,
+        seed=scene.seed,
+        vertical=scene.garment in ("shirt", "trousers") or rng.random() < 0.08,
+        period=rng.uniform(0.082, 0.10),
+        block=garment.block,
+    )
+
+
+def _emblem(scene: Scene, rng: random.Random, garment: Garment, layers: _Layers, cloth: Cloth) -> None:
+    if scene.emblem is None or scene.emblem_colour is None or scene.emblem_position is None:
+        return
+    x, y, half = garment.anchors[scene.emblem_position]
+    path = emblem_path(scene.emblem, x, y, half * rng.uniform(0.95, 1.05))
+    rim = cloth.colour if scene.pattern in ("striped", "checked", "camouflage") else None
+    layers.print_emblem(path, _jittered(rng, COLOURS[scene.emblem_colour], 4), rim)
+
+
+def _compose(scene: Scene, rng: random.Random, layers: _Layers, size: int) -> NDArray[np.uint8]:
+    """Shade the colour layer, cast a shadow, set it into the backdrop and reduce to the wanted size."""
+    image, light = backdrop(scene.setting, rng, layers.side)
+    alpha = layers.pixels[..., 3].astype(np.float32) / 255
+    small = cv2.resize(alpha, (layers.small, layers.small), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    spread = 0.016 if scene.setting == "wood" else 0.026
+    shadow = np.roll(blurred(small, spread * layers.small), (round(0.022 * layers.small), round(-0.02 * layers.light[0] * layers.small)), (0, 1))
+    image *= (1 - light.shadow * cv2.resize(shadow, (layers.side, layers.side)))[..., None]
+    # The colour layer is premultiplied: divide where there is something.
+    colour = layers.pixels[..., :3].astype(np.float32) / np.maximum(alpha, 1 / 255)[..., None]
+    cloth = lit(colour, layers.shade) * np.float32(light.tint)
+    image += (np.clip(cloth, 0, 255) - image) * alpha[..., None]
+    if light.haze:
+        image += (np.float32(light.haze_colour) - image) * light.haze
+    result = np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    return cv2.resize(result, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
