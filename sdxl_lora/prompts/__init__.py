@@ -1,0 +1,6 @@
+"""Words that become prompts: templates with slots, and the vocabulary they suggest. Pure strings; knows no models."""
+
+from sdxl_lora.prompts.library import get, problems, templates
+from sdxl_lora.prompts.template import Slot, Template, fill
+
+__all__ = ["Slot", "Template", "fill", "get", "problems", "templates"]

@@ -1,0 +1,121 @@
+"""CLIP score: the cosine between the embeddings of a picture and of a text.
+
+Radford et al., arXiv:2103.00020, section 2.3 and figure 3 (the similarity before the temperature). The number is the raw
+cosine, in -1..1 and in practice about 0.2 to 0.35 for OpenAI's models: neither multiplied by 100 (torchmetrics) nor
+by 2.5 and clipped at 0 (CLIPScore, arXiv:2104.08718, equation 1). Knows nothing of prompts' boilerplate
+(`scoring.spec`).
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.scoring.checks import blank_reason
+
+BATCH = 16  # pictures or texts in one forward pass
+
+
+class ClipScorer:
+    """Scores with any `CLIPModel` folder or hub id. Loaded at first use; safe to call from several threads."""
+
+    key = "clip"
+
+    def __init__(self, source: str | Path, *, name: str | None = None, device: str | torch.device = "cpu") -> None:
+        """`name`: what to call the score; default `CLIP cosine (<last part of source>)`."""
+        self.source = str(source)
+        self.name = name or f"CLIP cosine ({Path(self.source).name})"
+        self.device = torch.device(device)
+        self._lock = threading.Lock()
+        self._parts: tuple[Any, Any, Any] | None = None  # model, tokenizer, image processor
+
+    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        """Cosine of `images[i]` and `texts[i]`, in -1..1.
+
+        NaN where the picture is one flat colour, which is what a pipeline makes of NaN, or an embedding is not
+        finite: NaN is smaller than nothing and larger than nothing, so callers must look (`math.isnan`) and cannot
+        mistake it for a poor score. Longer texts are cut by the tokenizer, which keeps the end-of-text token that CLIP
+        pools from.
+        Raises `ModelUnavailableError`, or `ValueError` if there are not as many texts as pictures.
+        """
+        if len(images) != len(texts):
+            raise ValueError(f"{len(images)} pictures but {len(texts)} texts")
+        if not images:
+            return []
+        cosines = (self.embed_images(images) * self.embed_texts(texts)).sum(dim=-1)  # N
+        return [
+            float("nan") if blank_reason(image) else cosine
+            for image, cosine in zip(images, cosines.tolist(), strict=True)
+        ]
+
+    def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Unit vectors, `(N, D)` float32 on the CPU; NaN rows where the model gave nothing finite."""
+        model, _, processor = self._load()
+        rows = []
+        for start in range(0, len(images), BATCH):
+            batch = [image.convert("RGB") for image in images[start : start + BATCH]]  # uint8: rescaled by the processor
+            pixels = processor(images=batch, return_tensors="pt")["pixel_values"]  # NCHW float32
+            with self._lock, torch.inference_mode():
+                rows.append(_unit(_tensor(model.get_image_features(pixel_values=pixels.to(self.device)))))
+        return torch.cat(rows) if rows else torch.empty(0, model.config.projection_dim)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors, `(N, D)` float32 on the CPU; equal texts are embedded once."""
+        model, tokenizer, _ = self._load()
+        unique = list(dict.fromkeys(texts))
+        rows = []
+        for start in range(0, len(unique), BATCH):
+            tokens = tokenizer(
+                unique[start : start + BATCH],
+                padding=True,
+                truncation=True,
+                max_length=model.config.text_config.max_position_embeddings,
+                return_tensors="pt",
+            ).to(self.device)
+            with self._lock, torch.inference_mode():
+                features = model.get_text_features(
+                    input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+                )
+            rows.append(_unit(_tensor(features)))
+        if not rows:
+            return torch.empty(0, model.config.projection_dim)
+        return torch.cat(rows)[[unique.index(text) for text in texts]]
+
+    def _load(self) -> tuple[Any, Any, Any]:
+        with self._lock:
+            if self._parts is None:
+                self._parts = _load_parts(self.source, self.device)
+            return self._parts
+
+
+def _load_parts(source: str, device: torch.device) -> tuple[Any, Any, Any]:
+    """Model, tokenizer and image processor; safetensors only."""
+    # importing transformers takes seconds: only those pay who score
+    from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+    try:
+        model = CLIPModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+        tokenizer = CLIPTokenizer.from_pretrained(source)
+        processor = CLIPImageProcessorPil.from_pretrained(source)
+    except (OSError, ValueError) as error:  # what transformers raises for missing files and unreachable hubs
+        raise ModelUnavailableError(
+            f"the CLIP model {source} is not here and could not be fetched; name a folder that holds it, or connect"
+            " to the hub once"
+        ) from error
+    return model.to(device).eval(), tokenizer, processor
+
+
+def _tensor(features: Any) -> Tensor:
+    """transformers 5 wraps the projected features as `pooler_output`; 4 returned them bare."""
+    return features if isinstance(features, Tensor) else features.pooler_output
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Rows divided by their length, in float32; a row of length 0 or with a non-finite entry becomes NaN."""
+    features = features.float().cpu()
+    return features / features.norm(dim=-1, keepdim=True)
