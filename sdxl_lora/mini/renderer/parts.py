@@ -105,6 +105,7 @@ class Draft:
 
 def crease(a: Point, b: Point, width: float, strength: float, bow: float = 0.0) -> list[Fold]:
     """A valley with a ridge beside it: what a fold in cloth looks like under light from one side."""
+    width *= 1.35
     dx, dy = b[0] - a[0], b[1] - a[1]
     length = (dx * dx + dy * dy) ** 0.5 or 1e-6
     ox, oy = -dy / length * width * 0.9, dx / length * width * 0.9

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import skia
+
 from sdxl_lora.mini.renderer.geometry import bend, ellipse, outline, rectangle, symmetric
 from sdxl_lora.mini.renderer.parts import RGB, Draft, Garment, Line, Piece
 
@@ -46,8 +48,11 @@ def _hanger(garment: Garment) -> Stand:
                    (0.5 + reach, y + 0.075), bend(0.55, y + 0.035), (0.5, y + 0.032), bend(0.45, y + 0.035), (0.5 - reach, y + 0.075)])
     metal = Piece(path=rectangle(0.494, y - 0.02, 0.506, y), colour=(120, 120, 126), patterned=False, edge=0, shadow=0.1)
     metal.lines = [Line(hook, 0.014, (112, 112, 118), clipped=False), Line(hook, 0.005, (190, 190, 196), clipped=False)]
-    return Stand(behind=[metal, _body(bar, (170, 122, 76), roundness=0.012)],
-                 neckline=[_body(bar, (150, 106, 64), roundness=0.012)], scale=0.96, shift=0.03)
+    stand = Stand(behind=[metal, _body(bar, (170, 122, 76), roundness=0.012)], scale=0.99, shift=0.02)
+    if garment.opening is not None:  # the bar shows inside the neckline
+        seen = skia.Op(bar, garment.opening.path, skia.PathOp.kIntersect_PathOp)
+        stand.neckline = [_body(seen, (150, 106, 64), roundness=0.012)]
+    return stand
 
 
 def _neck_path(garment: Garment, width: float, rise: float):  # type: ignore[no-untyped-def]
@@ -67,7 +72,7 @@ def _mannequin(garment: Garment) -> Stand:
     torso = _body(symmetric([(0.5 - hips, garment.hem - 0.1), bend(0.5 - hips * 0.9, garment.hem + 0.06), (0.5, garment.hem + 0.045)]), _LINEN)
     stub = _body(_neck_path(garment, 0.045, 0.075), _LINEN, roundness=0.03)
     disc = _body(ellipse(0.5, neck.y - 0.077, 0.045, 0.012), (150, 110, 74), roundness=0.01)
-    return Stand(behind=[pole, torso, stub, disc], neckline=[stub, disc], scale=0.93, shift=0.0)
+    return Stand(behind=[pole, torso, stub, disc], neckline=[stub, disc], scale=0.97, shift=0.0)
 
 
 def _figure(draft: Draft, garment: Garment) -> Stand:

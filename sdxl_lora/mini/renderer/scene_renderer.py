@@ -13,7 +13,7 @@ from sdxl_lora.mini.renderer.parts import RGB, Draft, Garment, Piece
 from sdxl_lora.mini.renderer.patterns import Cloth, paint_colour, paint_pattern, tone
 from sdxl_lora.mini.renderer.presentation import stand_for
 from sdxl_lora.mini.renderer.settings import backdrop
-from sdxl_lora.mini.renderer.shading import REDUCTION, Floats, blurred, fold_field, lit, piece_shade, raster, waves
+from sdxl_lora.mini.renderer.shading import REDUCTION, Floats, blurred, fold_field, lit, moved, piece_shade, raster, waves
 from sdxl_lora.mini.scene import COLOURS, Scene
 
 _OVERSAMPLING = 1.5
@@ -47,7 +47,8 @@ class _Layers:
         self._details(piece, colour)
         small = raster(piece.path, self.small, self.small_matrix)
         if piece.shadow:
-            offset = np.roll(blurred(small, 0.016 * self.small), (round(0.010 * self.small), round(-0.008 * self.light[0] * self.small)), (0, 1))
+            soft = blurred(small, 0.016 * self.small)
+            offset = moved(soft, -0.010 * self.light[0] * self.small, 0.010 * self.small)
             self.shade *= 1 - piece.shadow * self._enlarge(offset)
         folds = fold_field(piece.folds, self.small, self.small_matrix, self.softness) if piece.folds else None
         shade = piece_shade(
@@ -62,7 +63,7 @@ class _Layers:
         self.canvas.clipPath(piece.path, True)
         if piece.edge:
             stroke.setStrokeWidth(piece.edge * 2)
-            stroke.setColor(paint_colour(tone(colour, 0.66), 0.75))
+            stroke.setColor(paint_colour(tone(colour, 0.66), 0.5))
             self.canvas.drawPath(piece.path, stroke)
         unclipped = [line for line in piece.lines if not line.clipped]
         for line in [line for line in piece.lines if line.clipped] + unclipped:
@@ -99,7 +100,7 @@ def render(scene: Scene, size: int = 256) -> NDArray[np.uint8]:
     draft = Draft(scene=scene, rng=rng)
     garment = TABLE[scene.garment](draft)
     stand = stand_for(draft, garment)
-    light = (rng.choice((-0.75, 0.75)), 0.75)
+    light = (rng.choice((-0.75, 0.75)), 0.7)
     layers = _Layers(
         side,
         _framing(rng, side, stand.scale, stand.shift),
@@ -168,7 +169,7 @@ def _compose(scene: Scene, rng: random.Random, layers: _Layers, size: int) -> ND
     alpha = layers.pixels[..., 3].astype(np.float32) / 255
     small = cv2.resize(alpha, (layers.small, layers.small), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
     spread = 0.016 if scene.setting == "wood" else 0.026
-    shadow = np.roll(blurred(small, spread * layers.small), (round(0.022 * layers.small), round(-0.02 * layers.light[0] * layers.small)), (0, 1))
+    shadow = moved(blurred(small, spread * layers.small), -0.026 * layers.light[0] * layers.small, 0.024 * layers.small)
     image *= (1 - light.shadow * cv2.resize(shadow, (layers.side, layers.side)))[..., None]
     # The colour layer is premultiplied: divide where there is something.
     colour = layers.pixels[..., :3].astype(np.float32) / np.maximum(alpha, 1 / 255)[..., None]

@@ -118,7 +118,7 @@ def _golden_hour(rng: random.Random, side: int) -> tuple[Floats, Light]:
         (1, (104, 64, 42)),
     )  # fmt: skip
     _glow(image, rng.choice((rng.uniform(0.06, 0.22), rng.uniform(0.78, 0.94))), horizon - rng.uniform(0.2, 0.4), 0.22, (60, 62, 64))
-    return _soften(image, 0.014), Light(tint=(1.09, 0.97, 0.80), shadow=0.22)
+    return _soften(image, 0.014), Light(tint=(1.07, 0.98, 0.85), shadow=0.22)
 
 
 def _fog(rng: random.Random, side: int) -> tuple[Floats, Light]:
@@ -165,6 +165,7 @@ def _night(rng: random.Random, side: int) -> tuple[Floats, Light]:
         x, k = rng.random(), rng.uniform(0.7, 1.3)
         _box(image, x, rng.uniform(0.1, 0.4), x + rng.uniform(0.1, 0.2), 0.75, (22 * k, 24 * k, 42 * k))
     image = _soften(image, 0.012)
+    _glow(image, 0.5, 0.45, 0.4, (26, 28, 40))
     lights = [(255, 196, 92), (255, 150, 60), (110, 190, 255), (255, 96, 110), (255, 232, 180)]
     for _ in range(18):
         cv2.circle(

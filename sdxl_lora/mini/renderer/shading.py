@@ -21,6 +21,12 @@ def blurred(field: Floats, sigma: float) -> Floats:
     return cv2.GaussianBlur(field, (0, 0), max(sigma, 0.3)).astype(np.float32, copy=False)
 
 
+def moved(field: Floats, dx: float, dy: float) -> Floats:
+    """The field moved by (dx, dy) pixels; zeros come in at the borders."""
+    matrix = np.float32([[1, 0, dx], [0, 1, dy]])
+    return cv2.warpAffine(field, matrix, field.shape[::-1]).astype(np.float32, copy=False)
+
+
 def raster(path: skia.Path, side: int, matrix: skia.Matrix) -> Floats:
     """Coverage 0..1 of a path, (side, side); `matrix` maps the unit square to pixels of the full drawing."""
     pixels = np.zeros((side, side), np.uint8)
@@ -62,7 +68,7 @@ def piece_shade(
     shade += scale * (light[0] * gradient_x + light[1] * gradient_y)
     shade += waves
     if folds is not None:
-        shade += 0.34 * folds
+        shade += 0.52 * folds
     return np.clip(shade, 0.35, 1.6).astype(np.float32, copy=False)
 
 

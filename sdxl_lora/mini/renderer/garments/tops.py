@@ -28,7 +28,7 @@ def t_shirt(draft: Draft) -> Garment:
 
 def sweatshirt(draft: Draft) -> Garment:
     t = measure(draft, wide=0.008, neck=0.082)
-    drop = draft.vary(0.032, 0.042)
+    drop = draft.vary(0.042, 0.052)
     garment = base(draft, t, drop=drop)
     garment.front = [*sleeves(draft, t, ribbed=True), torso_piece(draft, t, 0.55), hem_band(t)]
     garment.opening = neck_opening(t, drop)

@@ -38,8 +38,8 @@ class Torso:
         x, y = self.cuff
         drop = 0.045 if self.short else 0.012
         return [
-            (0.5 - self.shoulder + 0.03, self.top + 0.035),
-            bend(0.5 - self.shoulder - 0.045, self.top + 0.06),
+            (0.5 - self.shoulder + 0.035, self.top + 0.029),
+            bend(0.5 - self.shoulder - 0.046, self.top + 0.048),
             (x, y),
             (x + self.cuff_width, y + drop),
             (0.5 - self.chest + 0.012, self.armpit + 0.025),
