@@ -1,0 +1,39 @@
+"""What a generation reports while it runs."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from sdxl_lora.config import GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """The model is ready and the first picture begins."""
+
+    request: GenerationRequest  # decided: nothing in it is open
+    count: int  # pictures to come
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDone:
+    """One denoising step of one picture."""
+
+    picture: int  # from 0
+    step: int  # from 1
+    steps: int  # of this picture
+    eta: float  # seconds until the last picture of the request is done, as estimated now
+    preview: Image.Image | None  # what the picture is becoming, small; not at every step
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureDone:
+    """One picture."""
+
+    index: int  # from 0
+    seed: int
+    image: Image.Image
+    seconds: float  # from its first step to the decoded picture
+
+
+Event = Started | StepDone | PictureDone

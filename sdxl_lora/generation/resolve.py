@@ -1,0 +1,45 @@
+"""Decides what a request leaves open, so that the record of it makes the same picture again."""
+
+import secrets
+from dataclasses import replace
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import RequestError
+from sdxl_lora.models import registry, schedulers
+from sdxl_lora.models.precision import choose_device, choose_precision
+
+_SEEDS = 2**32  # drawn seeds stay short enough to read out; given ones may be larger
+_MAX_AREA = 4  # times the area the model was made for
+
+
+def resolve(request: GenerationRequest) -> GenerationRequest:
+    """`request` with every None decided: model, steps, guidance, seed, size, precision.
+
+    The scheduler may stay None, "the model's own". Loads no weights. Raises `InputError`.
+    """
+    info = registry.describe(request.model)
+    schedulers.check(request.scheduler)
+    defaults = info.defaults
+    decided = replace(
+        request,
+        model=info.name,
+        steps=defaults.steps if request.steps is None else request.steps,
+        guidance=defaults.guidance if request.guidance is None else request.guidance,
+        seed=secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
+        width=defaults.width if request.width is None else request.width,
+        height=defaults.height if request.height is None else request.height,
+        precision=choose_precision(request.precision, choose_device()),
+        scheduler=defaults.scheduler if request.scheduler is None else request.scheduler,
+    )
+    _check_area(decided, defaults)
+    return decided
+
+
+def _check_area(request: GenerationRequest, defaults: registry.ModelDefaults) -> None:
+    assert request.width is not None  # decided above
+    assert request.height is not None
+    if request.width * request.height > _MAX_AREA * defaults.width * defaults.height:
+        raise RequestError(
+            f"{request.width} x {request.height} is too large for {request.model}, which draws at"
+            f" {defaults.width} x {defaults.height}; stay within {_MAX_AREA} times that area"
+        )

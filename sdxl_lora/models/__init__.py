@@ -1,0 +1,1 @@
+"""Which model, loaded how: registry, pipeline builder, LoRA, schedulers, precision and device."""

@@ -1,0 +1,248 @@
+"""`ModelConfig` -> `LoadedModel`: the only place where pipelines are built.
+
+One base model is kept per process and shared. Its weights are used by one worker at a time, under its lock,
+because LoRAs change it and diffusers' pipelines keep state in themselves. Taking other LoRAs does not reload
+the base. Safety checkers are never loaded. Knows nothing of pictures.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from sdxl_lora.config import Architecture, GenerationRequest, LoraSpec, Precision
+from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError
+from sdxl_lora.models import hub, lora, registry, schedulers
+from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
+
+_KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
+_POLL = 0.1  # seconds between looks at `stopped` while waiting for the model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What to load, and how."""
+
+    model: str = "auto"  # name, folder or hub id
+    loras: tuple[LoraSpec, ...] = ()
+    precision: Precision = "auto"
+    device: str | None = None  # None = the fastest there is
+    scheduler: str | None = None  # see `schedulers.NAMES`; None = the model's own
+
+    @classmethod
+    def of(cls, request: GenerationRequest, device: str | None = None) -> Self:
+        """The configuration that makes the pictures of `request`."""
+        return cls(
+            model=request.model,
+            loras=request.loras,
+            precision=request.precision,
+            device=device,
+            scheduler=request.scheduler,
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class Base:
+    """A pipeline that may be shared; everything on it is touched under `lock` only."""
+
+    pipeline: DiffusionPipeline
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    loras: tuple[LoraSpec, ...] = ()  # the ones that are on now
+    memory: dict[str, Any] = field(default_factory=dict)  # what generation remembers about this model
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A handle on the shared base: which LoRAs and scheduler to use it with.
+
+    `pipeline` is the diffusers pipeline as it is; whoever calls it does so inside `with model.use()`, which
+    waits for the model and puts this handle's LoRAs on.
+    """
+
+    config: ModelConfig
+    info: registry.ModelInfo
+    architecture: Architecture
+    device: Device
+    precision: Precision  # decided, never "auto"
+    base: Base = field(repr=False)
+
+    @property
+    def pipeline(self) -> DiffusionPipeline:
+        return self.base.pipeline
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the denoising network."""
+        return dtype_of(self.precision)
+
+    @contextmanager
+    def use(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[DiffusionPipeline]:
+        """The pipeline for this caller alone, with this handle's LoRAs on.
+
+        Raises `LoraError`, or `Cancelled` if `stopped()` comes true while waiting.
+        """
+        while not self.base.lock.acquire(timeout=_POLL):
+            if stopped():
+                raise Cancelled("cancelled while waiting for the model")
+        try:
+            self._put_on_loras()
+            yield self.base.pipeline
+        finally:
+            self.base.lock.release()
+
+    def _put_on_loras(self) -> None:
+        if self.base.loras == self.config.loras:
+            return
+        files = lora.check(self.config.loras, self.pipeline, self.info.name)
+        if self.base.loras:
+            self.base.loras = ()
+            lora.take_off(self.pipeline)
+        lora.put_on(files, self.pipeline)
+        self.base.loras = self.config.loras
+
+
+_cache: dict[tuple[str, Device, Precision], Base] = {}
+_cache_lock = threading.Lock()
+
+
+def load(config: ModelConfig) -> LoadedModel:
+    """The model of `config`, from memory if it is the one that was used last.
+
+    Fetches hub models that are not on this machine. Raises `InputError` (unknown name, unsupported
+    architecture, LoRA that does not fit), `ModelUnavailableError`.
+    """
+    schedulers.check(config.scheduler)
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    info = registry.fetch(config.model)
+    assert info.folder is not None  # fetch() has it, or has raised
+    assert info.architecture is not None
+    key = (str(info.folder), device, precision)
+    with _cache_lock:
+        base = _cache.get(key)
+        if base is None:
+            _cache.clear()  # one model at a time: make room first
+            base = Base(pipeline=_build(info, info.folder, device, precision))
+            _cache[key] = base
+    lora.check(config.loras, base.pipeline, info.name)
+    return LoadedModel(
+        config=config,
+        info=info,
+        architecture=info.architecture,
+        device=device,
+        precision=precision,
+        base=base,
+    )
+
+
+def wrap(pipeline: DiffusionPipeline, info: registry.ModelInfo, precision: Precision = "fp32") -> LoadedModel:
+    """A handle on a pipeline that the caller built, for example one in training; it is not cached."""
+    if info.architecture is None:
+        raise InputError(f"the architecture of {info.name} is not known")
+    return LoadedModel(
+        config=ModelConfig(model=info.name, precision=precision),
+        info=info,
+        architecture=info.architecture,
+        device=choose_device(pipeline.device.type),
+        precision=precision,
+        base=Base(pipeline=pipeline),
+    )
+
+
+def unload() -> None:
+    """Forgets the shared model, so that its memory is free once nobody uses it."""
+    with _cache_lock:
+        _cache.clear()
+
+
+def _build(info: registry.ModelInfo, folder: Path, device: Device, precision: Precision) -> DiffusionPipeline:
+    kind = StableDiffusionXLPipeline if info.architecture == "sdxl" else StableDiffusionPipeline
+    half = dtype_of(precision)
+    # on processors only the UNet gains from bf16: text encoders run once, and the decoder loses detail
+    rest = torch.float32 if device == "cpu" else half
+    parts: dict[str, Any] = {
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    if info.architecture == "sdxl":
+        parts = {"add_watermarker": False}
+        if (
+            info.name == "sdxl"
+            and half == torch.float16
+            and (fixed := hub.cached_component(registry.FIXED_VAE))
+        ):
+            parts["vae"] = AutoencoderKL.from_pretrained(fixed, torch_dtype=half, use_safetensors=True)
+    try:
+        with _no_progress_bars():
+            pipeline = kind.from_pretrained(
+                folder,
+                torch_dtype={"unet": half, "default": rest},
+                use_safetensors=True,
+                local_files_only=True,
+                variant="fp16" if any((folder / "unet").glob("*.fp16.safetensors")) else None,
+                **parts,
+            )
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelUnavailableError(f"{info.name} cannot be loaded from {folder}: {reason}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    if pipeline.vae.dtype == torch.float16 and pipeline.vae.config.force_upcast:
+        pipeline.vae.to(torch.float32)  # what diffusers would do at every decode
+    if half != torch.float32:
+        pipeline.unet.to(memory_format=torch.channels_last)
+    if half != rest:
+        _cast_at_border(pipeline.unet, half, rest)
+    return pipeline.to(device)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The libraries draw three bars per model on stderr, terminal or not."""
+    with_bars = [
+        module for module in (diffusers_logging, transformers_logging) if module.is_progress_bar_enabled()
+    ]
+    for module in with_bars:
+        module.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for module in with_bars:
+            module.enable_progress_bar()
+
+
+def _cast_at_border(unet: torch.nn.Module, inside: torch.dtype, outside: torch.dtype) -> None:
+    """Lets a UNet in `inside` precision be called with, and answer in, `outside` precision.
+
+    Latents and the scheduler's arithmetic so stay in single precision, which costs nothing at their size.
+    """
+
+    def cast(value: Any, dtype: torch.dtype) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to(dtype) if value.is_floating_point() else value
+        if isinstance(value, tuple):
+            return tuple(cast(item, dtype) for item in value)
+        if isinstance(value, UNet2DConditionOutput):
+            return UNet2DConditionOutput(sample=cast(value.sample, dtype))
+        if isinstance(value, dict):
+            return {key: item if key in _KEPT else cast(item, dtype) for key, item in value.items()}
+        return value
+
+    def before(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        sample, *rest = args
+        time, others = tuple(rest[:1]), tuple(rest[1:])  # the timestep is second in line
+        return (cast(sample, inside), *time, *cast(others, inside)), cast(kwargs, inside)
+
+    def after(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        return cast(output, outside)
+
+    unet.register_forward_pre_hook(before, with_kwargs=True)
+    unet.register_forward_hook(after, with_kwargs=True)

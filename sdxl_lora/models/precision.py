@@ -1,0 +1,49 @@
+"""On which device and in which number format a model runs.
+
+Measured figures behind the choices are in `benchmarks/generation.py` and docs.
+"""
+
+from typing import Literal, cast
+
+import torch
+
+from sdxl_lora.config import Precision
+from sdxl_lora.errors import RequestError
+
+Device = Literal["cuda", "mps", "cpu"]
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(wanted: str | None = None) -> Device:
+    """The device asked for, or the fastest there is. Raises `RequestError` if it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted is None:
+        return cast(Device, next(name for name, available in there.items() if available))
+    if not there.get(wanted, False):
+        usable = ", ".join(name for name, available in there.items() if available)
+        raise RequestError(f"there is no device {wanted!r} on this machine; usable: {usable}")
+    return cast(Device, wanted)
+
+
+def choose_precision(wanted: Precision, device: Device) -> Precision:
+    """The precision asked for; for "auto" the fastest that keeps quality. Raises `RequestError`."""
+    if wanted == "int8":
+        raise RequestError("precision int8 is not available; use auto, fp16, bf16 or fp32")
+    if wanted == "fp16" and device == "cpu":
+        raise RequestError("precision fp16 needs a GPU; use auto, bf16 or fp32 on this processor")
+    if wanted != "auto":
+        return wanted
+    if device == "cpu":
+        return "bf16" if has_fast_bf16() else "fp32"
+    return "fp16"
+
+
+def has_fast_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """The torch type of a decided precision."""
+    return _DTYPES[precision]

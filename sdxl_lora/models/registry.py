@@ -1,0 +1,182 @@
+"""Which models there are: the bundled one, two on the hub, and any folder or hub id.
+
+Says what a model is, where it lies and what it wants by default; loads nothing. See `models.loading`.
+"""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from sdxl_lora.config import Architecture
+from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
+from sdxl_lora.models import architecture, hub
+
+BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
+FIXED_VAE = "madebyollin/sdxl-vae-fp16-fix"  # SDXL's own VAE overflows in half precision
+_ROOM_FOR_SDXL = 10 * 10**9  # bytes of free GPU memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDefaults:
+    """What a request gets where it says nothing."""
+
+    steps: int = 30
+    guidance: float = 5.0
+    width: int = 1024  # px
+    height: int = 1024  # px
+    scheduler: str | None = None  # None = the one in the model's own files
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """One model, known by name, folder or hub id."""
+
+    name: str  # what a request calls it
+    source: str  # folder, or hub id
+    architecture: Architecture | None  # None = a hub model that is not on this machine yet
+    defaults: ModelDefaults
+    present: bool  # all weights are on this machine
+    bytes: int | None = None  # size of the weights: on disk, or to fetch; None = not known
+    licence: str = "see the model's own page"
+    folder: Path | None = None  # where the weights are, if present
+
+
+_HUB_MODELS = {
+    "sdxl": ModelInfo(
+        name="sdxl",
+        source="stabilityai/stable-diffusion-xl-base-1.0",
+        architecture="sdxl",
+        defaults=ModelDefaults(),
+        present=False,
+        bytes=7_100_000_000,
+        licence="CreativeML Open RAIL++-M: commercial use allowed, with use restrictions",
+    ),
+    "sd14": ModelInfo(
+        name="sd14",
+        source="CompVis/stable-diffusion-v1-4",
+        architecture="sd",
+        defaults=ModelDefaults(guidance=7.5, width=512, height=512),
+        present=False,
+        bytes=4_300_000_000,
+        licence="CreativeML Open RAIL-M: commercial use allowed, with use restrictions",
+    ),
+}
+_MINI_DEFAULTS = ModelDefaults(steps=20, guidance=3.0, width=256, height=256)
+_MINI_LICENCE = "made by this project, under this project's own licence"
+_GUIDANCE: dict[Architecture, float] = {"sd": 7.5, "sdxl": 5.0}
+NAMES = ("mini", *_HUB_MODELS)
+
+
+def mini_folder() -> Path:
+    """Where the bundled model lies; `SDXL_LORA_MINI` names another folder."""
+    return Path(os.environ.get("SDXL_LORA_MINI") or BUNDLED)
+
+
+def available() -> list[ModelInfo]:
+    """The named models, whether or not their weights are on this machine."""
+    return [describe(name) for name in NAMES]
+
+
+def describe(name: str) -> ModelInfo:
+    """What `name` is: "auto", a known name, a folder or a hub id. Never asks the network.
+
+    Raises `UnknownNameError` for a word that is none of these, `InputError` for a folder that is no model.
+    """
+    if name == "auto":
+        return describe(resolve_auto())
+    if name == "mini":
+        return _describe_mini()
+    if name in _HUB_MODELS:
+        return _describe_cached(_HUB_MODELS[name])
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _describe_folder(name, folder.resolve())
+    if folder.is_file():
+        raise InputError(f"{name} is a single file; give a diffusers folder, or a hub id")
+    if hub.is_id(name) and not name.startswith((".", "~")):
+        unknown = ModelInfo(
+            name=name, source=name, architecture=None, defaults=ModelDefaults(), present=False
+        )
+        return _describe_cached(unknown)
+    if "/" in name or os.sep in name:
+        raise InputError(f"there is no model folder {name}; check the path")
+    raise UnknownNameError("model", name, [*NAMES, "auto"], "(or give a folder or a hub id like owner/model)")
+
+
+def resolve_auto() -> str:
+    """ "sdxl" where a CUDA device has room for it and its weights are here, else "mini"."""
+    if torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info()
+        if free >= _ROOM_FOR_SDXL and describe("sdxl").present:
+            return "sdxl"
+    return "mini"
+
+
+def fetch(name: str, progress: hub.Progress | None = None) -> ModelInfo:
+    """Makes sure that the weights of `name` are on this machine; downloads them if they are not."""
+    info = describe(name)
+    if info.present:
+        return info
+    if info.name == "mini":
+        raise ModelUnavailableError(
+            f"the bundled model is not in {info.source};"
+            " run `python -m sdxl_lora build-mini`, or set SDXL_LORA_MINI"
+        )
+    hub.fetch(info.source, progress)
+    if info.name == "sdxl":
+        hub.fetch(FIXED_VAE, progress)
+    return describe(name)
+
+
+def _describe_mini() -> ModelInfo:
+    folder = mini_folder()
+    if not (folder / "model_index.json").is_file():
+        return ModelInfo(
+            name="mini",
+            source=str(folder),
+            architecture="sdxl",
+            defaults=_MINI_DEFAULTS,
+            present=False,
+            licence=_MINI_LICENCE,
+        )
+    return replace(_describe_folder("mini", folder), licence=_MINI_LICENCE)
+
+
+def _describe_folder(name: str, folder: Path) -> ModelInfo:
+    facts = architecture.read(folder)
+    sizes = [sorted((folder / part).glob("*.safetensors")) for part in facts.components]
+    defaults = ModelDefaults(guidance=_GUIDANCE[facts.architecture], width=facts.side, height=facts.side)
+    return ModelInfo(
+        name=name,
+        source=str(folder),
+        architecture=facts.architecture,
+        defaults=_own_defaults(folder, defaults),
+        present=all(sizes),
+        bytes=sum(file.stat().st_size for files in sizes for file in files),
+        folder=folder,
+    )
+
+
+def _describe_cached(info: ModelInfo) -> ModelInfo:
+    folder = hub.cached_folder(info.source)
+    if folder is None:
+        return info
+    found = _describe_folder(info.name, folder)
+    defaults = info.defaults if info.architecture else found.defaults
+    return replace(found, source=info.source, defaults=defaults, licence=info.licence)
+
+
+def _own_defaults(folder: Path, defaults: ModelDefaults) -> ModelDefaults:
+    """Overridden by the model's `studio.json`, if it has one: any fields of `ModelDefaults`."""
+    file = folder / "studio.json"
+    if not file.is_file():
+        return defaults
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        known = {key: value for key, value in values.items() if key in ModelDefaults.__dataclass_fields__}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+        raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    return replace(defaults, **known)

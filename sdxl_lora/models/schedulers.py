@@ -1,0 +1,43 @@
+"""Samplers by name: fresh instances over the noise schedule of a model.
+
+diffusers' schedulers keep their position in the run and are not thread-safe, so every picture gets its own.
+"""
+
+from typing import Any
+
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    SchedulerMixin,
+    UniPCMultistepScheduler,
+)
+
+from sdxl_lora.errors import UnknownNameError
+
+_TABLE: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler-a": (EulerAncestralDiscreteScheduler, {}),
+    "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
+    "dpm++ 2m": (DPMSolverMultistepScheduler, {}),
+    "dpm++ 2m karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    "dpm++ 2m sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "heun": (HeunDiscreteScheduler, {}),
+}
+NAMES = tuple(_TABLE)
+
+
+def check(name: str | None) -> None:
+    """Raises `UnknownNameError` unless `name` is in the table, or None."""
+    if name is not None and name not in _TABLE:
+        raise UnknownNameError("scheduler", name, NAMES)
+
+
+def make(name: str | None, own: SchedulerMixin) -> SchedulerMixin:
+    """A fresh scheduler named `name` with the noise schedule of `own`; None = of the same class as `own`."""
+    check(name)
+    kind, settings = (type(own), {}) if name is None else _TABLE[name]
+    return kind.from_config(own.config, **settings)  # type: ignore[no-any-return]
