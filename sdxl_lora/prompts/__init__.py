@@ -1,4 +1,4 @@
-"""Words that become prompts: templates with slots, and the vocabulary they suggest. Pure strings; knows no models."""
+"""Words that become prompts: templates with slots, and the vocabulary they suggest. Knows no models."""
 
 from sdxl_lora.prompts.library import get, problems, templates
 from sdxl_lora.prompts.template import Slot, Template, fill

@@ -35,7 +35,7 @@ _SLOT_KEYS = {"label", "default", "suggestions", "optional"}
 
 
 def templates() -> dict[str, Template]:
-    """Every usable template by name, sorted by category and name; the user's files are read afresh each time."""
+    """Every usable template by name, sorted by category and name; files are read afresh each time."""
     found, _ = _read_all()
     return dict(sorted(found.items(), key=lambda item: (item[1].category, item[0])))
 
@@ -146,9 +146,8 @@ class _Reader:
             raise self._error(self._line(node), f"{what} must be 'name: value' lines")
         unknown = sorted(set(values) - known) if known is not None else []
         if unknown:
-            raise self._error(
-                self._line(self._node(node, unknown[0])), str(UnknownNameError("setting", unknown[0], known or ()))
-            )
+            line = self._line(self._node(node, unknown[0]))
+            raise self._error(line, str(UnknownNameError("setting", unknown[0], known or ())))
         return values
 
     def _text(self, value: Any, key: str, node: Any) -> str:

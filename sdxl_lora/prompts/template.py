@@ -15,7 +15,9 @@ from sdxl_lora.errors import PromptError, UnknownNameError
 
 MAX_VALUE = 200  # characters of one slot
 
-_TOKEN = re.compile(r"\{(?P<field>[^{}\[\]]*)\}|(?P<open>\[)|(?P<close>\])|(?P<text>[^{}\[\]]+)|(?P<stray>[{}])")
+_TOKEN = re.compile(
+    r"\{(?P<field>[^{}\[\]]*)\}|(?P<open>\[)|(?P<close>\])|(?P<text>[^{}\[\]]+)|(?P<stray>[{}])"
+)
 _FIELD = re.compile(r"(?P<name>[a-z][a-z0-9_]*|A)(?::(?P<option>[a-z][a-z0-9_]*))?")
 
 # Words whose first letter is not their first sound.
@@ -84,8 +86,8 @@ class Template:
     def complete(self, values: Mapping[str, str]) -> dict[str, str]:
         """A value for every slot, in the template's order: the given one, tidied, or the default.
 
-        Raises `UnknownNameError` on a slot that the template does not have, `PromptError` on a value that is too long
-        or empties a slot that is needed.
+        Raises `UnknownNameError` on a slot that the template does not have, `PromptError` on a value that is
+        too long or empties a slot that is needed.
         """
         known = {slot.name for slot in self.slots}
         for name in values:
@@ -95,7 +97,7 @@ class Template:
 
 
 def fill(template: Template, values: Mapping[str, str]) -> str:
-    """The prompt that `values` (slot name -> text) make of the template; see `Template.complete` for errors."""
+    """The prompt that `values` (slot name -> text) make of the template; errors as `Template.complete`."""
     complete = template.complete(values)
     text = "".join(_resolved(list(_rendered(template._pieces, complete)), complete))
     return _tidied(text)

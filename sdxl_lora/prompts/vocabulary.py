@@ -1,5 +1,5 @@
-"""Word lists that templates suggest. They are the words the bundled model was trained on (a test compares them),
-and every larger model knows them too. Suggestions only: any other word may be typed.
+"""Word lists that templates suggest. They are the words the bundled model was trained on (a test compares
+them), and every larger model knows them too. Suggestions only: any other word may be typed.
 """
 
 WORDS: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,12 @@ WORDS: dict[str, tuple[str, ...]] = {
     "people": ("male model", "female model", "young man", "young woman", "runner", "hiker"),
     "lights": ("soft daylight", "golden hour light", "overcast light", "studio light", "night neon light"),
     "cameras": ("50mm lens", "85mm lens", "wide-angle shot", "close-up"),
-    "styles": ("fashion photography", "street style photography", "editorial photography", "catalogue photography"),
+    "styles": (
+        "fashion photography",
+        "street style photography",
+        "editorial photography",
+        "catalogue photography",
+    ),
     "catalogue settings": ("studio background", "white background", "grey background", "wooden background"),
     "lifestyle settings": (
         "standing on an urban street",

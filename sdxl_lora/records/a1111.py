@@ -4,8 +4,8 @@
     Negative prompt: one or more lines
     Steps: 20, Sampler: Euler, CFG scale: 5, Seed: 42, Size: 1024x1024, Model: sdxl
 
-What cannot be said in a `GenerationRequest` of this machine (a model or LoRA known elsewhere by a short name, a
-value out of range) is left out and named in a note. Knows nothing of files.
+What cannot be said in a `GenerationRequest` of this machine (a model or LoRA known elsewhere by a short name,
+a value out of range) is left out and named in a note. Knows nothing of files.
 """
 
 import re
@@ -23,7 +23,7 @@ _SETTING = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$
 
 
 def write(request: GenerationRequest, size: tuple[int, int]) -> str:
-    """The text for one picture of `size` (width, height) px made by `request`; undecided settings are left out."""
+    """The text for one picture of `size` (width, height) px; undecided settings are left out."""
     tags = "".join(f" <lora:{PurePath(lora.path).stem}:{lora.weight:g}>" for lora in request.loras)
     lines = [request.prompt + tags]
     if request.negative_prompt:
@@ -36,7 +36,8 @@ def write(request: GenerationRequest, size: tuple[int, int]) -> str:
         "Size": f"{size[0]}x{size[1]}",
         "Model": request.model,
     }
-    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value is not None))
+    decided = {name: value for name, value in settings.items() if value is not None}
+    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in decided.items()))
     return "\n".join(lines)
 
 
@@ -46,8 +47,8 @@ def read(text: str) -> tuple[GenerationRequest, tuple[str, ...]]:
     Raises `PromptError` if there is no usable prompt.
     """
     prompt, negative, settings = _split(text)
-    notes = []
-    loras = [name for name in _LORA.findall(prompt)]
+    notes: list[str] = []
+    loras = _LORA.findall(prompt)
     if loras:
         prompt = _LORA.sub("", prompt).strip()
         notes.append(f"LoRA {', '.join(loras)}: load it from its file")

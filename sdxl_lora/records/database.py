@@ -1,8 +1,8 @@
 """The SQLite database of records: its tables, its versions, and what to do when it is damaged.
 
 `PRAGMA user_version` counts the entries of `MIGRATIONS` a database has seen; to change the schema, change the
-mapped classes and append one entry. The database is an index: every picture can be entered again from its own PNG,
-so a damaged one is moved aside, never repaired. Knows nothing of pictures' contents.
+mapped classes and append one entry. The database is an index: every picture can be entered again from its own
+PNG, so a damaged one is moved aside, never repaired. Knows nothing of pictures' contents.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -31,7 +31,7 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 class Base(DeclarativeBase):
     """Root of the mapped classes."""
 
-    type_annotation_map = {dict[str, Any]: sa.JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: sa.JSON}
 
 
 class PictureRow(Base):
@@ -55,8 +55,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE pictures (
             id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, request JSON NOT NULL,
-            scores JSON NOT NULL, seconds FLOAT NOT NULL, session VARCHAR NOT NULL, favourite BOOLEAN NOT NULL,
-            width INTEGER NOT NULL, height INTEGER NOT NULL, search_text VARCHAR NOT NULL)""",
+            scores JSON NOT NULL, seconds DOUBLE NOT NULL, session VARCHAR NOT NULL,
+            favourite BOOLEAN NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+            search_text VARCHAR NOT NULL)""",
         "CREATE INDEX ix_pictures_session ON pictures (session)",
         "CREATE INDEX ix_pictures_favourite ON pictures (favourite)",
     ),
@@ -74,7 +75,8 @@ def picture_values(
     session: str = "",
 ) -> dict[str, Any]:
     """Column values of one new `PictureRow`; `size` is (width, height) in px."""
-    words = [request.prompt, request.negative_prompt, request.model, request.template or "", str(request.seed)]
+    words = [request.prompt, request.negative_prompt, request.model, request.template or ""]
+    words.append(str(request.seed))
     words += [value for _, value in request.slots] + [lora.path for lora in request.loras]
     return {
         "id": identifier,
@@ -144,7 +146,8 @@ def _storage_error(path: Path, error: BaseException) -> StorageError:
 
 
 def _configure(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA synchronous=NORMAL")  # with WAL: a power cut may lose the last row, and its file restores it
+    # with WAL a power cut may lose the last rows; their files bring them back
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _prepare(path: Path) -> None:

@@ -1,8 +1,10 @@
 """Where things lie under the data folder, and the identifiers that decide it. Pure names: touches no file.
 
     home/records.sqlite                    index of everything
-    home/pictures/YYYY-MM-DD/<id>.png      the picture with its full request inside (the day in UTC, as in the id)
+    home/pictures/YYYY-MM-DD/<id>.png      the picture with its full request inside
     home/thumbnails/YYYY-MM-DD/<id>.webp   made when first asked for
+
+Days are UTC, as in the identifier.
 """
 
 import re
@@ -16,7 +18,7 @@ _ID = re.compile(r"(\d{4})(\d{2})(\d{2})-\d{6}-\d{6}-[0-9a-f]{6}", re.ASCII)
 
 
 def new_id(now: datetime) -> str:
-    """An identifier that sorts by time (UTC, microseconds) and is unique across processes (24 random bits)."""
+    """An identifier that sorts by time (UTC, microseconds), unique across processes (24 random bits)."""
     return now.strftime("%Y%m%d-%H%M%S-%f-") + secrets.token_hex(3)
 
 
@@ -48,5 +50,5 @@ def thumbnail_path(home: Path, identifier: str) -> Path:
 def _day(identifier: str) -> str:
     match = _ID.fullmatch(identifier)
     if match is None:
-        raise ImageError(f"there is no picture {identifier[:80]!r}; ids look like 20261122-163000-000000-0a1b2c")
+        raise ImageError(f"there is no picture {identifier[:80]!r}; open it from the gallery")
     return "-".join(match.groups())

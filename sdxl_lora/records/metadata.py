@@ -31,6 +31,10 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
+_TOO_LARGE = (
+    f"the picture is too large; at most {MAX_PIXELS // 10**6} megapixels are read, so use a smaller one"
+)
+
 _XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -151,16 +155,17 @@ def _texts(data: bytes) -> tuple[dict[str, str], tuple[int, int]]:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"the picture has {image.width}x{image.height} px; at most {MAX_PIXELS // 10**6} megapixels are read"
-                )
+                raise ImageError(_TOO_LARGE)
             image.load()
-            return {k: v for k, v in image.info.items() if isinstance(v, str)}, image.size
+            texts = {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+            return texts, image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"the picture has too many pixels; at most {MAX_PIXELS // 10**6} megapixels are read") from error
+        raise ImageError(_TOO_LARGE) from error
     # Pillow lets these through for broken chunks, besides OSError
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        raise ImageError("this is not a PNG, JPEG or WebP picture, or it is damaged; use the original file") from error
+        raise ImageError(
+            "this is no PNG, JPEG or WebP picture, or it is damaged; use the original"
+        ) from error
 
 
 def _from_json(text: str, width: int, height: int) -> PictureFacts:

@@ -1,8 +1,9 @@
 """Brings files and rows together again after a crash, a power cut, or a lost database.
 
-A file without a row is entered from its own text; a row without a file is dropped; temporary files that nobody will
-finish are deleted. Safe beside other processes that add and delete at the same time: files are renamed before their
-rows appear, and vanish before their rows do. Favourites and sessions are not in the files and cannot come back.
+A file without a row is entered from its own text; a row without a file is dropped; temporary files that
+nobody will finish are deleted. Safe beside other processes that add and delete at the same time: files are
+renamed before their rows appear, and vanish before their rows do. Favourites and sessions are not in the
+files and cannot come back.
 """
 
 import logging
@@ -28,7 +29,8 @@ def reconcile(home: Path, engine: sa.Engine) -> tuple[str, ...]:
 
     Takes one directory scan and one query where nothing is wrong. Raises `StorageError`.
     """
-    found = _scan(layout.pictures_folder(home))
+    folder = layout.pictures_folder(home)
+    found = _scan(folder)
     with Session(engine) as session:
         rows = set(session.scalars(sa.select(PictureRow.id)))
     notices = []
@@ -36,7 +38,7 @@ def reconcile(home: Path, engine: sa.Engine) -> tuple[str, ...]:
     if entered:
         notices.append(f"{entered} picture(s) were missing in the database and were entered again")
     if unreadable:
-        notices.append(f"{unreadable} file(s) under {layout.pictures_folder(home)} do not say how they were made")
+        notices.append(f"{unreadable} file(s) under {folder} do not say how they were made")
     # a file may have appeared after the scan, so look again before dropping its row
     gone = [i for i in sorted(rows - found.keys()) if not layout.picture_path(home, i).exists()]
     if gone:

@@ -1,9 +1,9 @@
 """The store of pictures: add, look up, browse, mark, delete.
 
-A picture's file is written and flushed before its row is committed, and deleted before its row is: a crash leaves at
-most a file without a row, which the next start enters again from its own text, or a row without a file, which the
-next start drops (`records.reconcile`). Several threads and processes may use one folder at once. Knows nothing of
-models.
+A picture's file is written and flushed before its row is committed, and deleted before its row is: a crash
+leaves at most a file without a row, which the next start enters again from its own text, or a row without a
+file, which the next start drops (`records.reconcile`). Several threads and processes may use one folder at
+once. Knows nothing of models.
 """
 
 import contextlib
@@ -51,8 +51,8 @@ class Record:
 class Store:
     """All pictures under one folder.
 
-    Opening it repairs what a crash left behind; `notices` holds what the user should be told about that, one line
-    each. Opening and every method raise `StorageError` where the disk refuses.
+    Opening it repairs what a crash left behind; `notices` holds what the user should be told about that, one
+    line each. Opening and every method raise `StorageError` where the disk refuses.
     """
 
     def __init__(self, home: Path) -> None:
@@ -138,8 +138,8 @@ class Store:
         """Records, newest first.
 
         Args:
-            search: words that must all occur in prompt, negative prompt, model, template, slots, LoRA names or seed;
-                case is ignored.
+            search: words that must all occur in prompt, negative prompt, model, template, slots, LoRA names
+                or seed; case is ignored.
             favourite: True: only favourites; False: only the others.
             session: only what this browser session asked for.
         """
@@ -150,7 +150,8 @@ class Store:
 
     def count(self, *, search: str = "", favourite: bool | None = None, session: str | None = None) -> int:
         """How many records `page` goes through with the same filters."""
-        query = sa.select(sa.func.count()).select_from(PictureRow).where(*_conditions(search, favourite, session))
+        query = sa.select(sa.func.count()).select_from(PictureRow)
+        query = query.where(*_conditions(search, favourite, session))
         with self._session() as connection:
             return connection.scalar(query) or 0
 

@@ -1,7 +1,7 @@
 """What every scorer offers, and the one that is used where nobody chooses.
 
-A score is only comparable with scores of the same scorer: `name` says which one it was and must stand beside the
-number wherever it is shown or kept.
+A score is only comparable with scores of the same scorer: `name` says which one it was and must stand beside
+the number wherever it is shown or kept.
 """
 
 import functools

@@ -1,5 +1,6 @@
 """Checks that need no model: whether there is a picture at all."""
 
+import numpy as np
 from PIL import Image
 
 _FLAT = 2  # levels of 255: what JPEG or rounding may add to a flat colour
@@ -10,9 +11,10 @@ def blank_reason(image: Image.Image) -> str | None:
 
     A pipeline turns NaN into black, so a flat picture nearly always means numerical trouble.
     """
-    extrema = image.convert("RGB").getextrema()
-    if any(high - low > _FLAT for low, high in extrema):
+    pixels = np.asarray(image.convert("RGB"))  # HWC, uint8
+    low, high = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))  # C
+    if (high - low > _FLAT).any():
         return None
-    if all(high <= _FLAT for _, high in extrema):
-        return "the picture is black: the model produced no finite numbers; try precision fp32, or another seed"
+    if (high <= _FLAT).all():
+        return "the picture is black: the model produced no finite numbers; try precision fp32 or another seed"
     return "the picture is one flat colour; try another seed or less guidance"

@@ -1,9 +1,9 @@
 """CLIP score: the cosine between the embeddings of a picture and of a text.
 
-Radford et al., arXiv:2103.00020, section 2.3 and figure 3 (the similarity before the temperature). The number is the raw
-cosine, in -1..1 and in practice about 0.2 to 0.35 for OpenAI's models: neither multiplied by 100 (torchmetrics) nor
-by 2.5 and clipped at 0 (CLIPScore, arXiv:2104.08718, equation 1). Knows nothing of prompts' boilerplate
-(`scoring.spec`).
+Radford et al., arXiv:2103.00020, section 2.3 and figure 3 (the similarity before the temperature). The number
+is the raw cosine, in -1..1 and in practice about 0.2 to 0.35 for OpenAI's models: neither multiplied by 100
+(torchmetrics) nor by 2.5 and clipped at 0 (CLIPScore, arXiv:2104.08718, equation 1). Knows nothing of
+prompts' boilerplate (`scoring.spec`).
 """
 
 import threading
@@ -22,11 +22,13 @@ BATCH = 16  # pictures or texts in one forward pass
 
 
 class ClipScorer:
-    """Scores with any `CLIPModel` folder or hub id. Loaded at first use; safe to call from several threads."""
+    """Scores with any `CLIPModel` folder or hub id; loaded at first use, may be called by several threads."""
 
     key = "clip"
 
-    def __init__(self, source: str | Path, *, name: str | None = None, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, source: str | Path, *, name: str | None = None, device: str | torch.device = "cpu"
+    ) -> None:
         """`name`: what to call the score; default `CLIP cosine (<last part of source>)`."""
         self.source = str(source)
         self.name = name or f"CLIP cosine ({Path(self.source).name})"
@@ -37,11 +39,11 @@ class ClipScorer:
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """Cosine of `images[i]` and `texts[i]`, in -1..1.
 
-        NaN where the picture is one flat colour, which is what a pipeline makes of NaN, or an embedding is not
-        finite: NaN is smaller than nothing and larger than nothing, so callers must look (`math.isnan`) and cannot
-        mistake it for a poor score. Longer texts are cut by the tokenizer, which keeps the end-of-text token that CLIP
-        pools from.
-        Raises `ModelUnavailableError`, or `ValueError` if there are not as many texts as pictures.
+        NaN where the picture is one flat colour, which is what a pipeline makes of NaN, or an embedding is
+        not finite. A NaN is neither larger nor smaller than a number: callers must look for it
+        (`math.isnan`). Longer texts are cut by the tokenizer, which keeps the end-of-text token that CLIP
+        pools from. Raises `ModelUnavailableError`, or `ValueError` if there are not as many texts as
+        pictures.
         """
         if len(images) != len(texts):
             raise ValueError(f"{len(images)} pictures but {len(texts)} texts")
@@ -58,7 +60,7 @@ class ClipScorer:
         model, _, processor = self._load()
         rows = []
         for start in range(0, len(images), BATCH):
-            batch = [image.convert("RGB") for image in images[start : start + BATCH]]  # uint8: rescaled by the processor
+            batch = [image.convert("RGB") for image in images[start : start + BATCH]]  # uint8, 0..255
             pixels = processor(images=batch, return_tensors="pt")["pixel_values"]  # NCHW float32
             with self._lock, torch.inference_mode():
                 rows.append(_unit(_tensor(model.get_image_features(pixel_values=pixels.to(self.device)))))
@@ -104,8 +106,8 @@ def _load_parts(source: str, device: torch.device) -> tuple[Any, Any, Any]:
         processor = CLIPImageProcessorPil.from_pretrained(source)
     except (OSError, ValueError) as error:  # what transformers raises for missing files and unreachable hubs
         raise ModelUnavailableError(
-            f"the CLIP model {source} is not here and could not be fetched; name a folder that holds it, or connect"
-            " to the hub once"
+            f"the CLIP model {source} is not here and could not be fetched;"
+            " name a folder that holds it, or connect to the hub once"
         ) from error
     return model.to(device).eval(), tokenizer, processor
 

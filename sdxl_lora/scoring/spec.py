@@ -5,8 +5,8 @@ CLIP reads 77 tokens (the mini CLIP fewer) and spreads its attention over all of
 
 The rule, clause by clause (clauses are separated by commas or line breaks):
 1. Weights and LoRA tags are unwrapped: `(navy:1.3)` is `navy`, `<lora:x:1>` is nothing.
-2. If a clause begins with "a photography of", "a photo of" or the like, everything before it is a product name or
-   category, and is dropped: brands mean nothing to a model that has never seen them.
+2. If a clause begins with "a photography of", "a photo of" or the like, everything before it is a product
+   name or category, and is dropped: brands mean nothing to a model that has never seen them.
 3. Clauses made of nothing but quality, camera or style words are dropped.
 4. What is left is joined again. If nothing is left, the prompt is used as it is.
 """
@@ -16,26 +16,31 @@ import re
 _LORA = re.compile(r"<lora:[^<>]*>")
 _WEIGHT = re.compile(r":\s*[\d.]+\s*(?=[)\]])")
 _SUBJECT = re.compile(
-    r"(an? )?((studio|product|catalogue|fashion|professional) )*(photograph|photography|photo|picture|image) (of|showing) ",
+    r"(an? )?((studio|product|catalogue|fashion|professional) )*"
+    r"(photograph|photography|photo|picture|image) (of|showing) ",
     re.IGNORECASE,
 )
-# Words that describe how a picture was made or how good it is, never what is in it.
-_BOILERPLATE = frozenset(
-    """a an and the in of on with at by very most high highly low ultra super extremely hyper best top good great
-    quality resolution res definition detail details detailed fine intricate sharp crisp focus focused clear realistic
-    photorealistic hyperrealistic realism masterpiece masterwork award winning award-winning professional stunning
-    beautiful gorgeous perfect amazing
-    4k 8k 16k hd uhd hdr raw dslr photo photography photograph photographic photoshoot shot picture image render
-    fashion editorial catalogue catalog commercial product advertising advertisement lookbook campaign e-commerce
-    fabric textures texture
-    camera lens prime canon nikon sony leica hasselblad fujifilm kodak portra 35mm 50mm 85mm 100mm f/1.4 f/1.8 f/2.8 f/8
-    bokeh depth field shallow macro exposure cinematic trending artstation unreal engine octane vogue magazine
-    style stylish""".split()
-)
+# Words that say how a picture was made or how good it is, never what is in it.
+_QUALITY = """
+    a an and the in of on with at by very most high highly low ultra super extremely hyper best top good great
+    quality resolution res definition detail details detailed fine intricate sharp crisp focus focused clear
+    realistic photorealistic hyperrealistic realism masterpiece award winning award-winning professional
+    stunning beautiful gorgeous perfect amazing 4k 8k 16k hd uhd hdr raw fabric texture textures
+"""
+_CAMERA = """
+    photo photos photography photograph photographic photoshoot shot picture image render style camera lens
+    prime dslr canon nikon sony leica hasselblad fujifilm kodak portra 24mm 35mm 50mm 85mm 100mm f/1.4 f/1.8
+    f/2.8 f/8 bokeh depth field shallow macro exposure cinematic wide-angle close-up
+"""
+_GENRE = """
+    fashion editorial catalogue catalog commercial product advertising advertisement lookbook campaign
+    e-commerce trending artstation unreal engine octane vogue magazine stylish
+"""
+_BOILERPLATE = frozenset(f"{_QUALITY} {_CAMERA} {_GENRE}".split())
 
 
 def spec_text(prompt: str) -> str:
-    """The short sentence that is scored for `prompt`; see the rule above. Never empty for a non-empty prompt."""
+    """The short sentence that is scored for `prompt`; the rule stands above. Empty only if `prompt` is."""
     text = _unwrap(prompt)
     clauses = [clause.strip(" .;") for clause in re.split(r"[,\n]", text)]
     starts = [i for i, clause in enumerate(clauses) if _SUBJECT.match(clause)]
