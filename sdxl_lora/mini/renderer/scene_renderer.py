@@ -88,8 +88,11 @@ class _Layers:
         """Print an emblem on the cloth; on a pattern it gets a rim of plain cloth, to stay legible."""
         if outline_colour is not None:
             rim = skia.Paint(AntiAlias=True, Style=skia.Paint.kStrokeAndFill_Style, StrokeWidth=0.022, Color=paint_colour(outline_colour))
+            rim.setBlendMode(skia.BlendMode.kSrcATop)
             self.canvas.drawPath(path, rim)
-        self.canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=paint_colour(colour)))
+        ink = skia.Paint(AntiAlias=True, Color=paint_colour(colour))
+        ink.setBlendMode(skia.BlendMode.kSrcATop)  # a print ends where the cloth ends
+        self.canvas.drawPath(path, ink)
 
 
 def render(scene: Scene, size: int = 256) -> NDArray[np.uint8]:

@@ -118,7 +118,7 @@ def _golden_hour(rng: random.Random, side: int) -> tuple[Floats, Light]:
         (1, (104, 64, 42)),
     )  # fmt: skip
     _glow(image, rng.choice((rng.uniform(0.06, 0.22), rng.uniform(0.78, 0.94))), horizon - rng.uniform(0.2, 0.4), 0.22, (60, 62, 64))
-    return _soften(image, 0.014), Light(tint=(1.07, 0.98, 0.85), shadow=0.22)
+    return _soften(image, 0.014), Light(tint=(1.06, 0.99, 0.91), shadow=0.22)
 
 
 def _fog(rng: random.Random, side: int) -> tuple[Floats, Light]:

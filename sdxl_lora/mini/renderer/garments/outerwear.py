@@ -158,8 +158,8 @@ def coat(draft: Draft) -> Garment:
         ])  # fmt: skip
         garment.over.append(Piece(path=lapel, tone=0.98, patterned=False, roundness=0.016, depth=0.16, shadow=0.4, edge=0.0045))
     garment.anchors["chest"] = (0.5 + 0.078, t.top + 0.255, 0.055)
-    outer, inner = t.along(0.52)
-    middle = between(outer, inner, 0.5)
+    outer, inner = t.along(0.58)
+    middle = between(outer, inner, 0.46)
     garment.anchors["sleeve"] = (1 - middle[0], middle[1], 0.044)
     return garment
 

@@ -38,8 +38,8 @@ class Torso:
         x, y = self.cuff
         drop = 0.045 if self.short else 0.012
         return [
-            (0.5 - self.shoulder + 0.035, self.top + 0.029),
-            bend(0.5 - self.shoulder - 0.046, self.top + 0.048),
+            (0.5 - self.shoulder + 0.035, self.top + 0.035),
+            bend(0.5 - self.shoulder - 0.046, self.top + 0.055),
             (x, y),
             (x + self.cuff_width, y + drop),
             (0.5 - self.chest + 0.012, self.armpit + 0.025),
@@ -201,13 +201,13 @@ def crew_collar(t: Torso, drop: float, width: float = 0.026) -> Piece:
 
 def base(draft: Draft, t: Torso, *, drop: float = 0.05) -> Garment:
     """A garment with anchors, neck and hands in the right places; the caller adds pieces."""
-    outer, inner = t.along(0.42)
-    middle = between(outer, inner, 0.5)
+    outer, inner = t.along(0.60)
+    middle = between(outer, inner, 0.46)
     garment = Garment(
         anchors={
             "centre": (0.5, t.top + 0.315, 0.105),
             "chest": (0.5 + 0.1, t.top + 0.235, 0.057),
-            "sleeve": (1 - middle[0], middle[1], 0.049),
+            "sleeve": (1 - middle[0], middle[1], 0.046),
         },
         block=rectangle(-0.2, -0.3, 1.2, t.top + 0.145),
         neck=Neck(y=t.top, half_width=t.neck, drop=drop, shoulder=t.shoulder),
