@@ -65,7 +65,7 @@ def _quilts(t: Torso, pitch: float, top: float) -> tuple[list[Fold], list[Line],
 
 def _puffed_body(t: Torso, seams: list[float]) -> list[Knot]:
     """The torso's left half with a bulge between any two seams."""
-    knots = body_knots(t)[:5]
+    knots = body_knots(t)[:7]
     marks = [y for y in seams if y > t.armpit + 0.02] + [t.hem]
     x = 0.5 - t.chest
     previous = t.armpit
@@ -179,11 +179,11 @@ def vest(draft: Draft) -> Garment:
     ]
     if draft.rng.random() < 0.65:
         folds, lines, seams = _quilts(t, draft.vary(0.094, 0.108), t.top + 0.095)
-        knots = half + _puffed_body(t, seams)[5:]
+        knots = half + _puffed_body(t, seams)[7:]
         body = Piece(path=symmetric(knots), folds=folds, lines=lines, depth=0.3)
     else:
         body = torso_piece(draft, t, 0.5)
-        body.path = symmetric(half + body_knots(t)[5:])
+        body.path = symmetric(half + body_knots(t)[7:])
         body.lines = []
     edges = [flip for flip in (half[1:], [bend(1 - k[0], k[1]) if len(k) == 3 else (1 - k[0], k[1]) for k in half[1:]])]
     body.lines += [Line(outline(e, closed=False), 0.022, 0.78) for e in edges]

@@ -87,8 +87,10 @@ def body_knots(t: Torso) -> list[Knot]:
     return [
         (0.5 - t.neck, t.top),
         bend(0.5 - t.neck - 0.03, t.top + 0.012),
-        (0.5 - t.shoulder, t.top + 0.048),
-        bend(0.5 - t.chest + 0.016, t.top + 0.12),
+        (0.5 - t.shoulder + 0.016, t.top + 0.042),
+        bend(0.5 - t.shoulder + 0.001, t.top + 0.047),
+        (0.5 - t.shoulder + 0.003, t.top + 0.068),
+        bend(0.5 - t.chest + 0.014, t.top + 0.13),
         (0.5 - t.chest, t.armpit),
         bend(0.5 - t.chest + 0.004, (t.armpit + t.hem) / 2),
         (0.5 - t.hip, t.hem - 0.006),
