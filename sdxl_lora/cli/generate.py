@@ -1,0 +1,193 @@
+"""`generate PROMPT`: pictures from a prompt or a template, recorded like those of the studio.
+
+Knows nothing of models: it builds one `GenerationRequest` and follows what the `Studio` tells about it.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from sdxl_lora import config, prompts
+from sdxl_lora.cli import terminal
+from sdxl_lora.config import GenerationRequest, LoraSpec
+from sdxl_lora.errors import PromptError, StorageError
+
+if TYPE_CHECKING:
+    from sdxl_lora.records import Record
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defaults come from `SDXL_LORA_<FLAG>` in the environment, then from the model."""
+    add, setting = parser.add_argument, terminal.setting
+    add("prompt", nargs="?", default="", metavar="PROMPT", help="what to draw; with --template: words to add")
+    add("--negative", default=setting("negative"), metavar="TEXT", help="what to keep out of the picture")
+    add("--template", metavar="NAME", help=f"fill a template: {', '.join(prompts.templates())}")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        dest="slots",
+        metavar="KEY=VALUE",
+        help="fill one slot; repeatable",
+    )
+    add("--model", default=setting("model") or "auto", help="mini, sdxl, sd14, a folder or a hub id")
+    add(
+        "--lora",
+        action="append",
+        default=[],
+        dest="loras",
+        metavar="PATH[:WEIGHT]",
+        help="use a LoRA; repeatable",
+    )
+    add("--steps", type=int, default=setting("steps"), metavar="N", help="denoising steps")
+    add(
+        "--guidance", type=float, default=setting("guidance"), metavar="G", help="hold to the prompt; 1 = off"
+    )
+    add("--seed", type=int, default=setting("seed"), metavar="N", help="the same seed, the same picture")
+    add(
+        "--count", type=int, default=setting("count") or 1, metavar="N", help="pictures; their seeds count up"
+    )
+    add("--width", type=int, default=setting("width"), metavar="PX", help="a multiple of 8")
+    add("--height", type=int, default=setting("height"), metavar="PX", help="a multiple of 8")
+    add("--precision", default=setting("precision") or "auto", help=", ".join(get_args(config.Precision)))
+    add(
+        "--scheduler", default=setting("scheduler"), metavar="NAME", help="sampler other than the model's own"
+    )
+    add(
+        "--output",
+        type=Path,
+        default=setting("output"),
+        metavar="DIR",
+        help="put copies of the pictures here",
+    )
+    add("--json", action="store_true", help="print one JSON object instead of lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Makes, records and names the pictures. Raises `InputError`, `ModelUnavailableError`, `StorageError`."""
+    request = build_request(arguments)
+    if arguments.output is not None:
+        _check_writable(arguments.output)
+    started = time.perf_counter()
+    made: list[tuple[Record, Path]] = []
+    for record in _make(request):
+        path = record.path if arguments.output is None else _copy(record.path, arguments.output)
+        made.append((record, path))
+        if not arguments.json:
+            print(_line(record, path), flush=True)
+    if arguments.json:
+        terminal.print_json(_summary(made, seconds=time.perf_counter() - started))
+    return 0
+
+
+def build_request(arguments: argparse.Namespace) -> GenerationRequest:
+    """The request these arguments describe. Raises `PromptError`, `RequestError`."""
+    slots = _slots(arguments.slots)
+    prompt, negative = arguments.prompt, arguments.negative
+    if arguments.template is not None:
+        template = prompts.get(arguments.template)
+        slots = template.complete(slots)
+        filled = prompts.fill(template, slots)
+        prompt = f"{filled}, {prompt}" if prompt.strip() else filled
+        negative = template.negative if negative is None else negative
+    elif slots:
+        raise PromptError("--set fills slots of a template; name it with --template")
+    return GenerationRequest(
+        prompt=prompt,
+        negative_prompt=negative or "",
+        model=arguments.model,
+        loras=tuple(LoraSpec.parse(lora) for lora in arguments.loras),
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        seed=arguments.seed,
+        count=arguments.count,
+        width=arguments.width,
+        height=arguments.height,
+        precision=arguments.precision,
+        scheduler=arguments.scheduler,
+        template=arguments.template,
+        slots=tuple(slots.items()),
+    )
+
+
+def _slots(pairs: list[str]) -> dict[str, str]:
+    slots = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise PromptError(f"--set {pair!r} is not of the form KEY=VALUE")
+        slots[key.strip()] = value.strip()
+    return slots
+
+
+def _make(request: GenerationRequest) -> Iterator["Record"]:
+    """The records, one by one as the pictures are done, with a bar over all denoising steps meanwhile."""
+    from sdxl_lora.generation import StepDone
+    from sdxl_lora.serving.studio import Recorded, Studio
+
+    studio = Studio(config.home())
+    for notice in studio.store.notices:
+        terminal.note(notice)
+    steps = [0] * request.count
+    with terminal.progress_bar(total=0, unit="step") as bar:
+        for event in studio.run(request):
+            if isinstance(event, StepDone):
+                steps[event.picture] = event.step
+                bar.total = event.steps * request.count
+                bar.update(sum(steps) - bar.n)
+            elif isinstance(event, Recorded):
+                yield event.record
+
+
+def _check_writable(folder: Path) -> None:
+    """Makes the folder, and finds out before the pictures are made whether they can be put there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
+
+
+def _copy(source: Path, folder: Path) -> Path:
+    target = folder / source.name
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise StorageError(
+            f"cannot write {target}: {error.strerror}; the picture itself is {source}"
+        ) from error
+    return target
+
+
+def _line(record: "Record", path: Path) -> str:
+    scores = [f"{score['name']} {score['value']:.3f}" for score in record.scores.values()]
+    return "  ".join([str(path), f"seed {record.request.seed}", *scores])
+
+
+def _summary(made: "list[tuple[Record, Path]]", *, seconds: float) -> dict[str, Any]:
+    first = made[0][0].request  # a request makes at least one picture
+    return {
+        "images": [
+            {
+                "path": str(path),
+                "seed": record.request.seed,
+                "width": record.width,
+                "height": record.height,
+                "prompt": record.request.prompt,
+                "scores": record.scores,
+                "attempts": [
+                    {"prompt": record.request.prompt, "seed": record.request.seed, "scores": record.scores}
+                ],
+            }
+            for record, path in made
+        ],
+        "model": first.model,
+        "precision": first.precision,
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,58 @@
+"""`models`: what is here, and getting what is not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sdxl_lora import cli
+
+
+@pytest.fixture(autouse=True)
+def bundled(tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny model stands in for the bundled one; the hub's cache is empty."""
+    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))
+    return tiny_sdxl
+
+
+def test_the_table_names_every_model_and_the_one_that_is_used(
+    capsys: pytest.CaptureFixture[str], bundled: Path
+) -> None:
+    assert cli.main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["NAME", "mini", "sdxl", "sd14"]
+    assert str(bundled) in lines[1]
+    assert lines[-1].startswith("Without --model, mini is used here.")
+
+
+def test_json_is_one_object_with_every_model(capsys: pytest.CaptureFixture[str], bundled: Path) -> None:
+    assert cli.main(["models", "--json"]) == 0
+    out = json.loads(capsys.readouterr().out)
+    mini = next(model for model in out["models"] if model["name"] == "mini")
+    weights = sum(file.stat().st_size for file in bundled.rglob("*.safetensors"))
+    assert (mini["present"], mini["architecture"], mini["folder"]) == (True, "sdxl", str(bundled))
+    assert mini["bytes"] == weights
+    assert {"sdxl", "sd14"} <= {model["name"] for model in out["models"]}
+
+
+def test_fetching_what_is_here_downloads_nothing(capsys: pytest.CaptureFixture[str], bundled: Path) -> None:
+    assert cli.main(["models", "fetch", "mini"]) == 0
+    assert str(bundled) in capsys.readouterr().out
+    assert cli.main(["models", "--json", "fetch", "mini"]) == 0
+    assert json.loads(capsys.readouterr().out)["present"] is True
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "fetch", "sdxll"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: no model named 'sdxll'; did you mean 'sdxl'?")
+    assert captured.err.count("\n") == 1
+
+
+def test_without_the_hub_one_line_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "fetch", "nobody/nothing", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: nobody/nothing is not on this machine")
+    assert captured.err.count("\n") == 1
