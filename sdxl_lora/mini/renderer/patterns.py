@@ -80,9 +80,9 @@ def _checked(canvas: skia.Canvas, cloth: Cloth) -> None:
 def _camouflage(canvas: skia.Canvas, cloth: Cloth) -> None:
     rng = random.Random(cloth.seed)
     dark = sum(cloth.colour) < 230
-    tones = (1.16, 1.30, 1.45) if dark else (0.56, 0.78, 1.28)
-    for i in range(30):
-        x, y = rng.uniform(0.02, 0.98), rng.uniform(0.02, 0.98)
+    tones = (1.14, 1.28, 1.42) if dark else (0.56, 0.76, 1.30)
+    for i in range(49):  # one blob in every cell of a grid, so that no piece stays bare
+        x, y = (i % 7 + rng.uniform(0.1, 0.9)) / 7, (i // 7 + rng.uniform(0.1, 0.9)) / 7
         long, wide, turn = rng.uniform(0.055, 0.09), rng.uniform(0.035, 0.06), rng.uniform(-0.5, 0.5)
         knots = []
         for k in range(10):
@@ -92,7 +92,7 @@ def _camouflage(canvas: skia.Canvas, cloth: Cloth) -> None:
             px = x + dx * math.cos(turn) - dy * math.sin(turn)
             py = y + dx * math.sin(turn) + dy * math.cos(turn)
             knots.append((px, py) if k % 2 == 0 else bend(px, py))
-        canvas.drawPath(outline(knots), skia.Paint(AntiAlias=True, Color=paint_colour(tone(cloth.colour, tones[i % 3]))))
+        canvas.drawPath(outline(knots), skia.Paint(AntiAlias=True, Color=paint_colour(tone(cloth.colour, rng.choice(tones)))))
 
 
 def _colour_block(canvas: skia.Canvas, cloth: Cloth) -> None:
