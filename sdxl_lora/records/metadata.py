@@ -89,7 +89,8 @@ def embed(
     texts.add_text("parameters", a1111.write(request, size))  # Pillow picks iTXt where Latin-1 does not do
     texts.add_itxt("sdxl_lora", json.dumps(facts, ensure_ascii=False, allow_nan=False))
     texts.add_itxt("XML:com.adobe.xmp", _XMP)
-    picture = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
+    # a copy: Pillow keeps the texts on the picture while it saves, and a page may be saving the same one just now
+    picture = image.copy() if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", pnginfo=texts)
     return buffer.getvalue()

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 PICTURE = Image.linear_gradient("L").resize((48, 32)).convert("RGB")
 
 
-def request(prompt: str = "a navy jacket", seed: int = 7, **changes: object) -> GenerationRequest:
-    values = {"model": "mini", "steps": 20, "guidance": 3.0, "width": 48, "height": 64, **changes}
-    return GenerationRequest.from_dict({"prompt": prompt, "seed": seed, "width": 64, **values} | {"width": 64})
+def request(prompt: str = "a navy jacket", seed: int = 7, **changes: Any) -> GenerationRequest:
+    values = {"model": "mini", "steps": 20, "guidance": 3.0, "width": 64, "height": 64, **changes}
+    return GenerationRequest(prompt=prompt, seed=seed, **values)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def add(store: Store, prompt: str = "a navy jacket", seed: int = 7, session: str
 
 
 def test_a_record_is_read_back_as_it_was_added(store: Store, home: Path) -> None:
-    asked = request("ジャケット 🧥 Größe", negative_prompt="blurry", loras=[{"path": "a.safetensors", "weight": 0.5}])
+    asked = request("ジャケット 🧥 Größe", negative_prompt="blurry", loras=(LoraSpec(path="a.safetensors", weight=0.5),))
     scores = {"clip": {"name": "mini-CLIP cosine", "value": 0.31}}
     added = store.add(PICTURE, request=asked, scores=scores, seconds=1.5, session="tab")
     assert store.get(added.id) == added
@@ -142,7 +143,8 @@ def test_the_gallery_shows_the_picture_itself_where_no_thumbnail_can_be_written(
     assert store.thumbnail(record) == record.path
 
 
-# --- crashes ----------------------------------------------------------------------------------------------------
+# --- crashes
+----------------------------------------------------------------------------------------------------
 
 
 def test_a_process_killed_between_file_and_row_loses_nothing(home: Path) -> None:
@@ -254,7 +256,8 @@ def test_a_file_that_vanishes_while_it_is_entered_is_no_problem(
         assert (store.count(), store.notices) == (1, ())
 
 
-# --- disks ------------------------------------------------------------------------------------------------------
+# --- disks
+------------------------------------------------------------------------------------------------------
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(
@@ -297,7 +300,8 @@ def test_each_refusal_of_a_disk_says_what_to_do(code: int, text: str, tmp_path: 
     assert "\n" not in str(caught.value)
 
 
-# --- the database -------------------------------------------------------------------------------------------------
+# --- the database
+-------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("damage", ["not a database", "torn pages", "emptied"])
@@ -385,6 +389,8 @@ def test_threads_add_at_once_without_losing_any(store: Store, home: Path) -> Non
     for thread in threads:
         thread.join()
     assert store.count() == 32
+    for record in store.page(limit=99):
+        assert metadata.read(record.path).request == record.request
     assert sorted(r.id for r in store.page(limit=99)) == pngs(home)
     assert store.count(search="thread 2") >= 8
 
