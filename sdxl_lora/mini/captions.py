@@ -142,7 +142,7 @@ def corpus(rng: random.Random, n: int) -> Iterator[str]:
 
 
 def _article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
+    return ("an " if words[0].lower() in "aeio" else "a ") + words
 
 
 def _join(*parts: str) -> str:
@@ -212,7 +212,10 @@ def _lifestyle(scene: Scene, rng: random.Random) -> str:
     if rng.random() < 0.6:
         brand = rng.choice(BRANDS + _REAL_BRANDS)
         head, _, rest = thing.partition(" ")
-        thing = f"a {brand} {rest}" if head in ("a", "an") and not rest.startswith("pair of") else f"{brand} {thing}" if head not in ("a", "an") else thing
+        if head not in ("a", "an"):
+            thing = f"{brand} {thing}"
+        elif not rest.startswith("pair of"):
+            thing = _article(f"{brand} {rest}")
     thing += _emblem(scene, rng, full=False)
     if scene.presentation == "figure":
         start = f"{rng.choice(_PEOPLE)} wearing {thing}"
