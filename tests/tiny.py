@@ -14,6 +14,10 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from diffusers.utils import convert_state_dict_to_kohya
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     CLIPConfig,
@@ -26,6 +30,8 @@ from transformers import (
     CLIPTokenizer,
     CLIPVisionConfig,
 )
+
+from sdxl_lora.config import Architecture
 
 SIDE = 64  # px, the size the tiny models draw at by default
 _SCALE = 4  # px per latent
@@ -168,3 +174,37 @@ def save_clip(folder: Path) -> Path:
     images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     CLIPProcessor(image_processor=images, tokenizer=tokenizer()).save_pretrained(folder)
     return folder
+
+
+def lora_state(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline) -> dict[str, torch.Tensor]:
+    """A LoRA of rank 2 with random weights on the attention of UNet and first text encoder, peft's layout."""
+    torch.manual_seed(1)
+    for part, targets in (
+        (pipeline.unet, ["to_q", "to_k", "to_v", "to_out.0"]),
+        (pipeline.text_encoder, ["q_proj", "k_proj", "v_proj", "out_proj"]),
+    ):
+        part.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=targets))
+    unet = get_peft_model_state_dict(pipeline.unet)
+    encoder = get_peft_model_state_dict(pipeline.text_encoder)
+    # transformers 5 dropped "text_model" from the names of the modules; LoRA files keep it
+    return {f"unet.{key}": value for key, value in unet.items()} | {
+        f"text_encoder.text_model.{key}": value for key, value in encoder.items()
+    }
+
+
+def save_lora(
+    file: Path, architecture: Architecture = "sdxl", layout: str = "peft", scale: float = 8.0
+) -> Path:
+    """Saves `lora_state` for the tiny model; `layout` "kohya" is what AUTOMATIC1111 and ComfyUI read.
+
+    `scale` makes it strong enough to be seen in a picture of noise.
+    """
+    state = lora_state(sdxl_pipeline() if architecture == "sdxl" else sd_pipeline())
+    state = {key: value * scale if "lora_B" in key else value for key, value in state.items()}
+    if layout == "kohya":
+        state = convert_state_dict_to_kohya(state)
+        if architecture == "sd":  # kohya numbers the text encoders only where there are two
+            state = {key.replace("lora_te1_", "lora_te_"): value for key, value in state.items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in state.items()}, file)
+    return file

@@ -15,13 +15,12 @@ from typing import Any, Self
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
 
 from sdxl_lora.config import Architecture, GenerationRequest, LoraSpec, Precision
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError
 from sdxl_lora.models import hub, lora, registry, schedulers
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
+from sdxl_lora.models.quiet import quiet
 
 _KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
 _POLL = 0.1  # seconds between looks at `stopped` while waiting for the model
@@ -180,12 +179,12 @@ def _build(info: registry.ModelInfo, folder: Path, device: Device, precision: Pr
             and half == torch.float16
             and (fixed := hub.cached_component(registry.FIXED_VAE))
         ):
-            parts["vae"] = AutoencoderKL.from_pretrained(fixed, torch_dtype=half, use_safetensors=True)
+            parts["vae"] = AutoencoderKL.from_pretrained(fixed, dtype=half, use_safetensors=True)
     try:
-        with _no_progress_bars():
+        with quiet():
             pipeline = kind.from_pretrained(
                 folder,
-                torch_dtype={"unet": half, "default": rest},
+                dtype={"unet": half, "default": rest},
                 use_safetensors=True,
                 local_files_only=True,
                 variant="fp16" if any((folder / "unet").glob("*.fp16.safetensors")) else None,
@@ -202,21 +201,6 @@ def _build(info: registry.ModelInfo, folder: Path, device: Device, precision: Pr
     if half != rest:
         _cast_at_border(pipeline.unet, half, rest)
     return pipeline.to(device)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """The libraries draw three bars per model on stderr, terminal or not."""
-    with_bars = [
-        module for module in (diffusers_logging, transformers_logging) if module.is_progress_bar_enabled()
-    ]
-    for module in with_bars:
-        module.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for module in with_bars:
-            module.enable_progress_bar()
 
 
 def _cast_at_border(unet: torch.nn.Module, inside: torch.dtype, outside: torch.dtype) -> None:
