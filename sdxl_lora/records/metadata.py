@@ -89,7 +89,7 @@ def embed(
     texts.add_text("parameters", a1111.write(request, size))  # Pillow picks iTXt where Latin-1 does not do
     texts.add_itxt("sdxl_lora", json.dumps(facts, ensure_ascii=False, allow_nan=False))
     texts.add_itxt("XML:com.adobe.xmp", _XMP)
-    # a copy: Pillow keeps the texts on the picture while it saves, and a page may be saving the same one just now
+    # a copy: Pillow keeps the texts on the picture while it saves, and a page may be saving the same one
     picture = image.copy() if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", pnginfo=texts)

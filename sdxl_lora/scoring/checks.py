@@ -16,5 +16,5 @@ def blank_reason(image: Image.Image) -> str | None:
     if (high - low > _FLAT).any():
         return None
     if (high <= _FLAT).all():
-        return "the picture is black: the model produced no finite numbers; try precision fp32 or another seed"
+        return "the picture is black: the model made no finite numbers; try precision fp32 or another seed"
     return "the picture is one flat colour; try another seed or less guidance"
