@@ -1,7 +1,7 @@
 """Tiny pipelines of the real classes, randomly initialised: all a test needs of SDXL in a second, offline.
 
 The tokenizer is CLIP's byte-level BPE without merges: every UTF-8 byte is one token, so any text works and
-the limit of 77 tokens is reached after 75 characters. Pictures are noise; what they show is never asserted on.
+the limit of 77 tokens is reached after 75 letters. Pictures are noise; what they show is never asserted on.
 """
 
 from pathlib import Path

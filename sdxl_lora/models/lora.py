@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from sdxl_lora.config import LoraSpec
 from sdxl_lora.errors import InputError, LoraError
 from sdxl_lora.models import hub
+from sdxl_lora.models.quiet import quiet
 
 STANDARD_NAME = "pytorch_lora_weights.safetensors"
 _UNSAFE = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
@@ -118,23 +119,24 @@ def _check_fit(file: LoraFile, pipeline: DiffusionPipeline, model: str) -> None:
     width = int(pipeline.unet.config.cross_attention_dim)
     has_second = getattr(pipeline, "text_encoder_2", None) is not None
     if file.text_width not in (None, width) or (file.second_encoder and not has_second):
-        trained_for = _name_of(file.text_width, file.second_encoder)
+        theirs = _name_of(file.text_width, "SDXL" if file.second_encoder else "another model")
+        ours = _name_of(width, "SDXL" if has_second else "Stable Diffusion")
         raise LoraError(
-            f"LoRA {file.path.name} is for {trained_for}, but {model} is {_name_of(width, has_second)}"
+            f"LoRA {file.path.name} is for {theirs}, but {model} is {ours}; use one trained on it"
         )
 
 
-def _name_of(text_width: int | None, second_encoder: bool) -> str:
-    kind = "an SDXL type" if second_encoder else "a one-encoder type"
+def _name_of(text_width: int | None, otherwise: str) -> str:
     if text_width is None:
-        return kind
-    return f"{_TEXT_WIDTHS.get(text_width, kind)} (text width {text_width})"
+        return otherwise
+    return f"{_TEXT_WIDTHS.get(text_width, otherwise)} (text width {text_width})"
 
 
 def _put_on_one(path: Path, pipeline: DiffusionPipeline, name: str) -> None:
     state = _read(path)
     try:
-        pipeline.load_lora_weights(state, adapter_name=name)
+        with quiet():
+            pipeline.load_lora_weights(state, adapter_name=name)
     except (ValueError, RuntimeError, KeyError, IndexError) as error:
         reason = " ".join(str(error).split())[:160]
         raise LoraError(f"LoRA {path.name} does not fit this model: {reason}") from error
