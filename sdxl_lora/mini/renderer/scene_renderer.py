@@ -160,10 +160,30 @@ def _cloth(scene: Scene, rng: random.Random, garment: Garment) -> Cloth:
 def _emblem(scene: Scene, rng: random.Random, garment: Garment, layers: _Layers, cloth: Cloth) -> None:
     if scene.emblem is None or scene.emblem_colour is None or scene.emblem_position is None:
         return
-    x, y, half = garment.anchors[scene.emblem_position]
-    path = emblem_path(scene.emblem, x, y, half * rng.uniform(0.95, 1.05))
+    path = _emblem_path(scene, rng, garment)
     rim = cloth.colour if scene.pattern in ("striped", "checked", "camouflage") else None
     layers.print_emblem(path, _jittered(rng, COLOURS[scene.emblem_colour], 4), rim)
+
+
+def _emblem_path(scene: Scene, rng: random.Random, garment: Garment) -> skia.Path:
+    x, y, half = garment.anchors[scene.emblem_position or ""]
+    return emblem_path(scene.emblem or "", x, y, half * rng.uniform(0.95, 1.05))
+
+
+def emblem_mask(scene: Scene, side: int) -> Floats:
+    """How much of each cell of a `side` x `side` grid over the picture the emblem covers, 0..1; all 0 without one."""
+    if scene.emblem is None:
+        return np.zeros((side, side), np.float32)
+    rng = random.Random(scene.seed)  # drawn from in the order of `render`
+    draft = Draft(scene=scene, rng=rng)
+    garment = TABLE[scene.garment](draft)
+    stand = stand_for(draft, garment)
+    rng.choice((-0.75, 0.75))
+    fine = 8 * side
+    matrix = _framing(rng, fine, stand.scale, stand.shift)
+    _cloth(scene, rng, garment)
+    full = raster(_emblem_path(scene, rng, garment), fine, matrix)
+    return cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
 
 
 def _compose(scene: Scene, rng: random.Random, layers: _Layers, size: int) -> NDArray[np.uint8]:

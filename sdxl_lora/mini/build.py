@@ -1,0 +1,146 @@
+"""`python -m sdxl_lora build-mini`: makes the bundled model from nothing, stage by stage, resumable.
+
+A stage that finished leaves `done.json` in its folder and is skipped the next time. CLIP, VAE and judge depend only
+on the pictures, so on a CPU they train side by side, one process and one thread each.
+"""
+
+import argparse
+import json
+import multiprocessing
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from sdxl_lora.errors import UnknownNameError
+from sdxl_lora.mini.autoencoder import train_autoencoder
+from sdxl_lora.mini.clip import train_clip
+from sdxl_lora.mini.dataset import import_photos, render_set
+from sdxl_lora.mini.denoiser import train_denoiser
+from sdxl_lora.mini.judge import evaluate, format_table, report_path, train_judge
+from sdxl_lora.mini.latents import encode_all
+from sdxl_lora.mini.package import package
+from sdxl_lora.mini.pipeline import make_pipeline
+from sdxl_lora.mini.settings import PROFILES, BuildFolder, BuildSettings
+from sdxl_lora.mini.sheets import renders_sheet
+from sdxl_lora.mini.tokenizer import build_tokenizers
+
+Stage = Callable[[BuildFolder, BuildSettings], None]
+
+
+def draw_pictures(folder: BuildFolder, settings: BuildSettings) -> None:
+    """Render training and held-out pictures."""
+    for name, count in (("held_out", settings.held_out_pictures), ("train", settings.pictures)):
+        target = folder.pictures / name
+        common = {"size": settings.size, "seed": settings.seed, "held_out": name == "held_out"}
+        render_set(target, count, workers=_processes(settings), **common)
+    renders_sheet(folder.pictures / "train", folder.pictures / "sheet.jpg")
+
+
+def make_tokenizers(folder: BuildFolder, settings: BuildSettings) -> None:
+    """Learn the vocabulary from captions."""
+    build_tokenizers(folder.stage("tokenizers"), seed=settings.seed)
+
+
+def judge_model(folder: BuildFolder, settings: BuildSettings) -> None:
+    """Judge the trained UNet, and print the table."""
+    unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet")
+    pipeline = make_pipeline(folder, unet).to(settings.device)
+    print(format_table(evaluate(folder, settings, pipeline)))
+
+
+# Stages in one group do not depend on each other.
+STAGES: tuple[dict[str, Stage], ...] = (
+    {"pictures": draw_pictures},
+    {"tokenizers": make_tokenizers},
+    {"clip": train_clip, "vae": train_autoencoder, "judge": train_judge},
+    {"latents": encode_all},
+    {"unet": train_denoiser},
+    {"evaluation": judge_model},
+    {"mini": package},
+)
+STAGE_NAMES = tuple(name for group in STAGES for name in group)
+
+
+def _processes(settings: BuildSettings) -> int:
+    return settings.workers if settings.device == "cpu" else multiprocessing.cpu_count()
+
+
+def _run_stage(name: str, stage: Stage, folder: BuildFolder, settings: BuildSettings) -> None:
+    """Run one stage unless it is done, and note what it took."""
+    note = folder.stage(name) / "done.json"
+    if note.exists():
+        print(f"[{name}] already done", file=sys.stderr)
+        return
+    print(f"[{name}] started", file=sys.stderr, flush=True)
+    started = time.time()
+    stage(folder, settings)
+    machine = torch.cuda.get_device_name() if settings.device == "cuda" else f"{settings.workers} cores of a CPU"
+    facts = {"seconds": round(time.time() - started), "machine": machine, "system": platform.platform()}
+    note.write_text(json.dumps({**facts, "settings": asdict(settings)}, indent=2))
+    print(f"[{name}] done in {facts['seconds'] / 60:.1f} min", file=sys.stderr, flush=True)
+
+
+def _run_alone(name: str, stage: Stage, folder: BuildFolder, settings: BuildSettings) -> None:
+    """In a process of its own: one thread, one worker."""
+    torch.set_num_threads(1)
+    _run_stage(name, stage, folder, replace(settings, workers=1))
+
+
+def build(folder: BuildFolder, settings: BuildSettings, only: tuple[str, ...] = STAGE_NAMES) -> None:
+    """Run the named stages in order; independent ones side by side on a CPU with several workers."""
+    for group in STAGES:
+        wanted = {name: stage for name, stage in group.items() if name in only}
+        if len(wanted) < 2 or settings.workers == 1 or settings.device != "cpu":
+            for name, stage in wanted.items():
+                _run_stage(name, stage, folder, settings)
+            continue
+        context = multiprocessing.get_context("spawn")
+        processes = [context.Process(target=_run_alone, args=(n, s, folder, settings)) for n, s in wanted.items()]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        if any(process.exitcode for process in processes):
+            raise SystemExit("a stage failed; its message is above. Run the same command again to resume")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `build-mini`."""
+    parser.add_argument("--output", type=Path, default=Path("build/mini"), help="working folder, resumed if it exists")
+    parser.add_argument("--profile", choices=tuple(PROFILES), default="cpu", help="how much of everything")
+    parser.add_argument("--stages", default=",".join(STAGE_NAMES), help="comma-separated; default: all of them")
+    parser.add_argument("--photos", type=Path, help="real photos: parquet (image, label) or folder of labelled folders")
+    parser.add_argument("--seed", type=int, default=0, help="of everything")
+    for name in ("pictures", "clip_steps", "vae_steps", "unet_steps", "unet_decay_steps", "judge_steps"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the profile's")
+    parser.add_argument("--no-compile", action="store_true", help="do not compile the UNet")
+    parser.add_argument("--evaluate", action="store_true", help="only judge the trained model and print the table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, or only evaluate; returns the exit code."""
+    names = tuple(arguments.stages.split(","))
+    for name in names:
+        if name not in STAGE_NAMES:
+            raise UnknownNameError("stage", name, STAGE_NAMES)
+    settings = replace(PROFILES[arguments.profile], seed=arguments.seed)
+    for name in ("pictures", "clip_steps", "vae_steps", "unet_steps", "unet_decay_steps", "judge_steps"):
+        if (value := getattr(arguments, name)) is not None:
+            settings = replace(settings, **{name: value})
+    if arguments.no_compile:
+        settings = replace(settings, compile=False)
+    folder = BuildFolder(root=arguments.output)
+    if arguments.photos:
+        import_photos(arguments.photos, folder.pictures / "photos", size=settings.size)
+    if arguments.evaluate:
+        judge_model(folder, settings)
+        print(f"written to {report_path(folder)}", file=sys.stderr)
+        return 0
+    build(folder, settings, names)
+    return 0

@@ -1,0 +1,238 @@
+"""Trains the UNet of the bundled model on cached latents and captions drawn afresh at every step.
+
+v-prediction (arXiv 2202.00512, appendix D) on a noise schedule with zero terminal SNR (arXiv 2305.08891), captions
+dropped in a tenth of the cases (zeroed embeddings, as SDXL's pipeline has them without a negative prompt). On CPUs one
+single-threaded process per core averages gradients over gloo; on a GPU one process does it all. Randomness is a
+function of (seed, step, worker), so a resumed run goes on as if it had not stopped.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed
+import torch.multiprocessing
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from sdxl_lora.mini.captions import caption, photo_caption
+from sdxl_lora.mini.clip import PROJECTION, tokenize
+from sdxl_lora.mini.dataset import open_photos
+from sdxl_lora.mini.latents import load_latents, rendered_scenes
+from sdxl_lora.mini.optimisation import (
+    GradientMean,
+    MovingAverage,
+    Reporter,
+    autocast,
+    clip_and_step,
+    load_checkpoint,
+    prepare_process,
+    save_checkpoint,
+    warmup_stable_decay,
+)
+from sdxl_lora.mini.pipeline import make_pipeline, make_scheduler
+from sdxl_lora.mini.settings import BuildFolder, BuildSettings
+from sdxl_lora.mini.sheets import denoiser_sheet
+
+CAPTION_DROPOUT = 0.1
+TIME_EMBEDDING = 32  # width of each of the six size and crop embeddings
+CHECKPOINT_STEPS = 500
+SHEET_STEPS = 1_000
+
+
+def make_unet(channels: tuple[int, ...], context: int, size: int) -> UNet2DConditionModel:
+    """SDXL's UNet classes in small: attention at the two lower levels, `text_time` conditioning, scale-shift norms."""
+    levels = len(channels)
+    return UNet2DConditionModel(
+        sample_size=size // 8,
+        block_out_channels=channels,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
+        up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
+        transformer_layers_per_block=1,
+        attention_head_dim=tuple(max(1, c // 32) for c in channels),  # diffusers' name for the number of heads
+        cross_attention_dim=context,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=TIME_EMBEDDING,
+        projection_class_embeddings_input_dim=PROJECTION + 6 * TIME_EMBEDDING,
+        use_linear_projection=True,
+        norm_num_groups=16 if channels[0] % 16 == 0 else 8,
+        resnet_time_scale_shift="scale_shift",
+    )
+
+
+class CaptionEncoder:
+    """Captions -> SDXL's two text conditions, with the frozen encoders of the clip stage."""
+
+    def __init__(self, folder: BuildFolder, device: str) -> None:
+        clip, tokenizers = folder.stage("clip"), folder.stage("tokenizers")
+        self.device = device
+        self.tokenizer = CLIPTokenizer.from_pretrained(tokenizers / "tokenizer")
+        self.tokenizer_2 = CLIPTokenizer.from_pretrained(tokenizers / "tokenizer_2")
+        self.first = CLIPTextModel.from_pretrained(clip / "text_encoder").to(device).eval()
+        self.second = CLIPTextModelWithProjection.from_pretrained(clip / "text_encoder_2").to(device).eval()
+        self.width = self.first.config.hidden_size + self.second.config.hidden_size
+
+    @torch.no_grad()
+    def __call__(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """(N, 77, width) penultimate hidden states of both encoders and (N, PROJECTION) pooled; "" gives zeros."""
+        first = self.first(tokenize(self.tokenizer, captions).to(self.device), output_hidden_states=True)
+        second = self.second(tokenize(self.tokenizer_2, captions).to(self.device), output_hidden_states=True)
+        hidden = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
+        pooled = second.text_embeds
+        dropped = torch.tensor([not text for text in captions], device=self.device)
+        hidden[dropped] = 0
+        pooled[dropped] = 0
+        return hidden, pooled
+
+
+@dataclass
+class Batch:
+    """Clean latents (N, 4, h, w), loss weights (N, 1, h, w), captions, and the noise of this step."""
+
+    latents: Tensor
+    weights: Tensor
+    captions: list[str]
+    noise: Tensor
+    timesteps: Tensor
+
+
+class LatentSource:
+    """Draws batches from the cached latents of renders and photos."""
+
+    def __init__(self, folder: BuildFolder, settings: BuildSettings) -> None:
+        self.settings = settings
+        self.latents, self.weights = load_latents(folder.stage("latents") / "train")
+        self.photos, _ = load_latents(folder.stage("latents") / "photos")
+        self.labels = open_photos(folder.pictures / "photos")[1]
+        self.scenes = rendered_scenes(folder)
+        self.factor = 1 / float(self.latents.astype(np.float32).std())
+
+    def draw(self, step: int, rank: int, count: int) -> Batch:
+        """The batch of this step and worker: the same whenever it is asked for."""
+        chance = np.random.default_rng((self.settings.seed, 3, step, rank))
+        words = random.Random((self.settings.seed * 1_000_003 + step) * 64 + rank)
+        latents, weights, captions = [], [], []
+        for _ in range(count):
+            if self.labels and chance.random() < self.settings.photo_share:
+                i = int(chance.integers(len(self.labels)))
+                latents.append(self.photos[i])
+                weights.append(np.ones_like(self.weights[0]))
+                text = photo_caption(self.labels[i], words)
+            else:
+                i = int(chance.integers(len(self.scenes)))
+                latents.append(self.latents[i])
+                weights.append(self.weights[i])
+                text = caption(self.scenes[i], words, full=words.random() < 0.3)
+            captions.append("" if words.random() < CAPTION_DROPOUT else text)
+        generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
+        clean = torch.from_numpy(np.stack(latents)).float() * self.factor
+        return Batch(
+            clean,
+            torch.from_numpy(np.stack(weights)).float()[:, None],
+            captions,
+            torch.randn(clean.shape, generator=generator),
+            torch.randint(0, 1000, (count,), generator=generator),
+        )
+
+
+def velocity_loss(model: UNet2DConditionModel, batch: Batch, text: tuple[Tensor, Tensor], alphas: Tensor) -> Tensor:
+    """Weighted MSE of the predicted v = alpha * noise - sigma * latent; `alphas` = sqrt(alphas_cumprod), (1000,)."""
+    hidden, pooled = text
+    device = hidden.device
+    clean, noise, steps = (x.to(device) for x in (batch.latents, batch.noise, batch.timesteps))
+    alpha = alphas.to(device)[steps].view(-1, 1, 1, 1)
+    sigma = (1 - alpha**2).sqrt()
+    noisy = (alpha * clean + sigma * noise).contiguous(memory_format=torch.channels_last)
+    side = float(clean.shape[-1] * 8)
+    sizes = torch.tensor([side, side, 0, 0, side, side], device=device).expand(len(clean), 6)
+    with autocast(device.type):
+        conditions = {"text_embeds": pooled, "time_ids": sizes}
+        predicted = model(noisy, steps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
+    weights = batch.weights.to(device)
+    error = (predicted.float() - (alpha * noise - sigma * clean)).pow(2)
+    return (weights * error).sum() / (weights.sum() * error.shape[1])
+
+
+def train_denoiser(folder: BuildFolder, settings: BuildSettings) -> None:
+    """Train on all workers, and write the averaged UNet to the stage's `unet` folder."""
+    if settings.workers == 1 or settings.device != "cpu":
+        _train(0, 1, folder, settings)
+        return
+    meeting = folder.stage("unet") / "meeting"
+    meeting.unlink(missing_ok=True)
+    arguments = (settings.workers, folder, settings)
+    torch.multiprocessing.spawn(_train, arguments, nprocs=settings.workers)
+
+
+def _train(rank: int, workers: int, folder: BuildFolder, settings: BuildSettings) -> None:
+    prepare_process()
+    stage, device = folder.stage("unet"), settings.device
+    if workers > 1:
+        torch.set_num_threads(1)
+        meeting = f"file://{(stage / 'meeting').resolve()}"
+        torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    torch.manual_seed(settings.seed)
+    encode = CaptionEncoder(folder, device)
+    unet = make_unet(settings.unet_channels, encode.width, settings.size)
+    unet.set_attn_processor(AttnProcessor())  # faster than the fused kernel at these sizes on CPUs
+    unet = unet.to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.01, betas=(0.9, 0.98), foreach=True)
+    average = MovingAverage(unet, 0.9985)
+    start = 0
+    if state := load_checkpoint(stage / "checkpoint.pt", device):
+        unet.load_state_dict(state["unet"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.load(state["average"])
+        start = state["step"]
+    model = torch.compile(unet) if settings.compile else unet
+    source = LatentSource(folder, settings)
+    alphas = _alphas()
+    mean = GradientMean(unet.parameters(), workers)
+    report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)
+    losses: list[float] = []
+    for step in range(start, settings.unet_steps):
+        factor = warmup_stable_decay(
+            step, total=settings.unet_steps, warmup=200, decay=settings.unet_decay_steps
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = settings.unet_learning_rate * factor
+        batch = source.draw(step, rank, settings.unet_batch // workers)
+        loss = velocity_loss(model, batch, encode(batch.captions), alphas)
+        loss.backward()
+        mean()
+        clip_and_step(mean.parameters, optimizer, 1.0)
+        average.update(unet)
+        losses = [*losses[-99:], loss.item()]
+        report(step, loss=float(np.mean(losses)), rate=group["lr"])
+        if rank == 0 and ((step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == settings.unet_steps):
+            state = {"unet": unet.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
+            save_checkpoint(stage / "checkpoint.pt", {**state, "step": step + 1})
+        if rank == 0 and (step + 1) % SHEET_STEPS == 0:
+            _sheet(unet, average, folder, stage / f"sheet_{step + 1:06d}.jpg")
+    if rank == 0:
+        average.swap(unet)
+        unet.to("cpu").save_pretrained(stage / "unet")
+    if workers > 1:
+        torch.distributed.destroy_process_group()
+
+
+def _alphas() -> Tensor:
+    """sqrt(alphas_cumprod) of the zero-terminal-SNR schedule, (1000,); the last is exactly 0 in training."""
+    alphas = make_scheduler().alphas_cumprod.sqrt()
+    alphas[-1] = 0.0  # the scheduler keeps 2^-24 there to stay invertible
+    return alphas
+
+
+def _sheet(unet: UNet2DConditionModel, average: MovingAverage, folder: BuildFolder, path: Path) -> None:
+    """A contact sheet with the averaged weights, without touching the training's random state."""
+    average.swap(unet)
+    device = unet.device
+    unet.eval()
+    denoiser_sheet(make_pipeline(folder, unet).to(device), path)
+    unet.train()
+    average.swap(unet)

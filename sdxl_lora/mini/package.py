@@ -1,0 +1,104 @@
+"""Writes the finished model folder: what `sdxl_lora/assets/mini` holds, with its model card.
+
+UNet, VAE and CLIP are stored in fp16. The two text encoders stay fp32 (they are small): transformers loads encoders in
+their stored type while diffusers loads UNet and VAE as fp32, and a pipeline of both kinds could not run.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from transformers import CLIPModel, CLIPProcessor
+
+from sdxl_lora.mini.judge import format_table, report_path
+from sdxl_lora.mini.pipeline import make_pipeline
+from sdxl_lora.mini.settings import BuildFolder, BuildSettings
+from sdxl_lora.mini.sheets import GUIDANCE, STEPS
+
+CARD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+# mini: a miniature SDXL for clothing pictures
+
+Same classes as SDXL (`StableDiffusionXLPipeline`: two CLIP text encoders, UNet with `text_time`, `AutoencoderKL`,
+Euler), {size}x{size} px, trained from nothing by this project on pictures its own renderer draws. It knows
+{garments} garments, {colours} colours, {patterns} patterns, {emblems} emblems and {settings} settings, and ignores
+words it does not know. It is made to try every feature of the studio without a GPU or a download, not to replace SDXL:
+its pictures are drawings of garments, not photographs, and it draws no people's faces, no text and no real brand.
+
+Made by `python -m sdxl_lora build-mini --profile {profile}` with seed {seed}; {pictures} rendered pictures{photos}.
+
+| stage | minutes | machine | steps |
+|---|---|---|---|
+{stages}
+
+VAE: {psnr:.2f} dB PSNR on held-out renders.
+
+## How well it follows prompts
+A classifier that was trained on other renders only, and had no part in making the model, judged one picture for each of
+{prompts} prompts with combinations that training never showed ({steps} steps, guidance {guidance}).
+`python -m sdxl_lora build-mini --evaluate` prints this table.
+
+{table}
+"""
+
+
+def package(folder: BuildFolder, settings: BuildSettings) -> None:
+    """Write the pipeline, the scoring CLIP, `studio.json` (defaults of the studio) and the model card."""
+    target = folder.model
+    unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet")
+    pipeline = make_pipeline(folder, unet)
+    pipeline.save_pretrained(target)
+    pipeline.unet.to(torch.float16).save_pretrained(target / "unet")
+    pipeline.vae.to(torch.float16).save_pretrained(target / "vae")
+    shutil.rmtree(target / "clip", ignore_errors=True)
+    CLIPModel.from_pretrained(folder.stage("clip") / "clip").half().save_pretrained(target / "clip")
+    CLIPProcessor.from_pretrained(folder.stage("clip") / "clip").save_pretrained(target / "clip")
+    defaults = {"steps": STEPS, "guidance": GUIDANCE, "width": settings.size, "height": settings.size}
+    (target / "studio.json").write_text(json.dumps(defaults, indent=2) + "\n")
+    (target / "README.md").write_text(model_card(folder, settings))
+
+
+def model_card(folder: BuildFolder, settings: BuildSettings) -> str:
+    """The card, from what the stages noted; raises `FileNotFoundError` if one of them did not run."""
+    from sdxl_lora.mini import scene
+
+    report = json.loads(report_path(folder).read_text())
+    rows = []
+    steps = {"clip": settings.clip_steps, "vae": settings.vae_steps, "unet": settings.unet_steps}
+    for name in ("pictures", "tokenizers", "clip", "vae", "judge", "latents", "unet"):
+        note = json.loads((folder.stage(name) / "done.json").read_text())
+        rows.append(f"| {name} | {note['seconds'] / 60:.0f} | {note['machine']} | {steps.get(name, '')} |")
+    quality = json.loads((folder.stage("vae") / "quality.json").read_text())
+    photos = any((folder.pictures / "photos").glob("*.npy"))
+    return CARD.format(
+        size=settings.size,
+        garments=len(scene.GARMENTS),
+        colours=len(scene.COLOURS),
+        patterns=len(scene.PATTERNS),
+        emblems=len(scene.EMBLEMS),
+        settings=len(scene.SETTINGS),
+        profile=_profile_name(settings),
+        seed=settings.seed,
+        pictures=f"{settings.pictures:,}",
+        photos=" and real CC0 photos (for VAE and CLIP)" if photos else "",
+        stages="\n".join(rows),
+        psnr=quality["psnr_held_out_renders"],
+        prompts=settings.judge_prompts,
+        steps=report["steps"],
+        guidance=report["guidance"],
+        table=format_table(report["table"]),
+    )
+
+
+def _profile_name(settings: BuildSettings) -> str:
+    return "gpu" if settings.device == "cuda" else "cpu"
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files under `folder`, in bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

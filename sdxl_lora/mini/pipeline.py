@@ -1,0 +1,53 @@
+"""Puts the trained parts together as a real `StableDiffusionXLPipeline`. Knows nothing of training."""
+
+import json
+
+import torch
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from sdxl_lora.mini.settings import BuildFolder
+
+
+def make_scheduler() -> EulerDiscreteScheduler:
+    """SDXL's noise schedule rescaled to zero terminal SNR, v-prediction, trailing steps (arXiv 2305.08891)."""
+    return EulerDiscreteScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
+def make_pipeline(folder: BuildFolder, unet: UNet2DConditionModel) -> StableDiffusionXLPipeline:
+    """The pipeline of the parts trained so far and this UNet, in fp32 on the CPU."""
+    vae = AutoencoderKL.from_pretrained(folder.stage("vae") / "vae")
+    vae.register_to_config(**json.loads((folder.stage("latents") / "scaling.json").read_text()))
+    clip, tokenizers = folder.stage("clip"), folder.stage("tokenizers")
+    pipeline = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel.from_pretrained(clip / "text_encoder"),
+        text_encoder_2=CLIPTextModelWithProjection.from_pretrained(clip / "text_encoder_2"),
+        tokenizer=CLIPTokenizer.from_pretrained(tokenizers / "tokenizer"),
+        tokenizer_2=CLIPTokenizer.from_pretrained(tokenizers / "tokenizer_2"),
+        unet=unet,
+        scheduler=make_scheduler(),
+        add_watermarker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@torch.no_grad()
+def pictures(pipeline: StableDiffusionXLPipeline, prompts: list[str], *, seed: int, guidance: float, steps: int) -> list:
+    """One PIL picture per prompt; picture i has seed `seed + i`, whatever the batch."""
+    made = []
+    for start in range(0, len(prompts), 4):
+        part = prompts[start : start + 4]
+        generators = [torch.Generator("cpu").manual_seed(seed + start + i) for i in range(len(part))]
+        result = pipeline(part, num_inference_steps=steps, guidance_scale=guidance, generator=generators)
+        made += result.images
+    return made
