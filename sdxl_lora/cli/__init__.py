@@ -32,6 +32,7 @@ class Verb:
 VERBS = {
     "generate": Verb("sdxl_lora.cli.generate", "make pictures from a prompt or a template"),
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
+    "build-mini": Verb("sdxl_lora.cli.build_mini", "make the bundled model from nothing, stage by stage"),
 }
 
 

@@ -126,7 +126,7 @@ def _slots(pairs: list[str]) -> dict[str, str]:
 
 def _make(request: GenerationRequest) -> Iterator["Record"]:
     """The records, one by one as the pictures are done, with a bar over all denoising steps meanwhile."""
-    from sdxl_lora.generation import StepDone
+    from sdxl_lora.generation import Started, StepDone
     from sdxl_lora.serving.studio import Recorded, Studio
 
     studio = Studio(config.home())
@@ -134,8 +134,11 @@ def _make(request: GenerationRequest) -> Iterator["Record"]:
         terminal.note(notice)
     steps = [0] * request.count
     with terminal.progress_bar(total=0, unit="step") as bar:
+        bar.set_description("loading the model")
         for event in studio.run(request):
-            if isinstance(event, StepDone):
+            if isinstance(event, Started):
+                bar.set_description("drawing")
+            elif isinstance(event, StepDone):
                 steps[event.picture] = event.step
                 bar.total = event.steps * request.count
                 bar.update(sum(steps) - bar.n)

@@ -47,7 +47,7 @@ def test_every_verb_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.startswith(f"usage: python -m sdxl_lora {name}")
 
 
-@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.VERBS)])
+@pytest.mark.parametrize("words", [["--help"], ["generate", "--help"], ["models", "--help"]])
 def test_help_does_not_wait_for_torch(words: list[str]) -> None:
     code = f"import sys; sys.argv[1:] = {words}\nfrom sdxl_lora.cli import main\n"
     code += "try: main()\nexcept SystemExit: print('torch' in sys.modules, file=sys.stderr)"
