@@ -52,9 +52,9 @@ class UnknownNameError(InputError):
     """No such model, template, metric ...; names the nearest one that exists."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
-        choices = sorted(known)
-        near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(choices)
+        choices = {choice.lower(): choice for choice in sorted(known)}
+        near = difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.4)
+        hint = f"did you mean {choices[near[0]]!r}?" if near else "known: " + ", ".join(choices.values())
         super().__init__(f"no {kind} named {name!r}; {hint}" + (f" {advice}" if advice else ""))
 
 

@@ -1,10 +1,13 @@
 """What all tests share: a data folder of their own, no network, tiny models of the real classes."""
 
 import os
+import tempfile
 
 # before anything imports the hub's client, which reads these once
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="sdxl-lora-empty-hub-cache-")
+os.environ.pop("SDXL_LORA_MINI", None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from importlib.metadata import version
