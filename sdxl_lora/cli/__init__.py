@@ -31,6 +31,7 @@ class Verb:
 
 VERBS = {
     "generate": Verb("sdxl_lora.cli.generate", "make pictures from a prompt or a template"),
+    "evaluate": Verb("sdxl_lora.cli.evaluate", "metrics of pictures against photos and captions"),
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
     "build-mini": Verb("sdxl_lora.cli.build_mini", "make the bundled model from nothing, stage by stage"),
 }

@@ -66,6 +66,5 @@ def garment_colour(picture: Picture) -> GarmentColour:
 
 
 def colour_difference(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
-    """CIEDE2000 colour difference (Sharma et al. 2005); about 1 is just noticeable, above 10 another colour.
-    """
+    """CIEDE2000 difference (Sharma et al. 2005); about 1 is just noticeable, above 10 another colour."""
     return float(deltaE_ciede2000(np.array(one), np.array(other)))

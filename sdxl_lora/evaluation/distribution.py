@@ -108,8 +108,8 @@ def manifold(generated: Features, real: Features, k: int = NEIGHBOURS) -> Manifo
     real_radius, generated_radius = _kth_radius(y, k), _kth_radius(x, k)
     inside = cross <= real_radius[:, None]
     return Manifold(
-        precision=inside.any(axis=0).astype(np.float64),
-        recall=(cross <= generated_radius[None, :]).any(axis=1).astype(np.float64),
+        precision=np.asarray(inside.any(axis=0), np.float64),
+        recall=np.asarray((cross <= generated_radius[None, :]).any(axis=1), np.float64),
         density=inside.sum(axis=0) / k,
         coverage=(cross.min(axis=1) <= real_radius).astype(np.float64),
     )
@@ -149,7 +149,7 @@ def _float64(features: Features) -> Float64:
 
 
 def _triangular(x: Float64) -> Float64:
-    return np.linalg.qr(x, mode="r") if len(x) > x.shape[1] else x
+    return np.asarray(np.linalg.qr(x, mode="r")) if len(x) > x.shape[1] else x
 
 
 def _squared_mmd(xx: Float64, yy: Float64, xy: Float64) -> Estimate:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch.nn import functional
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sdxl_lora.errors import ModelUnavailableError
 

@@ -153,9 +153,7 @@ def _rows_by_name(rows: Iterable[Mapping[str, Any]], path: Path) -> dict[str, di
         name = next((str(row[key]) for key in _NAME_COLUMNS if row.get(key)), None)
         caption = next((str(row[key]).strip() for key in _TEXT_COLUMNS if row.get(key)), None)
         if not name or not caption:
-            raise DataError(
-                f"{path}, entry {number}: needs {_NAME_COLUMNS[0]!r} and {_TEXT_COLUMNS[0]!r}"
-            )
+            raise DataError(f"{path}, entry {number}: needs {_NAME_COLUMNS[0]!r} and {_TEXT_COLUMNS[0]!r}")
         stem = Path(name).stem
         if stem in found:
             raise DataError(f"{path} names {stem!r} twice; each picture needs one caption")

@@ -48,6 +48,9 @@ class AlexNetFeatures(nn.Module):
 class Lpips(nn.Module):
     """LPIPS v0.1 with AlexNet (Zhang et al. 2018, arXiv:1801.03924, eq. 1)."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.trunk = AlexNetFeatures()

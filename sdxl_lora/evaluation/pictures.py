@@ -104,7 +104,11 @@ class Moved:
         return f"moved-{self.original.identity}"
 
     def decode(self) -> Picture:
-        pixels = self.original.decode().pixels
+        return self.applied_to(self.original.decode())
+
+    @staticmethod
+    def applied_to(picture: Picture) -> Picture:
+        pixels = picture.pixels
         step = max(1, round(BASELINE_SHIFT * pixels.shape[1]))
         edge = np.repeat(pixels[:, :1], step, axis=1)
         return Picture(np.concatenate([edge, pixels], axis=1)[:, : pixels.shape[1]])

@@ -61,6 +61,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ix_pictures_session ON pictures (session)",
         "CREATE INDEX ix_pictures_favourite ON pictures (favourite)",
     ),
+    (
+        """CREATE TABLE evaluations (
+            id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, label VARCHAR NOT NULL,
+            folders JSON NOT NULL, summary JSON NOT NULL)""",
+    ),
 )
 
 

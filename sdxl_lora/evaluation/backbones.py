@@ -1,0 +1,187 @@
+"""The networks that turn pictures into features, each with an identity: model, weights, preprocessing.
+
+Batches always have the same shape (the last one is filled up), so that a picture's features do not depend on
+which other pictures it was measured with, to the last bit. Knows nothing of metrics.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.evaluation import inception, perceptual, weights
+from sdxl_lora.evaluation.pictures import Picture
+from sdxl_lora.scoring.base import default_scorer
+from sdxl_lora.scoring.clip import ClipScorer
+
+BATCH = 4  # pictures in one forward pass; larger gains under 20 % on a processor
+
+Array32 = NDArray[np.float32]
+
+
+class ImageBackbone(Protocol):
+    """Pictures -> features."""
+
+    identity: str  # equal identities give equal features; part of the cache's keys
+    settings: dict[str, str]  # backend, weights_sha256, resize: what stands beside every number
+
+    def embed(self, pictures: Sequence[Picture]) -> Array32:
+        """Features [pictures, dimensions]."""
+
+
+class Clip:
+    """Any CLIP model of transformers' layout; picture and text embeddings at unit length."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        sha256 = weights.sha256_of(weights.weights_file(folder))
+        self._scorer = ClipScorer(folder, name=name)
+        self.name = name
+        self.identity = f"clip-{sha256}"
+        self.settings = {
+            "backend": name,
+            "weights_sha256": sha256,
+            "resize": "the model's own: shortest side, bicubic, centre crop",
+        }
+
+    def embed(self, pictures: Sequence[Picture]) -> Array32:
+        images = [Image.fromarray(picture.pixels) for picture in pictures]
+        return in_batches(images, lambda batch: self._scorer.embed_images(batch))
+
+    def embed_texts(self, texts: Sequence[str]) -> Array32:
+        """Unit vectors [texts, dimensions]; texts beyond the model's limit are cut before the end token."""
+        features: Array32 = self._scorer.embed_texts(texts).numpy()
+        return features
+
+
+class Inception:
+    """Inception-v3 of the FID, 2,048 features, TensorFlow-1 bilinear resize to 299 px."""
+
+    def __init__(self, path: Path) -> None:
+        sha256 = weights.sha256_of(path)
+        self._model = inception.load_inception(path)
+        self.identity = f"inception-tf1-{sha256}"
+        self.settings = {
+            "backend": "Inception-v3 2015-12-05, pool3, 2048 features",
+            "weights_sha256": sha256,
+            "resize": "299 px, bilinear without antialiasing, as TensorFlow 1 (torch-fidelity's way)",
+        }
+
+    def embed(self, pictures: Sequence[Picture]) -> Array32:
+        resized = [inception.resize_like_tensorflow(_nchw(picture.pixels))[0] for picture in pictures]
+        return in_batches(resized, lambda batch: self._model(torch.stack(list(batch))))
+
+
+class Blip:
+    """BLIP image-text matching: a probability that text and picture match (ITM), and a cosine (ITC).
+
+    Li et al. 2022, arXiv:2201.12086. The text's attention mask is passed, which the padding would else
+    change.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import BertTokenizerFast, BlipForImageTextRetrieval, BlipImageProcessorPil
+
+        sha256 = weights.sha256_of(weights.weights_file(folder))
+        try:
+            self._model: Any = BlipForImageTextRetrieval.from_pretrained(folder, use_safetensors=True)
+            self._tokenizer: Any = BertTokenizerFast.from_pretrained(folder)
+            self._processor: Any = BlipImageProcessorPil.from_pretrained(folder)
+        except (OSError, ValueError) as error:
+            raise ModelUnavailableError(f"{folder} is not a BLIP retrieval model: {error}") from error
+        self._model.eval()
+        self.identity = f"blip-{sha256}"
+        self.settings = {
+            "backend": f"BlipForImageTextRetrieval ({folder.name})",
+            "weights_sha256": sha256,
+            "resize": "the model's own: squashed, bicubic",
+        }
+
+    def match(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Array32:
+        """[pictures, 2]: ITM probability 0..1 and ITC cosine -1..1 of each picture with its text."""
+        rows = [self._match(picture, text) for picture, text in zip(pictures, texts, strict=True)]
+        return np.array(rows, dtype=np.float32).reshape(len(pictures), 2)
+
+    @torch.inference_mode()
+    def _match(self, picture: Picture, text: str) -> tuple[float, float]:
+        pixels = self._processor(images=[picture.pixels], return_tensors="pt")["pixel_values"]
+        limit = self._model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer([text], truncation=True, max_length=limit, return_tensors="pt")
+        inputs = {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+        matched = self._model(pixel_values=pixels, **inputs, use_itm_head=True)[0]
+        cosine = self._model(pixel_values=pixels, **inputs, use_itm_head=False)[0]
+        return float(matched.softmax(dim=1)[0, 1]), float(cosine[0, 0])
+
+
+class LpipsDistance:
+    """LPIPS v0.1, AlexNet, at the evaluation's size."""
+
+    def __init__(self, trunk: Path, side: int) -> None:
+        self._model = perceptual.load_lpips(trunk)
+        self._side = side
+        sha256, heads = weights.sha256_of(trunk), weights.sha256_of(perceptual.heads_file())
+        self.identity = f"lpips-{sha256}-{heads}-{side}"
+        self.settings = {
+            "backend": "LPIPS v0.1, AlexNet",
+            "weights_sha256": f"{sha256} (trunk), {heads} (heads)",
+            "resize": f"{side} px, PIL bicubic",
+        }
+
+    def distances(self, pairs: Sequence[tuple[Picture, Picture]]) -> Array32:
+        """[pairs], 0 for equal pictures."""
+
+        def rows(pictures: Sequence[Picture]) -> Tensor:
+            return torch.cat([_nchw(picture.resized(self._side)) for picture in pictures]) / 127.5 - 1
+
+        return in_batches(
+            list(pairs),
+            lambda batch: self._model(rows([one for one, _ in batch]), rows([two for _, two in batch])),
+        )
+
+
+def load(key: str, given: Mapping[str, Path] | None = None, *, side: int = 256) -> Any:
+    """The published network of that key (see `weights.CATALOGUE`), or `mini`, the bundled CLIP.
+
+    Args:
+        given: files or folders of the user's, by key, instead of the fetched ones.
+        side: px, what LPIPS resizes pictures to.
+
+    Raises `ModelUnavailableError` with the command that helps.
+    """
+    if key == "mini":
+        folder = Path(default_scorer().source)
+        if not folder.is_dir():
+            raise ModelUnavailableError(
+                f"the bundled mini CLIP is not in {folder}: python -m sdxl_lora build-mini"
+            )
+        return Clip(folder, "mini-CLIP (bundled)")
+    path = weights.locate(key, given)
+    match key:
+        case "inception":
+            return Inception(path)
+        case "alexnet":
+            return LpipsDistance(path, side)
+        case "blip":
+            return Blip(path)
+    return Clip(path, weights.CATALOGUE[key].title.split(" (")[0])
+
+
+@torch.inference_mode()
+def in_batches(items: Sequence[Any], run: Callable[[Sequence[Any]], Tensor], size: int = BATCH) -> Array32:
+    """`run` over slices of exactly `size` items, the last one filled up by repeating its last item."""
+    parts = []
+    for start in range(0, len(items), size):
+        batch = list(items[start : start + size])
+        missing = size - len(batch)
+        output = run(batch + [batch[-1]] * missing)
+        parts.append(output[: size - missing].float().cpu().numpy())
+    return np.concatenate(parts) if parts else np.empty((0,), np.float32)
+
+
+def _nchw(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()

@@ -1,0 +1,150 @@
+"""Finished evaluations: each a portable JSON file and a row that finds it.
+
+    home/evaluations/<id>.json     the report as `evaluate` computed it
+
+The id comes from the report's content, so evaluating the same files again replaces nothing but the date. The
+rows are an index like those of the pictures: reports whose row was lost are entered again when the store is
+opened.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from sdxl_lora.errors import DataError
+from sdxl_lora.records import files, layout
+from sdxl_lora.records.database import Base, open_engine, storage_errors
+
+
+class EvaluationRow(Base):
+    """One evaluation; the numbers are in its file."""
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # hex digits of the report's content
+    created_at: Mapped[datetime]  # UTC, without time zone
+    label: Mapped[str]
+    folders: Mapped[dict[str, Any]]  # "generated", "reference" -> absolute path
+    summary: Mapped[dict[str, Any]]  # metric -> mean, ci95, n, higher_is_better
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord:
+    """What a list of evaluations shows; `EvaluationStore.report` has everything."""
+
+    id: str
+    created_at: datetime  # UTC
+    label: str
+    folders: dict[str, Path]  # where its pictures lay when it was made
+    summary: dict[str, dict[str, Any]]  # metric -> mean, ci95, n, higher_is_better
+
+
+class EvaluationStore:
+    """All evaluations under one data folder. Methods raise `StorageError` where the disk refuses."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "evaluations"
+        self._database = layout.database_path(home)
+        self._engine, self.notices = open_engine(self._database)
+        self._enter_lost_reports()
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, report: dict[str, Any], folders: dict[str, Path]) -> EvaluationRecord:
+        """Keeps a report (`evaluation.Evaluation.to_dict`); its folders say where its pictures are."""
+        absolute = {which: str(path.absolute()) for which, path in folders.items()}
+        text = json.dumps({**report, "folders": absolute}, ensure_ascii=False, allow_nan=False)
+        files.write_atomically(self._path(report["id"]), text.encode())
+        self._enter(report, absolute, datetime.now(UTC))
+        return self.get(report["id"])
+
+    def get(self, identifier: str) -> EvaluationRecord:
+        """One evaluation by id. Raises `DataError` if there is none."""
+        with storage_errors(self._database), Session(self._engine) as session:
+            row = session.get(EvaluationRow, identifier)
+            if row is None:
+                raise DataError(f"there is no evaluation {identifier!r}; `evaluate` makes one")
+            return _record(row)
+
+    def all(self) -> list[EvaluationRecord]:
+        """Every evaluation, newest first."""
+        newest = sa.select(EvaluationRow).order_by(EvaluationRow.created_at.desc(), EvaluationRow.id)
+        with storage_errors(self._database), Session(self._engine) as session:
+            return [_record(row) for row in session.scalars(newest)]
+
+    def report(self, identifier: str) -> dict[str, Any]:
+        """The whole report, as `add` got it. Raises `DataError` if its file is gone or damaged."""
+        found = _read(self._path(identifier))
+        if found is None:
+            raise DataError(f"the report of evaluation {identifier!r} is gone or damaged; evaluate again")
+        return {key: value for key, value in found.items() if key != "folders"}
+
+    def delete(self, identifier: str) -> None:
+        """Forgets an evaluation; its pictures stay."""
+        with files.explained(self._path(identifier), "delete"):
+            self._path(identifier).unlink(missing_ok=True)
+        with storage_errors(self._database), Session(self._engine) as session, session.begin():
+            session.execute(sa.delete(EvaluationRow).where(EvaluationRow.id == identifier))
+
+    def _path(self, identifier: str) -> Path:
+        if not identifier.isalnum():  # it becomes part of a path
+            raise DataError(f"{identifier!r} is no id of an evaluation")
+        return self.folder / f"{identifier}.json"
+
+    def _enter(self, report: dict[str, Any], folders: dict[str, str], created_at: datetime) -> None:
+        kept = ("mean", "ci95", "n", "higher_is_better")
+        values = {
+            "id": report["id"],
+            "created_at": created_at.replace(tzinfo=None),
+            "label": report["label"],
+            "folders": folders,
+            "summary": {
+                key: {name: metric[name] for name in kept}
+                for key, metric in report["metrics"].items()
+                if "unavailable" not in metric
+            },
+        }
+        statement = insert(EvaluationRow).values(values)
+        with storage_errors(self._database), Session(self._engine) as session, session.begin():
+            session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    def _enter_lost_reports(self) -> None:
+        with storage_errors(self._database), Session(self._engine) as session:
+            known = set(session.scalars(sa.select(EvaluationRow.id)))
+        for path in sorted(self.folder.glob("*.json")):
+            if path.stem not in known and (report := _read(path)) is not None:
+                written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                self._enter(report, report.get("folders", {}), written)
+
+
+def _record(row: EvaluationRow) -> EvaluationRecord:
+    return EvaluationRecord(
+        id=row.id,
+        created_at=row.created_at.replace(tzinfo=UTC),
+        label=row.label,
+        folders={which: Path(path) for which, path in row.folders.items()},
+        summary=row.summary,
+    )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    complete = isinstance(report, dict) and {"id", "label", "metrics"} <= set(report)
+    return report if complete else None
