@@ -1,0 +1,225 @@
+"""Row numbers -> what the UNet is trained on, from the disk caches or encoded on the spot.
+
+Both ways give the same numbers up to rounding (a test says so). Every draw comes from `Draws`, which is a function of
+(seed, update, step, process).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from sdxl_lora.data import geometry
+from sdxl_lora.data.images import decode
+from sdxl_lora.training.cache import RecordCache
+from sdxl_lora.training.latents import draw, posterior, require_finite
+from sdxl_lora.training.randomness import generator
+from sdxl_lora.training.survey import Survey
+from sdxl_lora.training.text import TextCondition, TextEncoding
+
+Progress = Callable[[int, int], None]  # (done, of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """The random draws of one step of one process."""
+
+    seed: int
+    update: int
+    step: int  # within the update, for gradient accumulation
+    rank: int
+
+    def of(self, purpose: str) -> torch.Generator:
+        return generator(self.seed, purpose, self.update, self.step, self.rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One step of one process, on the training device."""
+
+    keys: tuple[str, ...]  # what the pictures are called
+    latents: Tensor  # B x C x h x w, fp32, scaled
+    condition: TextCondition
+    time_ids: Tensor | None  # B x 6, fp32; SDXL only
+
+
+class LatentSource(Protocol):
+    def posteriors(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
+        """B x 2 x C x h x w fp32: mean and standard deviation."""
+
+
+class TextSource(Protocol):
+    def encode(self, captions: Sequence[str | None]) -> TextCondition:
+        """`None` is a left-out caption."""
+
+
+class LiveLatents:
+    """Decodes and encodes pictures in every step."""
+
+    def __init__(self, survey: Survey, vae: AutoencoderKL, interpolation: str, workers: int = 0) -> None:
+        self._survey, self._vae, self._interpolation = survey, vae, interpolation
+        self._pool = ThreadPoolExecutor(max(1, workers))
+
+    def pixels(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
+        """B x 3 x H x W in [-1, 1]."""
+        return torch.stack(list(self._pool.map(self._cut, rows, variants)))
+
+    def _cut(self, row: int, variant: int) -> Tensor:
+        image, _ = decode(self._survey.source.read(row), self._survey.source.keys[row])
+        return geometry.cut(image, self._survey.placement(row, variant), self._interpolation)
+
+    def posteriors(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
+        result = posterior(self._vae, self.pixels(rows, variants))
+        require_finite(result, self._survey.source.keys[rows[0]])
+        return result
+
+
+class CachedLatents:
+    """Posteriors of every row and variant, in one memory-mapped file."""
+
+    def __init__(
+        self, survey: Survey, root: Path, key: str, channels: int, vae_factor: int, interpolation: str
+    ) -> None:
+        self._variants = survey.variants
+        shapes, digest = [], hashlib.sha256(f"latents {key} {interpolation}".encode())
+        for row in range(len(survey)):
+            for variant in range(survey.variants):
+                placement = survey.placement(row, variant)
+                digest.update(f"{survey.hashes[row]} {placement}".encode())
+                shapes.append(
+                    (2, channels, placement.target[0] // vae_factor, placement.target[1] // vae_factor)
+                )
+        self.cache = RecordCache(root / f"latents-{digest.hexdigest()[:20]}", shapes, torch.float32)
+
+    def fill(
+        self, live: LiveLatents, batch_size: int, share: tuple[int, int] = (0, 1)
+    ) -> Iterator[tuple[int, int]]:
+        """Encodes what is missing, this process's share of it; yields (records done, of)."""
+        chunks = self.cache.chunks_to_fill(batch_size)[share[0] :: share[1]]
+        total, done = sum(map(len, chunks)), 0
+        for chunk in chunks:
+            rows, variants = zip(*(divmod(record, self._variants) for record in chunk), strict=True)
+            for record, value in zip(chunk, live.posteriors(rows, variants).cpu(), strict=True):
+                self.cache.write(record, value)
+            done += len(chunk)
+            yield done, total
+        self.cache.flush()
+
+    def posteriors(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
+        return torch.stack(
+            [self.cache.read(r * self._variants + v) for r, v in zip(rows, variants, strict=True)]
+        )
+
+
+class LiveText:
+    """Encodes captions in every step; gradients reach the encoders where they are trained."""
+
+    def __init__(
+        self, encoding: TextEncoding, autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """`autocast` is entered around the encoders; needed where they carry fp32 LoRAs on half-precision weights."""
+        self._encoding, self._autocast = encoding, autocast
+
+    def encode(self, captions: Sequence[str | None]) -> TextCondition:
+        with self._autocast():
+            condition = self._encoding.encode([caption or "" for caption in captions])
+        dropped = torch.tensor([caption is None for caption in captions], device=condition.embeddings.device)
+        if condition.pooled is None or not dropped.any():  # SD 1.x: "" is already what was encoded
+            return condition
+        keep = (~dropped).to(condition.embeddings.dtype)
+        return TextCondition(condition.embeddings * keep[:, None, None], condition.pooled * keep[:, None])
+
+
+class CachedText:
+    """Encodings of every distinct caption, and of a left-out one, in one memory-mapped file."""
+
+    def __init__(
+        self, captions: Sequence[str], root: Path, key: str, shape: tuple[int, int, int], dtype: torch.dtype
+    ) -> None:
+        """`shape`: (tokens, width, width of the pooled state or 0); `dtype`: what the encoders run in."""
+        self._captions: list[str | None] = [*captions, None]
+        self._index = {caption: i for i, caption in enumerate(self._captions)}
+        self._shape = shape
+        tokens, width, pooled = shape
+        digest = hashlib.sha256(f"text {key} {dtype} {self._captions!r}".encode()).hexdigest()
+        shapes = [(tokens * width + pooled,)] * len(self._captions)
+        self.cache = RecordCache(root / f"text-{digest[:20]}", shapes, dtype)
+
+    @torch.no_grad()
+    def fill(
+        self, encoding: TextEncoding, batch_size: int, share: tuple[int, int] = (0, 1)
+    ) -> Iterator[tuple[int, int]]:
+        """Encodes what is missing, this process's share of it; yields (records done, of)."""
+        live = LiveText(encoding)
+        chunks = self.cache.chunks_to_fill(batch_size)[share[0] :: share[1]]
+        total, done = sum(map(len, chunks)), 0
+        for chunk in chunks:
+            condition = live.encode([self._captions[i] for i in chunk])
+            rows = condition.embeddings.flatten(1)
+            if condition.pooled is not None:
+                rows = torch.cat([rows, condition.pooled], dim=1)
+            for record, value in zip(chunk, rows.to(self.cache.dtype).cpu(), strict=True):
+                self.cache.write(record, value)
+            done += len(chunk)
+            yield done, total
+        self.cache.flush()
+
+    def encode(self, captions: Sequence[str | None]) -> TextCondition:
+        rows = torch.stack([self.cache.read(self._index[caption]) for caption in captions])
+        tokens, width, pooled = self._shape
+        embeddings = rows[:, : tokens * width].reshape(-1, tokens, width)
+        return TextCondition(embeddings, rows[:, tokens * width :].clone() if pooled else None)
+
+
+class Feed:
+    """Makes batches. Knows nothing of losses."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        latents: LatentSource,
+        text: TextSource,
+        *,
+        time_ids: bool,
+        caption_dropout: float = 0.0,
+        original_size: str = "true",
+        device: torch.device | None = None,
+    ) -> None:
+        self._survey, self._latents, self._text = survey, latents, text
+        self._time_ids, self._dropout, self._original_size = time_ids, caption_dropout, original_size
+        self._device = device or torch.device("cpu")
+
+    def batch(self, rows: Sequence[int], draws: Draws) -> Batch:
+        """The pictures `rows`, all of one size, with this step's variants, captions and dropouts."""
+        variants = torch.randint(self._survey.variants, (len(rows),), generator=draws.of("variant")).tolist()
+        moments = self._latents.posteriors(rows, variants).to(self._device)
+        noise = torch.randn(moments[:, 0].shape, generator=draws.of("posterior")).to(self._device)
+        return Batch(
+            keys=tuple(self._survey.source.keys[row] for row in rows),
+            latents=draw(moments, noise),
+            condition=self._text.encode(self._captions(rows, draws)).to(self._device),
+            time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
+        )
+
+    def _captions(self, rows: Sequence[int], draws: Draws) -> list[str | None]:
+        which = torch.rand(len(rows), generator=draws.of("caption")).tolist()
+        dropped = (torch.rand(len(rows), generator=draws.of("dropout")) < self._dropout).tolist()
+        choices = [self._survey.source.captions[row] for row in rows]
+        picked = [captions[int(w * len(captions))] for captions, w in zip(choices, which, strict=True)]
+        return [None if gone else caption for caption, gone in zip(picked, dropped, strict=True)]
+
+    def _micro_conditions(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
+        """B x 6 in fp32: bf16 would turn 525 into 524."""
+        values = []
+        for row, variant in zip(rows, variants, strict=True):
+            placement = self._survey.placement(row, variant)
+            ids = placement.time_ids()
+            values.append((*placement.target, *ids[2:]) if self._original_size == "target" else ids)
+        return torch.tensor(values, dtype=torch.float32, device=self._device)

@@ -1,0 +1,175 @@
+"""The loaded parts of a run: adapter on the UNet, feed, noise scheduler; encoders only as long as they are needed.
+
+Text encoders and VAE are loaded, fill the caches and are let go before the UNet is loaded, so that the peak of memory
+is the larger of the two and not their sum.
+"""
+
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler
+
+from sdxl_lora.training.adapter import Adapter, LoraSettings
+from sdxl_lora.training.batches import (
+    CachedLatents,
+    CachedText,
+    Feed,
+    LatentSource,
+    LiveLatents,
+    LiveText,
+    TextSource,
+)
+from sdxl_lora.training.config import TrainingConfig
+from sdxl_lora.training.events import Encoded, Event, Notice
+from sdxl_lora.training.latents import posterior, require_finite
+from sdxl_lora.training.setup import Setup
+from sdxl_lora.training.text import TextCondition, TextEncoding
+
+_TEXT_BATCH = 64
+_PICTURE_BATCH = {"cpu": 1, "cuda": 8, "mps": 2}
+
+
+@dataclass(kw_only=True)
+class Components:
+    """What the loop works with. The VAE and the encoded prompts are there when pictures are to be drawn."""
+
+    unet: Any  # called in the loop; compiled, if asked for
+    adapter: Adapter
+    feed: Feed
+    scheduler: DDPMScheduler
+    encoding: TextEncoding | None  # kept where it is trained or captions are encoded in every step
+    vae: AutoencoderKL | None
+    prompts: tuple[TextCondition, TextCondition] | None  # validation prompts, unconditional; on the CPU
+
+
+def load(setup: Setup) -> Iterator[Event | Components]:
+    """Loads everything and fills the caches; yields progress, and the `Components` last."""
+    config, base, device = setup.config, setup.base, setup.accelerator.device
+    encoders = [encoder.to(device) for encoder in base.text_encoders(setup.dtype)]
+    encoding = TextEncoding(base.architecture, base.tokenizers(), encoders)
+    prompts = _encode_prompts(encoding, config.validation_prompts)
+    text, keep_encoding = yield from _text_source(setup, encoding)
+    vae = base.vae(setup.dtype).to(device)
+    latents, keep_vae = yield from _latent_source(setup, vae)
+    if not keep_vae:
+        vae.to("cpu")  # validation brings it back for as long as it draws
+    if not keep_encoding:
+        for encoder in encoding.encoders:
+            encoder.to("cpu")
+        encoding.encoders = []
+    unet = base.unet(setup.dtype).to(device).to(memory_format=torch.channels_last)
+    parts = {"unet": unet}
+    if config.train_text_encoder:
+        names = ("text_encoder", "text_encoder_2")
+        parts |= dict(zip(names, encoding.encoders, strict=False))
+    settings = LoraSettings(
+        rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target
+    )
+    adapter = Adapter(parts, settings, setup.seed)
+    _switch_on(config, parts)
+    feed = Feed(
+        setup.survey,
+        latents,
+        text,
+        time_ids=base.architecture == "sdxl",
+        caption_dropout=config.caption_dropout,
+        original_size=config.original_size,
+        device=device,
+    )
+    yield Components(
+        unet=unet,
+        adapter=adapter,
+        feed=feed,
+        scheduler=base.noise_scheduler(setup.prediction_type),
+        encoding=encoding if keep_encoding else None,
+        vae=vae if keep_vae or config.validation_prompts else None,
+        prompts=prompts,
+    )
+
+
+def _text_source(setup: Setup, encoding: TextEncoding) -> Generator[Event, None, tuple[TextSource, bool]]:
+    """Returns (source, whether the encoders stay)."""
+    config = setup.config
+    if config.train_text_encoder:
+        if not config.no_text_cache:
+            yield Notice(
+                text="--train_text_encoder: captions are encoded in every step, the text cache is off"
+            )
+        return LiveText(encoding, setup.accelerator.autocast), True
+    if config.no_text_cache:
+        return LiveText(encoding), True
+    parts = ["text_encoder", "tokenizer"]
+    if setup.base.architecture == "sdxl":
+        parts += ["text_encoder_2", "tokenizer_2"]
+    with setup.accelerator.local_main_process_first():
+        source = CachedText(
+            setup.survey.captions,
+            setup.cache_dir,
+            setup.base.fingerprint(*parts),
+            setup.base.text_shape(),
+            setup.dtype,
+        )
+    for done, total in source.fill(encoding, _TEXT_BATCH, _share(setup)):
+        yield Encoded(what="captions", done=done, total=total)
+    setup.accelerator.wait_for_everyone()
+    return source, False
+
+
+def _latent_source(setup: Setup, vae: AutoencoderKL) -> Generator[Event, None, tuple[LatentSource, bool]]:
+    """Returns (source, whether the VAE stays)."""
+    config, survey = setup.config, setup.survey
+    live = LiveLatents(survey, vae, config.image_interpolation_mode, config.dataloader_num_workers)
+    require_finite(posterior(vae, live.pixels([0], [0])), survey.source.keys[0])
+    if config.no_latent_cache:
+        return live, True
+    with setup.accelerator.local_main_process_first():
+        source = CachedLatents(
+            survey,
+            setup.cache_dir,
+            f"{setup.base.fingerprint('vae')} {vae.dtype}",
+            setup.base.latent_channels,
+            setup.base.vae_factor,
+            config.image_interpolation_mode,
+        )
+    for done, total in source.fill(live, _PICTURE_BATCH.get(vae.device.type, 1), _share(setup)):
+        yield Encoded(what="pictures", done=done, total=total)
+    setup.accelerator.wait_for_everyone()
+    return source, False
+
+
+def _share(setup: Setup) -> tuple[int, int]:
+    """(this process, processes) on this machine: every machine fills its own cache."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", setup.accelerator.num_processes))
+    return setup.accelerator.local_process_index, max(1, local)
+
+
+@torch.no_grad()
+def _encode_prompts(
+    encoding: TextEncoding, prompts: Sequence[str]
+) -> tuple[TextCondition, TextCondition] | None:
+    if not prompts:
+        return None
+    cpu = torch.device("cpu")
+    return encoding.encode(prompts).to(cpu), encoding.unconditional(1).to(cpu)
+
+
+def _switch_on(config: TrainingConfig, parts: dict[str, Any]) -> None:
+    unet = parts["unet"]
+    if config.allow_tf32:
+        torch.backends.cuda.matmul.allow_tf32 = True
+    if config.enable_xformers_memory_efficient_attention:
+        unet.enable_xformers_memory_efficient_attention()
+    if config.enable_npu_flash_attention:
+        unet.enable_npu_flash_attention()
+    if config.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+        for name, part in parts.items():
+            if name != "unet":
+                part.gradient_checkpointing_enable()
+    if config.compile:
+        unet.compile_repeated_blocks(dynamic=True)
+    for part in parts.values():
+        part.train()

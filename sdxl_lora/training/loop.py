@@ -1,0 +1,285 @@
+"""The training loop: a generator of events. It logs and draws nothing itself, and prints nothing.
+
+One update: for every step of the update a batch, its loss, its gradients; then one sum over all processes, clipping,
+one optimizer step. The learning rate, the data order and every random number are functions of the update's number,
+so a run that goes on from a checkpoint is the run that was never interrupted.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch.nn import Parameter
+
+from sdxl_lora.training import checkpoints, components, export, optimizers, schedule, validation
+from sdxl_lora.training.batches import Draws
+from sdxl_lora.training.components import Components
+from sdxl_lora.training.ema import MovingAverage
+from sdxl_lora.training.events import Event, Saved, Started, StepRecord, Validated
+from sdxl_lora.training.loss import denoising_loss
+from sdxl_lora.training.plan import Update
+from sdxl_lora.training.setup import Setup
+
+Scorer = Callable[[Sequence[Image.Image], Sequence[str]], list[float]]
+
+
+@dataclass(kw_only=True)
+class _State:
+    """What an update changes."""
+
+    setup: Setup
+    parts: Components
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: MovingAverage | None
+    applied: int = 0  # updates that changed the weights; fp16 overflows do not
+
+    def finished_weights(self) -> AbstractContextManager[None]:
+        """Inside, the LoRA is as it is to be used: averaged, if asked for."""
+        if self.average is not None:
+            return self.average.applied()
+        return optimizers.averaged(self.optimizer, self.parts.adapter.parameters())
+
+    def to_dict(self) -> dict[str, Any]:
+        adapter = {
+            name: parameter.detach().cpu().clone()
+            for name, parameter in self.parts.adapter.named_parameters()
+        }
+        return {
+            "parameters": adapter,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.state() if self.average else {},
+            "average_updates": self.average.updates if self.average else 0,
+            "applied": self.applied,
+        }
+
+    def load(self, values: dict[str, Any]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parts.adapter.named_parameters():
+                parameter.copy_(values["parameters"][name])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.scaler.load_state_dict(values["scaler"])
+        if self.average is not None:
+            self.average.load_state(values["average"], values["average_updates"])
+        self.applied = values["applied"]
+
+
+def train(setup: Setup, score: Scorer | None = None) -> Iterator[Event]:
+    """Runs `setup` to its end. `score` gives each validation picture a number (its CLIP score, say).
+
+    Raises `StorageError` when a checkpoint cannot be written; what was saved before stays.
+    """
+    config, accelerator = setup.config, setup.accelerator
+    checkpoints.clean(setup.output_dir)
+    parts = yield from _load(setup)
+    state = _make_state(setup, parts)
+    start = 0
+    if setup.checkpoint is not None:
+        state.load(setup.checkpoint.state())
+        start = setup.checkpoint.step
+    yield Started(
+        start=start,
+        total=setup.total,
+        updates_per_epoch=setup.plan.updates_per_epoch,
+        trained_parameters=sum(parameter.numel() for parameter in parts.adapter.parameters()),
+    )
+    samples: tuple[int, tuple[Image.Image, ...]] | None = None
+    for update in setup.plan.updates(start):
+        if update.index >= setup.total:
+            break
+        yield _update(state, update)
+        step = update.index + 1
+        last = step == setup.total
+        if (
+            config.validation_prompts
+            and accelerator.is_main_process
+            and (last or _validation_due(setup, update))
+        ):
+            record = _validate(state, step, score)
+            samples = (step, record.images)
+            yield record
+        if last or step % config.checkpointing_steps == 0:
+            if accelerator.is_main_process:
+                pictures = samples[1] if samples and samples[0] == step else ()
+                yield Saved(step=step, path=_save(state, step, pictures))
+            accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        _finish(state, max(start, setup.total), samples[1] if samples else ())
+        yield Saved(step=max(start, setup.total), path=setup.output_dir, finished=True)
+    accelerator.wait_for_everyone()
+
+
+def _load(setup: Setup) -> Iterator[Event]:
+    for item in components.load(setup):
+        if isinstance(item, Components):
+            return item
+        yield item
+    raise RuntimeError("components.load ended without components")
+
+
+def _make_state(setup: Setup, parts: Components) -> _State:
+    config = setup.config
+    optimizer = optimizers.build(config, parts.adapter.parameters(), setup.learning_rate)
+    device = setup.accelerator.device.type
+    return _State(
+        setup=setup,
+        parts=parts,
+        optimizer=optimizer,
+        scaler=torch.amp.GradScaler(device, enabled=setup.accelerator.mixed_precision == "fp16"),
+        average=MovingAverage(parts.adapter.named_parameters(), config.ema_decay) if config.use_ema else None,
+    )
+
+
+def _update(state: _State, update: Update) -> StepRecord:
+    """One optimizer update."""
+    setup, parts, optimizer = state.setup, state.parts, state.optimizer
+    config, accelerator = setup.config, setup.accelerator
+    began = time.perf_counter()
+    learning_rate = _set_learning_rate(state)
+    optimizer.zero_grad(set_to_none=True)
+    loss = torch.zeros((), device=accelerator.device)
+    named: list[tuple[str, float]] = []
+    for step, part in enumerate(update.slices[accelerator.process_index]):
+        draws = Draws(seed=setup.seed, update=update.index, step=step, rank=accelerator.process_index)
+        batch = parts.feed.batch(part.rows, draws)
+        with accelerator.autocast():
+            losses = denoising_loss(
+                parts.unet,
+                parts.scheduler,
+                batch,
+                draws,
+                dtype=setup.dtype,
+                noise_offset=config.noise_offset,
+                snr_gamma=config.snr_gamma,
+                debiased=config.debiased_estimation,
+            )
+        weighted = losses.mean() * part.weight
+        state.scaler.scale(weighted).backward()
+        loss += weighted.detach()
+        if config.debug_loss and part.weight:
+            named += zip(batch.keys, losses.detach().tolist(), strict=True)
+    parameters = parts.adapter.parameters()
+    sum_gradients(parameters, accelerator)
+    state.scaler.unscale_(optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm or math.inf)
+    before = state.scaler.get_scale()
+    state.scaler.step(optimizer)
+    state.scaler.update()
+    skipped = state.scaler.get_scale() < before
+    if not skipped:
+        state.applied += 1
+        if state.average is not None:
+            state.average.update()
+    return StepRecord(
+        step=update.index + 1,
+        epoch=update.epoch,
+        loss=float(accelerator.reduce(loss, "sum")),
+        learning_rate=learning_rate,
+        grad_norm=float(norm),
+        pictures=update.pictures,
+        seconds=time.perf_counter() - began,
+        skipped=skipped,
+        losses=tuple(named),
+    )
+
+
+def sum_gradients(parameters: Sequence[Parameter], accelerator: Accelerator) -> None:
+    """Replaces every gradient by its sum over all processes, in one exchange of a few MB.
+
+    The losses are weighted so that this sum is the gradient of the mean over the update's pictures.
+    """
+    if accelerator.num_processes == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def _set_learning_rate(state: _State) -> float:
+    config, setup = state.setup.config, state.setup
+    if optimizers.name_of(config) == "schedulefree":  # has its own warm-up
+        return setup.learning_rate
+    share = schedule.factor(
+        config.lr_scheduler,
+        state.applied,
+        warmup=config.lr_warmup_steps,
+        total=setup.total,
+        base=setup.learning_rate,
+    )
+    for group in state.optimizer.param_groups:
+        group["lr"] = setup.learning_rate * share
+    return setup.learning_rate * share
+
+
+def _validation_due(setup: Setup, update: Update) -> bool:
+    if setup.config.validation_steps is not None:
+        return (update.index + 1) % setup.config.validation_steps == 0
+    return update.last_of_epoch and (update.epoch + 1) % setup.config.validation_epochs == 0
+
+
+def _validate(state: _State, step: int, score: Scorer | None) -> Validated:
+    with state.finished_weights():
+        prompts, images = validation.draw(state.setup, state.parts)
+    scores = tuple(score(images, prompts)) if score and images else ()
+    return Validated(step=step, prompts=prompts, images=images, scores=scores)
+
+
+def _save(state: _State, step: int, samples: tuple[Image.Image, ...]) -> Path:
+    setup = state.setup
+    path = checkpoints.save(
+        setup.output_dir,
+        step,
+        state.to_dict(),
+        setup.identity,
+        lambda folder: _export(state, step, samples, folder),
+    )
+    checkpoints.rotate(setup.output_dir, setup.config.checkpoints_total_limit)
+    return path
+
+
+def _finish(state: _State, step: int, samples: tuple[Image.Image, ...]) -> None:
+    """The finished LoRA, at the top of the output folder; every file appears at once or not at all."""
+    folder = state.setup.output_dir
+    with checkpoints.replaced_together(folder) as work:
+        _export(state, step, samples, work)
+
+
+def _export(state: _State, step: int, samples: tuple[Image.Image, ...], folder: Path) -> None:
+    adapter = state.parts.adapter
+    facts = facts_of(state.setup, step, int(adapter.parts["unet"].config.layers_per_block))
+    with state.finished_weights() if step else nullcontext():
+        export.write_lora(folder, adapter.state(), adapter.metadata(), facts)
+    sample = (
+        validation.save_sheet(samples, state.setup.config.num_validation_images, folder) if samples else None
+    )
+    export.write_notes(folder, state.setup.config, facts, sample)
+
+
+def facts_of(setup: Setup, step: int, layers_per_block: int) -> export.LoraFacts:
+    """What the files say about the LoRA."""
+    config = setup.config
+    return export.LoraFacts(
+        title=setup.output_dir.resolve().name,
+        architecture=setup.base.architecture,
+        base_model=config.pretrained_model_name_or_path,
+        dataset=config.dataset,
+        licence=setup.survey.source.licence,
+        pictures=len(setup.survey),
+        resolution=setup.resolution,
+        rank=config.rank,
+        alpha=config.alpha,
+        prediction_type=setup.prediction_type,
+        layers_per_block=layers_per_block,
+        seed=setup.seed,
+        step=step,
+        trigger_words=config.trigger_words,
+    )

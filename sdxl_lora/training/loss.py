@@ -1,0 +1,95 @@
+"""The denoising loss: what the UNet is asked, what the right answer is, and how much each answer counts.
+
+Pure functions of tensors; every random number comes in from outside. B = pictures, C x h x w = latent shape.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMScheduler
+from torch import Tensor
+
+from sdxl_lora.training.batches import Batch, Draws
+
+_MAX_DEBIASED_SNR = 1000.0  # as sd-scripts: keeps 1/sqrt(SNR) away from 0 on nearly clean pictures
+
+
+def draw_noise(batch: Batch, draws: Draws, offset: float) -> Tensor:
+    """Gaussian noise like the latents; `offset` adds one number per picture and channel (crosslabs.org, 2023)."""
+    shape = batch.latents.shape
+    noise = torch.randn(shape, generator=draws.of("noise"))
+    if offset:
+        noise = noise + offset * torch.randn((*shape[:2], 1, 1), generator=draws.of("offset"))
+    return noise.to(batch.latents.device)
+
+
+def draw_timesteps(batch: Batch, draws: Draws, scheduler: DDPMScheduler) -> Tensor:
+    """B uniform timesteps."""
+    count = scheduler.config.num_train_timesteps
+    steps = torch.randint(count, (len(batch.latents),), generator=draws.of("timestep"))
+    return steps.to(batch.latents.device)
+
+
+def predict(unet: Any, noisy: Tensor, timesteps: Tensor, batch: Batch, dtype: torch.dtype) -> Tensor:
+    """The UNet's answer, B x C x h x w. `dtype` is the precision of its weights; `time_ids` stay fp32."""
+    condition = batch.condition
+    added = None
+    if condition.pooled is not None:
+        added = {"text_embeds": condition.pooled.to(dtype), "time_ids": batch.time_ids}
+    answer: Tensor = unet(
+        noisy.to(dtype), timesteps, condition.embeddings.to(dtype), added_cond_kwargs=added, return_dict=False
+    )[0]
+    return answer
+
+
+def target(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """The right answer: the noise, or the velocity (arXiv:2202.00512, appendix D)."""
+    if scheduler.config.prediction_type == "epsilon":
+        return noise
+    return scheduler.get_velocity(latents, noise, timesteps)
+
+
+def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:
+    """SNR of each timestep, B: alpha-bar / (1 - alpha-bar)."""
+    alphas = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+    return alphas / (1 - alphas)
+
+
+def weights(
+    scheduler: DDPMScheduler, timesteps: Tensor, *, snr_gamma: float | None = None, debiased: bool = False
+) -> Tensor:
+    """What each picture's loss counts, B.
+
+    min-SNR: arXiv:2303.09556, section 3.4, divided by SNR (epsilon) or SNR + 1 (velocity).
+    Debiased estimation: arXiv:2310.08442, 1/sqrt(SNR), for velocity 1/(SNR + 1).
+    """
+    if snr_gamma is None and not debiased:
+        return torch.ones(len(timesteps), device=timesteps.device)
+    snr = signal_to_noise(scheduler, timesteps)
+    velocity = scheduler.config.prediction_type == "v_prediction"
+    if snr_gamma is not None:
+        return snr.clamp(max=snr_gamma) / (snr + 1 if velocity else snr)
+    snr = snr.clamp(max=_MAX_DEBIASED_SNR)
+    return 1 / (snr + 1) if velocity else snr.rsqrt()
+
+
+def denoising_loss(
+    unet: Any,
+    scheduler: DDPMScheduler,
+    batch: Batch,
+    draws: Draws,
+    *,
+    dtype: torch.dtype = torch.float32,
+    noise_offset: float = 0.0,
+    snr_gamma: float | None = None,
+    debiased: bool = False,
+) -> Tensor:
+    """The weighted mean squared error of each picture, B, fp32."""
+    noise = draw_noise(batch, draws, noise_offset)
+    timesteps = draw_timesteps(batch, draws, scheduler)
+    noisy = scheduler.add_noise(batch.latents, noise, timesteps)
+    answer = predict(unet, noisy, timesteps, batch, dtype)
+    right = target(scheduler, batch.latents, noise, timesteps)
+    error = F.mse_loss(answer.float(), right.float(), reduction="none").mean(dim=(1, 2, 3))
+    return error * weights(scheduler, timesteps, snr_gamma=snr_gamma, debiased=debiased)

@@ -1,0 +1,82 @@
+"""The optimizers by name, and the state in which their weights are to be used.
+
+prodigyopt, schedulefree and bitsandbytes are optional packages; a missing one is one line, before weights are loaded.
+"""
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.nn import Parameter
+
+from sdxl_lora.errors import InputError
+from sdxl_lora.training.config import TrainingConfig
+from sdxl_lora.training.ema import kept
+
+_PACKAGES = {"adamw8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedulefree": "schedulefree"}
+
+
+def name_of(config: TrainingConfig) -> str:
+    """The optimizer, whichever flag named it."""
+    return "adamw8bit" if config.use_8bit_adam else config.optimizer
+
+
+def require_package(config: TrainingConfig, device: torch.device) -> None:
+    """Raises `InputError` when the optimizer's package or device is missing, or a schedule does not fit it."""
+    name = name_of(config)
+    package = _PACKAGES.get(name)
+    if package and importlib.util.find_spec(package) is None:
+        raise InputError(f"the optimizer {name} needs a package: pip install {package}")
+    if name == "adamw8bit" and device.type != "cuda":
+        raise InputError(f"the optimizer adamw8bit needs a CUDA GPU, and this is {device.type}; use adamw")
+    if name == "schedulefree" and config.lr_scheduler not in ("constant", "constant_with_warmup"):
+        raise InputError(f"schedulefree replaces --lr_scheduler {config.lr_scheduler}; leave that out")
+
+
+def build(
+    config: TrainingConfig, parameters: Sequence[Parameter], learning_rate: float
+) -> torch.optim.Optimizer:
+    """The optimizer over `parameters`, with every setting of `config`."""
+    common: dict[str, Any] = {
+        "lr": learning_rate,
+        "betas": (config.adam_beta1, config.adam_beta2),
+        "eps": config.adam_epsilon,
+        "weight_decay": config.adam_weight_decay,
+    }
+    match name_of(config):
+        case "adamw8bit":
+            from bitsandbytes.optim import AdamW8bit
+
+            optimizer: torch.optim.Optimizer = AdamW8bit(parameters, **common)
+        case "prodigy":
+            from prodigyopt import Prodigy
+
+            # the settings of diffusers' advanced script
+            optimizer = Prodigy(
+                parameters, **common, decouple=True, use_bias_correction=True, safeguard_warmup=True
+            )
+        case "schedulefree":
+            from schedulefree import AdamWScheduleFree
+
+            warmup = config.lr_warmup_steps if config.lr_scheduler == "constant_with_warmup" else 0
+            optimizer = AdamWScheduleFree(parameters, **common, warmup_steps=warmup)
+            optimizer.train()
+        case _:
+            optimizer = torch.optim.AdamW(parameters, **common)
+    return optimizer
+
+
+@contextmanager
+def averaged(optimizer: torch.optim.Optimizer, parameters: Sequence[Parameter]) -> Iterator[None]:
+    """Inside, a schedule-free optimizer's parameters are its average; afterwards as before, bit for bit."""
+    if not hasattr(optimizer, "eval"):
+        yield
+        return
+    with kept(parameters):
+        optimizer.eval()
+        try:
+            yield
+        finally:
+            optimizer.train()

@@ -1,0 +1,218 @@
+"""Everything that is decided before weights are loaded: model facts, data, order, precision, where to go on.
+
+All bad input that can be found without weights is found here, so a wrong run ends in its first second.
+"""
+
+import math
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, broadcast_object_list
+from diffusers.utils import is_torch_npu_available, is_xformers_available
+
+from sdxl_lora.config import home
+from sdxl_lora.data.sources import Source, open_source
+from sdxl_lora.errors import InputError, StorageError
+from sdxl_lora.training import base_model, checkpoints, identity, optimizers
+from sdxl_lora.training.base_model import BaseModel
+from sdxl_lora.training.checkpoints import Checkpoint
+from sdxl_lora.training.config import TrainingConfig
+from sdxl_lora.training.plan import Plan
+from sdxl_lora.training.survey import Survey, survey
+
+_DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_BASE_DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "int8": None,
+    "auto": None,
+}
+_SUPPORTED = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A run that can start."""
+
+    config: TrainingConfig
+    accelerator: Accelerator
+    base: BaseModel
+    survey: Survey
+    plan: Plan
+    resolution: int  # px
+    seed: int
+    total: int  # updates in all
+    learning_rate: float  # scaled, if asked for
+    prediction_type: str
+    identity: dict[str, Any]
+    checkpoint: Checkpoint | None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the frozen weights, as far as it is a plain one."""
+        return _BASE_DTYPES[self.config.base_precision] or _DTYPES[self.accelerator.mixed_precision]
+
+    @property
+    def cache_dir(self) -> Path:
+        return Path(self.config.training_cache_dir or home() / "cache" / "training").expanduser()
+
+    @property
+    def output_dir(self) -> Path:
+        return Path(self.config.output_dir).expanduser()
+
+
+def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
+    """Decides everything. `warn` takes one line at a time. Raises the errors of `sdxl_lora.errors`."""
+    accelerator = make_accelerator(config.mixed_precision, warn)
+    optimizers.require_package(config, accelerator.device)
+    check_attention(config)
+    folder = base_model.locate(
+        config.pretrained_model_name_or_path, revision=config.revision, cache_dir=config.cache_dir
+    )
+    vae = config.pretrained_vae_model_name_or_path
+    base = base_model.describe(
+        config.pretrained_model_name_or_path,
+        folder,
+        vae=base_model.locate_vae(vae) if vae else None,
+        variant=config.variant,
+    )
+    prediction_type = config.prediction_type or base.prediction_type
+    _check_model(config, base, prediction_type)
+    resolution = config.resolution or base.side
+    source = open_data(config)
+    require_writable(Path(config.output_dir).expanduser())
+    checkpoint = checkpoints.find(
+        config.resume_from_checkpoint, Path(config.output_dir), strict=config.resume_strict, warn=warn
+    )
+    seed = _decide_seed(config, checkpoint)
+    found = survey(source, config, resolution=resolution, multiple=base.multiple, seed=seed)
+    plan = Plan(
+        groups=found.groups,
+        batch_size=config.train_batch_size,
+        accumulation=config.gradient_accumulation_steps,
+        world_size=accelerator.num_processes,
+        seed=seed,
+    )
+    total = config.max_train_steps or config.num_train_epochs * plan.updates_per_epoch
+    learning_rate = config.learning_rate * (_pictures_per_update(plan) if config.scale_lr else 1)
+    who = identity.of_run(
+        config,
+        base,
+        found,
+        seed=seed,
+        resolution=resolution,
+        learning_rate=learning_rate,
+        prediction_type=prediction_type,
+        total=total,
+        precision=accelerator.mixed_precision,
+        world_size=accelerator.num_processes,
+    )
+    if checkpoint is not None:
+        checkpoints.require_same(checkpoint, who)
+    return Setup(
+        config=config,
+        accelerator=accelerator,
+        base=base,
+        survey=found,
+        plan=plan,
+        resolution=resolution,
+        seed=seed,
+        total=total,
+        learning_rate=learning_rate,
+        prediction_type=prediction_type,
+        identity=who,
+        checkpoint=checkpoint,
+    )
+
+
+def make_accelerator(precision: str | None, warn: Callable[[str], None]) -> Accelerator:
+    """The accelerator as launched. fp16 without a GPU becomes fp32, and says so."""
+    wanted = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if wanted == "fp16" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        warn("fp16 needs a GPU and there is none; training in fp32")
+        wanted = "no"
+    if wanted not in _DTYPES:
+        raise InputError(f"accelerate is set to mixed precision {wanted}; use no, fp16 or bf16")
+    accelerator = Accelerator(mixed_precision=wanted)
+    if accelerator.distributed_type not in _SUPPORTED:
+        raise InputError(
+            f"accelerate is set to {accelerator.distributed_type.value}; a LoRA needs plain data parallelism: "
+            "the frozen base fits every GPU with --base_precision int8, and only a few MB are exchanged"
+        )
+    return accelerator
+
+
+def check_attention(config: TrainingConfig) -> None:
+    """Raises `InputError` when an attention that was asked for is not installed."""
+    if config.enable_xformers_memory_efficient_attention and not is_xformers_available():
+        raise InputError(
+            "--enable_xformers_memory_efficient_attention needs xformers, which is not installed; leave it out: "
+            "PyTorch's own attention is as fast"
+        )
+    if config.enable_npu_flash_attention and not is_torch_npu_available():
+        raise InputError("--enable_npu_flash_attention needs an Ascend NPU and torch_npu; leave it out")
+
+
+def open_data(config: TrainingConfig) -> Source:
+    """The data set that the flags name."""
+    return open_source(
+        config.dataset,
+        image_column=config.image_column,
+        caption_column=config.caption_column,
+        config_name=config.dataset_config_name,
+        cache_dir=config.cache_dir,
+    )
+
+
+def require_writable(folder: Path) -> None:
+    """Raises `StorageError` unless files can be made in `folder`."""
+    probe = folder / f".writable-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"--output_dir {folder} cannot be written: {error.strerror}; choose another"
+        ) from None
+
+
+def _check_model(config: TrainingConfig, base: BaseModel, prediction_type: str) -> None:
+    weighted = config.snr_gamma is not None or config.debiased_estimation
+    if weighted and base.zero_terminal_snr and prediction_type == "epsilon":
+        raise InputError(
+            "loss weighting divides by the SNR, which this model's schedule brings to 0: "
+            "use --prediction_type v_prediction, or neither --snr_gamma nor --debiased_estimation"
+        )
+
+
+def _pictures_per_update(plan: Plan) -> int:
+    return plan.batch_size * plan.accumulation * plan.world_size
+
+
+def _decide_seed(config: TrainingConfig, checkpoint: Checkpoint | None) -> int:
+    """The given seed, the checkpoint's, or a drawn one that all processes share."""
+    if config.seed is not None:
+        return config.seed
+    if checkpoint is not None:
+        return int(checkpoint.identity["seed"])
+    drawn = [secrets.randbits(31)]
+    broadcast_object_list(drawn)
+    return drawn[0]
+
+
+def gigabytes(count: float) -> str:
+    """For people: bytes as GB or MB."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def epochs(setup: Setup) -> int:
+    """Passes over the data that the run makes, the last one perhaps in part."""
+    return math.ceil(setup.total / setup.plan.updates_per_epoch)
