@@ -4,6 +4,7 @@ Only what is named is dropped, only while it is known to come, and only from the
 """
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ _EXPECTED = (
     "truncated because CLIP",  # long prompts: this project shows a token count instead
     "Token indices sequence length",
     "No LoRA keys associated to",  # a LoRA that leaves a text encoder alone
+    "was unsuccessful with the following error",  # raised as well
 )
 _LOGGERS = (
     "diffusers.loaders.lora_base",
@@ -41,7 +43,10 @@ def quiet() -> Iterator[None]:
     for library in with_bars:
         library.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            # several LoRAs at once are what was asked for
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            yield
     finally:
         for library in with_bars:
             library.enable_progress_bar()

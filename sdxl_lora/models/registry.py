@@ -41,7 +41,7 @@ class ModelInfo:
     present: bool  # all weights are on this machine
     bytes: int | None = None  # size of the weights: on disk, or to fetch; None = not known
     licence: str = "see the model's own page"
-    folder: Path | None = None  # where the weights are, if present
+    folder: Path | None = None  # on this machine, even if weights are missing in it
 
 
 _HUB_MODELS = {
@@ -124,6 +124,10 @@ def fetch(name: str, progress: hub.Progress | None = None) -> ModelInfo:
         raise ModelUnavailableError(
             f"the bundled model is not in {info.source};"
             " run `python -m sdxl_lora build-mini`, or set SDXL_LORA_MINI"
+        )
+    if info.folder is not None:
+        raise ModelUnavailableError(
+            f"the model folder {info.source} lacks safetensors weights; convert or download it again"
         )
     hub.fetch(info.source, progress)
     if info.name == "sdxl":

@@ -58,7 +58,7 @@ def test_weights_that_are_not_safetensors_are_never_opened(tiny_sdxl: Path, tmp_
     folder = Path(shutil.copytree(tiny_sdxl, tmp_path / "old"))
     for file in folder.rglob("*.safetensors"):
         file.rename(file.with_suffix(".bin"))
-    with pytest.raises(ModelUnavailableError):
+    with pytest.raises(ModelUnavailableError, match="lacks safetensors weights"):
         load(ModelConfig(model=str(folder)))
 
 
