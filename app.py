@@ -1,0 +1,29 @@
+"""The studio in the browser: `streamlit run app.py`. Page set-up and navigation, nothing else."""
+
+import streamlit as st
+
+from sdxl_lora import __version__
+from sdxl_lora.errors import StorageError
+from sdxl_lora.ui import shared
+
+st.set_page_config(
+    page_title="Apparel Studio",
+    page_icon=shared.MARK,
+    layout="wide",
+    menu_items={"About": f"Pictures of clothing for online shops. Version {__version__}."},
+)
+st.logo(shared.MARK, size="large")
+shared.style()
+page = st.navigation(
+    [
+        st.Page(shared.CREATE, title="Studio", icon=":material/auto_awesome:", default=True),
+        st.Page(shared.GALLERY, title="Gallery", icon=":material/photo_library:"),
+    ],
+    position="top",
+)
+try:
+    shared.studio()
+except StorageError as error:
+    st.error(str(error), icon=":material/error:")
+    st.stop()
+page.run()

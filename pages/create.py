@@ -1,0 +1,101 @@
+"""Studio: words and settings on the left, the pictures they make on the right."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import StudioError
+from sdxl_lora.ui import composer, feed, pictures, shared
+
+RECENT = 8
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt to start from."""
+
+    title: str
+    icon: str
+    prompt: str
+
+
+EXAMPLES = (
+    Example(
+        "Navy windbreaker, white triangle",
+        ":material/checkroom:",
+        "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket"
+        " with a white triangle logo on the chest, studio background",
+    ),
+    Example(
+        "Green T-shirt, yellow star",
+        ":material/apparel:",
+        "top, Riverline T-Shirt Green, a photography of a green t-shirt"
+        " with a yellow star logo in the centre, white background",
+    ),
+    Example(
+        "Black skirt, white stripes",
+        ":material/styler:",
+        "bottom, Hallmond Track Skirt Black, a photography of a black skirt"
+        " with a white stripes logo on the hem, studio background",
+    ),
+    Example(
+        "Red hoodie in the city",
+        ":material/location_city:",
+        "A male model wearing a red hoodie with a white circle logo on the chest,"
+        " standing on an urban street, fashion photography",
+    ),
+)
+
+
+def welcome(session: str) -> None:
+    """What to do while this session has made nothing yet."""
+    with st.container(key="empty"):
+        st.subheader("Your pictures will appear here", anchor=False)
+        st.markdown("Fill in the form and press **Generate**, or try one of these:")
+        with st.grid(2, min_column_width=220, key="examples"):
+            for number, example in enumerate(EXAMPLES):
+                if st.button(example.title, key=f"example-{number}", icon=example.icon, width="stretch"):
+                    start(example.prompt, session)
+    busy_elsewhere(session)
+    records = shared.studio().store.page(0, RECENT)
+    if records:
+        st.subheader("Made lately", anchor=False)
+        with st.grid(4, min_column_width=150, key="grid-recent"):
+            for record in records:
+                with st.container():
+                    pictures.card(record, "recent", small=True)
+
+
+def start(prompt: str, session: str) -> None:
+    """Runs an example, with its words in the form to go on from."""
+    request = GenerationRequest(prompt=prompt, count=composer.count())
+    try:
+        composer.submit(request, session)
+    except StudioError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    composer.open_with(request)
+    st.rerun()
+
+
+def busy_elsewhere(session: str) -> None:
+    """Offers what still runs for another tab: perhaps one that was closed."""
+    for job in shared.queue().jobs():
+        if job.active and job.session != session:
+            with st.container(
+                horizontal=True, vertical_alignment="center", border=True, key=f"elsewhere-{job.id}"
+            ):
+                st.caption(f"Being made in another tab: {pictures.escape(job.request.prompt)}")
+                if st.button("Show", key=f"elsewhere.{job.id}.show", icon=":material/visibility:"):
+                    shared.adopt(job.session)
+                    st.rerun()
+
+
+session = shared.session_id()
+left, right = st.columns([5, 8], gap="large")
+with left, st.container(key="composer"):
+    composer.show(session)
+with right:
+    if not feed.show(session):
+        welcome(session)

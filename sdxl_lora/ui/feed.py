@@ -1,0 +1,111 @@
+"""Jobs of a session: live while they run, cards when they are over.
+
+The queue works on whether or not anyone looks.
+"""
+
+import streamlit as st
+
+from sdxl_lora.errors import UnknownNameError
+from sdxl_lora.serving.jobs import Job, Picture
+from sdxl_lora.ui import pictures, shared
+
+POLL_SECONDS = 0.7
+SHOWN_JOBS = 6  # finished ones; everything else is in the gallery
+
+
+def show(session: str) -> bool:
+    """Shows the jobs of `session`, newest first. False when there are none."""
+    jobs = shared.queue().jobs(session)
+    active = [job for job in jobs if job.active]
+    if active:
+        # polls only while something runs; the last poll re-runs the page, which then no longer calls this
+        st.fragment(_live, run_every=POLL_SECONDS)(session, [job.id for job in active])
+    for job in [job for job in reversed(jobs) if not job.active][:SHOWN_JOBS]:
+        with st.container(key=f"strip-{job.id}"):
+            _headline(job)
+            _verdict(job)
+            _grid(job)
+    return bool(jobs)
+
+
+def _live(session: str, expected: list[str]) -> None:
+    """The jobs that were active when the page ran; a change of which are makes the page run again."""
+    active = [job for job in shared.queue().jobs(session) if job.active]
+    if [job.id for job in active] != expected:
+        st.rerun()
+    for job in reversed(active):
+        with st.container(key=f"strip-{job.id}"):
+            _headline(job)
+            with st.container(
+                horizontal=True,
+                horizontal_alignment="distribute",
+                vertical_alignment="center",
+                key=f"standing-{job.id}",
+            ):
+                st.caption(standing(job))
+                if st.button("Cancel", key=f"job.{job.id}.cancel", icon=":material/close:"):
+                    shared.queue().cancel(job.id)
+                    st.rerun()
+            st.progress(job.progress)
+            _grid(job)
+
+
+def standing(job: Job) -> str:
+    """Where an active job stands, in words: place in line, or picture and time left."""
+    left = "" if job.eta is None else f", {duration(job.eta)} left"
+    if job.state == "queued":
+        return f"Waiting for {job.position} {'job' if job.position == 1 else 'jobs'}{left}"
+    if job.progress == 0:
+        return f"Getting the model ready{left}"
+    done = len(job.record_ids)
+    return f"{done} of {len(job.pictures)} done{left}"
+
+
+def duration(seconds: float) -> str:
+    """Rounded as people say it: 'a few seconds', 'about 20 s', 'about 3 min'."""
+    if seconds < 3:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min"
+
+
+def _headline(job: Job) -> None:
+    with st.container(key=f"headline-{job.id}"):
+        st.markdown(pictures.escape(job.request.prompt))
+
+
+def _verdict(job: Job) -> None:
+    if job.error is not None:
+        st.error(job.error, icon=":material/error:")
+    elif job.state == "cancelled":
+        done = len(job.record_ids)
+        kept = f"; the {'one' if done == 1 else done} finished before is kept" if done else ""
+        st.caption(f"Cancelled{kept}.")
+    if job.note is not None:
+        st.caption(f"Not scored: {job.note}")
+
+
+def _grid(job: Job) -> None:
+    shown = [picture for picture in job.pictures if job.active or picture.record_id]
+    if not shown:
+        return
+    with st.grid(min_column_width=220, key=f"grid-{job.id}"):
+        for picture in shown:
+            with st.container():
+                _picture(picture, f"job.{job.id}")
+
+
+def _picture(picture: Picture, place: str) -> None:
+    if picture.record_id is not None:
+        try:
+            record = shared.studio().store.get(picture.record_id)
+        except UnknownNameError:
+            st.caption("Deleted.")
+            return
+        pictures.card(record, place)
+    elif picture.preview is not None:
+        st.image(picture.preview, width="stretch", alt="Preview of the unfinished picture")
+        st.caption(f"Step {picture.step} of {picture.steps}")
+    else:
+        st.skeleton(height=220)

@@ -1,0 +1,205 @@
+"""A finished picture: its card with what can be done next, and the dialog that tells everything about it."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import StudioError, UnknownNameError
+from sdxl_lora.records import Record
+from sdxl_lora.ui import composer, shared
+
+SCORE_HELP = (
+    "How well the picture fits the words, judged by {name}: -1 to 1, higher fits better. "
+    "Compare pictures of one prompt with it; other prompts and other CLIP models have other scales."
+)
+
+
+def card(record: Record, place: str, *, small: bool = False) -> None:
+    """Picture, score, seed and the next steps; `small` for walls of many pictures.
+
+    `place` keeps the keys of two cards of one picture apart.
+    """
+    key = f"{place}.{record.id}"
+    if not record.path.is_file():
+        st.caption("The file of this picture is gone.")
+        return
+    path = shared.studio().store.thumbnail(record) if small else record.path
+    with st.container(key=f"card-{key}", gap="xsmall"):
+        st.image(str(path), width="stretch", alt=record.request.prompt)
+        _facts(record)
+        if not small:
+            _more(record, key, "More like this")
+        with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
+            if small:
+                _more(record, key, "")
+            _favourite(record, key)
+            _download(record, key)
+            if not small and st.button(
+                "", key=f"{key}.words", icon=":material/edit:", help="Same seed, change the words"
+            ):
+                change_words(record)
+            if st.button("", key=f"{key}.details", icon=":material/info:", help="Every detail"):
+                details(record.id)
+
+
+def more_like(record: Record) -> None:
+    """Queues new pictures with the settings of this one and new seeds, and shows them in the studio."""
+    again = replace(record.request, seed=None, count=composer.count())
+    shared.queue().submit(again, shared.session_id())
+    st.switch_page(shared.CREATE)
+
+
+def change_words(record: Record) -> None:
+    """Opens the studio with every setting of this picture, its seed included."""
+    composer.open_with(
+        record.request, f"Seed {record.request.seed} is kept. Change the words, then press Generate."
+    )
+    st.switch_page(shared.CREATE)
+
+
+@st.dialog("About this picture", width="large", on_dismiss="rerun")
+def details(identifier: str) -> None:
+    """Everything known of one picture, to look at, use again or delete."""
+    try:
+        record = shared.studio().store.get(identifier)
+    except UnknownNameError:
+        st.info("This picture was deleted.")
+        return
+    key = f"details.{record.id}"
+    facts = settings(record)
+    left, right = st.columns([3, 2], gap="medium")
+    left.image(str(record.path), width="stretch", alt=record.request.prompt)
+    with right:
+        _facts(record)
+        st.code(record.request.prompt, language=None, wrap_lines=True)
+        st.table(
+            {"Setting": [name for name, _ in facts], "Value": [escape(value) for _, value in facts]},
+            border="horizontal",
+            hide_index=True,
+            hide_header=True,
+        )
+        if st.button(
+            "Use these settings", key=f"{key}.recall", type="primary", icon=":material/tune:", width="stretch"
+        ):
+            composer.open_with(record.request, "All settings of the picture are filled in.")
+            st.switch_page(shared.CREATE)
+        _more(record, key, "More like this")
+        with st.container(horizontal=True):
+            _favourite(record, key)
+            _download(record, key)
+            with st.popover("Delete", icon=":material/delete:", key=f"{key}.delete"):
+                st.markdown("The picture is removed for good.")
+                if st.button("Delete this picture", key=f"{key}.confirm", type="primary"):
+                    _delete(record.id)
+
+
+def settings(record: Record) -> list[tuple[str, str]]:
+    """What made the picture, in the words of the studio page, shortest useful form."""
+    request = record.request
+    size = f"{record.width} × {record.height} px"
+    rows = [
+        ("Model", request.model),
+        ("Size", size),
+        ("Seed", str(request.seed)),
+        ("Steps", str(request.steps)),
+        ("Guidance", f"{request.guidance:g}" if request.guidance is not None else ""),
+        ("Scheduler", request.scheduler or ""),
+        ("Precision", request.precision),
+        ("Avoid", request.negative_prompt),
+        ("LoRAs", ", ".join(f"{lora.path} × {lora.weight:g}" for lora in request.loras)),
+        ("Template", request.template or ""),
+        ("Made", record.created_at.astimezone().strftime("%d %b %Y, %H:%M")),
+        ("Took", f"{record.seconds:.1f} s"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def file_name(request: GenerationRequest) -> str:
+    """A name that says what is in the file: the first words and the seed."""
+    words = re.findall(r"\w+", request.prompt.lower())[:6]
+    return "-".join([*words, str(request.seed)]) + ".png"
+
+
+def ago(moment: datetime, now: datetime | None = None) -> str:
+    """'just now', '5 min ago', '3 h ago', else the date. `moment` is UTC."""
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    if seconds < 86_400:
+        return f"{seconds // 3600:.0f} h ago"
+    return moment.astimezone().strftime("%d %b %Y")
+
+
+def _facts(record: Record) -> None:
+    """Scores, seed and age in small print."""
+    lines, help_text = [], None
+    for score in record.scores.values():
+        name, value = str(score.get("name", "score")), score.get("value")
+        if isinstance(value, int | float):
+            lines.append(f"{escape(name)} **{value:.2f}**")
+            help_text = SCORE_HELP.format(name=name)
+    lines.append(f"Seed {record.request.seed} · {ago(record.created_at)}")
+    st.caption("  \n".join(lines), help=help_text)
+
+
+def _more(record: Record, key: str, label: str) -> None:
+    if st.button(
+        label,
+        key=f"{key}.more",
+        icon=":material/auto_awesome:",
+        help="More like this: new seeds, same settings",
+        width="stretch" if label else "content",
+    ):
+        more_like(record)
+
+
+def _favourite(record: Record, key: str) -> None:
+    st.button(
+        "",
+        key=f"{key}.favourite",
+        icon=":material/favorite:" if record.favourite else ":material/favorite_border:",
+        help="Remove from favourites" if record.favourite else "Add to favourites",
+        on_click=_mark,
+        args=(record.id, not record.favourite),
+    )
+
+
+def escape(text: str) -> str:
+    """`text` as plain words in Markdown."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-!|~$:" else c for c in text)
+
+
+def _delete(identifier: str) -> None:
+    try:
+        shared.studio().store.delete(identifier)
+    except UnknownNameError:
+        pass  # another tab was faster
+    except StudioError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.rerun()
+
+
+def _mark(identifier: str, favourite: bool) -> None:
+    try:
+        shared.studio().store.mark_favourite(identifier, favourite)
+    except StudioError as error:
+        st.toast(str(error), icon=":material/error:")
+
+
+def _download(record: Record, key: str) -> None:
+    st.download_button(
+        "",
+        data=record.path.read_bytes,  # read when asked for: pictures of SDXL are large
+        file_name=file_name(record.request),
+        mime="image/png",
+        key=f"{key}.download",
+        icon=":material/download:",
+        help="Download the PNG; it remembers all its settings",
+        on_click="ignore",
+    )

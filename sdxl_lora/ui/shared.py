@@ -1,0 +1,63 @@
+"""The studio all sessions share, and what one session remembers.
+
+Session state holds small plain values only; pictures live in the records. The session's id stands in the
+address (`?session=...`), so a reload, a bookmark or another tab finds its jobs again.
+"""
+
+import atexit
+import re
+import secrets
+from pathlib import Path
+
+import streamlit as st
+
+from sdxl_lora import config
+from sdxl_lora.serving.queue import JobQueue
+from sdxl_lora.serving.studio import Studio
+
+CREATE = "pages/create.py"
+GALLERY = "pages/gallery.py"
+
+_SESSION = re.compile(r"[0-9a-f]{12}")
+MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
+_STYLE = Path(__file__).with_name("style.css")
+
+
+@st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda pair: pair[1].close())
+def _shared(home: Path) -> tuple[Studio, JobQueue]:
+    studio = Studio(home)
+    queue = JobQueue(studio)
+    atexit.register(queue.close)  # Ctrl+C must not leave the worker inside a native call
+    return studio, queue
+
+
+def studio() -> Studio:
+    """The one studio of this process. Raises `StorageError` if the data folder cannot be used."""
+    return _shared(config.home())[0]
+
+
+def queue() -> JobQueue:
+    """The one queue of this process. Raises as `studio`."""
+    return _shared(config.home())[1]
+
+
+def session_id() -> str:
+    """Who this browser tab is; from the address if it says so, else new, and always put there."""
+    given = st.query_params.get("session", "")
+    if "session" not in st.session_state:
+        st.session_state["session"] = given if _SESSION.fullmatch(given) else secrets.token_hex(6)
+    session = str(st.session_state["session"])
+    if given != session:  # changing pages empties the query
+        st.query_params["session"] = session
+    return session
+
+
+def adopt(session: str) -> None:
+    """Makes this tab the given session, to go on with its jobs."""
+    st.session_state["session"] = session
+    st.query_params["session"] = session
+
+
+def style() -> None:
+    """The house style on top of `.streamlit/config.toml`; once per run."""
+    st.html(_STYLE)
