@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 RUNTIME := requirements.txt
-DEVELOPMENT := requirements.txt requirements-mini.txt requirements-dev.txt
+DEVELOPMENT := requirements.txt requirements-extra.txt requirements-mini.txt requirements-dev.txt
 # One stamp per content of the requirement files: a second start installs nothing, a changed pin installs again.
 stamp = $(VENV)/.installed-$(1)-$(shell cat $(2) | cksum | cut -d ' ' -f 1)
 RUNTIME_STAMP := $(call stamp,runtime,$(RUNTIME))

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENTS = ("requirements.txt", "requirements-mini.txt", "requirements-dev.txt")
+REQUIREMENTS = ("requirements.txt", "requirements-extra.txt", "requirements-mini.txt", "requirements-dev.txt")
 ORIGINAL = {"streamlit", "torch", "diffusers", "transformers", "accelerate", "peft", "datasets"} | {
     "torchmetrics",
     "lpips",
@@ -32,6 +33,10 @@ def pins(name: str) -> dict[str, str]:
     """Distribution -> version of one requirements file."""
     lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
     return dict(line.split("==") for line in lines if line)
+
+
+def pinned(*names: str) -> set[str]:
+    return {normalised(package) for name in names for package in pins(name)}
 
 
 def imported_distributions(sources: list[Path]) -> set[str]:
@@ -66,18 +71,32 @@ def test_every_requirement_is_pinned_to_one_version_that_is_installed_here(name:
 
 
 def test_the_packages_of_the_original_project_are_required() -> None:
-    assert set(map(normalised, pins("requirements.txt"))) >= ORIGINAL
+    assert pinned("requirements.txt") >= ORIGINAL
 
 
 def test_whatever_the_studio_imports_is_required() -> None:
     sources = [ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("*.py"), *ROOT.glob("sdxl_lora/**/*.py")]
     used = imported_distributions([p for p in sources if p.is_file() and "mini" not in p.parts])
-    assert used <= set(map(normalised, pins("requirements.txt")))
+    assert used - pinned("requirements.txt", "requirements-extra.txt") == set()
 
 
 def test_whatever_the_making_of_the_bundled_model_imports_is_required() -> None:
     used = imported_distributions(list(ROOT.glob("sdxl_lora/mini/**/*.py")))
-    assert used <= set(map(normalised, pins("requirements.txt") | pins("requirements-mini.txt")))
+    assert used - pinned("requirements.txt", "requirements-mini.txt") == set()
+
+
+def test_whatever_the_tests_import_is_required() -> None:
+    used = imported_distributions(list(ROOT.glob("tests/**/*.py")))
+    assert used - pinned(*REQUIREMENTS) == set()
+
+
+def test_every_file_of_the_package_that_is_not_code_is_installed_with_it() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    package = ROOT / "sdxl_lora"
+    installed = {path for pattern in settings["package-data"]["sdxl_lora"] for path in package.glob(pattern)}
+    files = [path for path in package.glob("[!.]*/**/*") if path.is_file() and "assets" not in path.parts]
+    kept = [path for path in files if not any(part.startswith((".", "__")) for part in path.parts)]
+    assert [path for path in kept if path.suffix != ".py" and path not in installed] == []
 
 
 def test_importing_the_package_loads_no_third_party_library() -> None:

@@ -1,0 +1,158 @@
+"""What the README says is there, and the commands it shows work."""
+
+import argparse
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sdxl_lora import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/architecture.md")
+PYTHON = ".venv/bin/python"
+VERB = [PYTHON, "-m", "sdxl_lora"]
+
+
+def commands() -> list[list[str]]:
+    """Words of every line in the README's shell blocks."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return [shlex.split(line) for block in blocks for line in block.splitlines() if line.strip()]
+
+
+COMMANDS = commands()
+VERBS = [words[3:] for words in COMMANDS if words[:3] == VERB]
+PROSE = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
+INLINE = re.findall(r"`([^`\n]+)`", PROSE)
+
+
+def flags(verb: str) -> set[str]:
+    """All the flags of a verb and of what stands below it."""
+    parser = cli.build_parser([verb])
+    [verbs] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    found, waiting = set(), [verbs.choices[verb]]
+    while waiting:
+        for action in waiting.pop()._actions:
+            found.update(action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
+    return found
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
+    known = (PYTHON, ".venv/bin/pip", ".venv/bin/streamlit", "python3", "make")
+    assert [words for words in COMMANDS if words[0] not in known] == []
+
+
+def test_the_first_commands_are_the_two_that_start() -> None:
+    assert COMMANDS[:2] == [["make", "run"], ["make", "test"]]
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_every_command_line_is_understood(words: list[str]) -> None:
+    if words == ["--help"]:
+        assert cli.build_parser(words).format_help().startswith("usage: ")
+        return
+    arguments = cli.build_parser(words).parse_args(words)
+    assert callable(arguments.run)
+
+
+def test_every_verb_is_shown() -> None:
+    assert set(cli.VERBS) - {words[0] for words in VERBS} == set()
+
+
+def test_every_flag_in_the_prose_exists() -> None:
+    known = set().union(*map(flags, cli.VERBS), {"--help"})
+    assert {word for word in INLINE if word.startswith("--")} - known == set()
+
+
+@pytest.mark.parametrize("words", [w for w in VERBS if w[0] == "generate" and "sdxl" not in w], ids=" ".join)
+def test_the_bundled_model_makes_the_pictures_that_are_shown(
+    words: list[str],
+    tiny_sdxl: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    paths = (
+        [image["path"] for image in json.loads(out)["images"]] if "--json" in words else [out.split("  ")[0]]
+    )
+    assert all(Path(path).is_file() for path in paths)
+
+
+@pytest.mark.parametrize("words", [w for w in VERBS if w in (["models"], ["models", "--json"])], ids=" ".join)
+def test_the_list_of_models_is_printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    assert "sdxl" in capsys.readouterr().out
+
+
+def test_every_make_target_exists() -> None:
+    shown = {words[1] for words in COMMANDS if words[0] == "make"}
+    shown |= set(re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z-]+)`", README))
+    assert shown <= make_targets()
+    assert "PORT ?= 8501" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "localhost:8501" in README
+
+
+def test_every_file_a_command_names_exists() -> None:
+    named = {word for words in COMMANDS for word in words if re.fullmatch(r"[\w-]+\.(?:txt|py|sh)", word)}
+    assert {"requirements.txt", "requirements-mini.txt", "requirements-dev.txt", "app.py"} <= named
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
+def test_every_marker_given_to_pytest_exists() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"][
+        "ini_options"
+    ]
+    markers = {marker.split(":")[0] for marker in settings["markers"]}
+    assert {
+        words[-1] for words in COMMANDS if words[1:3] == ["-m", "pytest"] and "-m" in words[3:]
+    } <= markers
+
+
+def test_every_path_of_the_layout_exists() -> None:
+    layout = README.split("## Layout")[1].split("\n## ")[0]
+    paths = re.findall(r"`([\w./-]+)`", layout)
+    assert len(paths) >= 6
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_variable_that_the_code_reads_is_explained_and_the_reverse() -> None:
+    explained = set(re.findall(r"`(SDXL_LORA_[A-Z]+)`", README))
+    sources = [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/**/*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    read = set(re.findall(r"environ(?:\.get\(|\[)\"(SDXL_LORA_[A-Z]+)\"", code))
+    read |= {f"SDXL_LORA_{name.upper()}" for name in re.findall(r"\bsetting\(\"([a-z]+)\"\)", code)}
+    assert explained == read
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_and_picture_of_a_document_is_there(name: str) -> None:
+    document = ROOT / name
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", document.read_text(encoding="utf-8"))
+    local = [link for pair in links if (link := "".join(pair)) and "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+def test_the_commands_without_make_install_what_make_test_installs() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [files] = re.findall(r"^DEVELOPMENT := (.*)$", makefile, re.MULTILINE)
+    [install] = [words for words in COMMANDS if words[0] == ".venv/bin/pip" and "requirements.txt" in words]
+    assert [word for word in install if word.endswith(".txt")] == files.split()
+
+
+def test_the_changelog_names_every_verb() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert [verb for verb in cli.VERBS if verb not in changelog] == []
