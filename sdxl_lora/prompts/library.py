@@ -14,6 +14,7 @@ One YAML file is one template, named like the file:
 A broken file hides no other template: `problems` names it, and `get` raises its error.
 """
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ _SLOT_KEYS = {"label", "default", "suggestions", "optional"}
 
 
 def templates() -> dict[str, Template]:
-    """Every usable template by name, sorted by category and name; files are read afresh each time."""
+    """Every usable template by name, sorted by category and name; changed files are read again."""
     found, _ = _read_all()
     return dict(sorted(found.items(), key=lambda item: (item[1].category, item[0])))
 
@@ -73,13 +74,21 @@ def load(path: Path) -> Template:
     return _Reader(path, text).template()
 
 
+@functools.lru_cache(maxsize=256)
+def _load(path: Path, _modified: int) -> Template:
+    """`load`, once per version of the file: reading YAML takes milliseconds, and pages ask all the time."""
+    return load(path)
+
+
 def _read_all() -> tuple[dict[str, Template], dict[str, PromptError]]:
     found: dict[str, Template] = {}
     broken: dict[str, PromptError] = {}
     for folder in (BUNDLED, home() / "templates"):
         for path in sorted(folder.glob("*.yaml")):
             try:
-                found[path.stem] = load(path)
+                found[path.stem] = _load(path, path.stat().st_mtime_ns)
+            except FileNotFoundError:  # deleted just now, or a link to nowhere
+                continue
             except PromptError as error:
                 found.pop(path.stem, None)  # not the bundled one of that name: the user means his own
                 broken[path.stem] = error

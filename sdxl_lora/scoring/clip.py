@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.scoring.checks import blank_reason
 
 BATCH = 16  # pictures or texts in one forward pass
+_BYTE_SYMBOLS = 512  # every byte, within and at the end of a word: the least a CLIP vocabulary has
 
 
 class ClipScorer:
@@ -101,15 +103,26 @@ def _load_parts(source: str, device: torch.device) -> tuple[Any, Any, Any]:
     from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
     try:
-        model = CLIPModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+        model, report = CLIPModel.from_pretrained(
+            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
         tokenizer = CLIPTokenizer.from_pretrained(source)
         processor = CLIPImageProcessorPil.from_pretrained(source)
+    except (RuntimeError, SafetensorError) as error:
+        raise ModelUnavailableError(_damaged(source)) from error
     except (OSError, ValueError) as error:  # what transformers raises for missing files and unreachable hubs
         raise ModelUnavailableError(
             f"the CLIP model {source} is not here and could not be fetched;"
             " name a folder that holds it, or connect to the hub once"
         ) from error
+    # transformers would go on with random numbers for missing weights, and with an empty vocabulary
+    if report["missing_keys"] or len(tokenizer) < _BYTE_SYMBOLS:
+        raise ModelUnavailableError(_damaged(source))
     return model.to(device).eval(), tokenizer, processor
+
+
+def _damaged(source: str) -> str:
+    return f"the CLIP model {source} is damaged or of another kind; delete it and fetch it again"
 
 
 def _tensor(features: Any) -> Tensor:
