@@ -21,7 +21,7 @@ DEVELOPMENT_STAMP := $(call stamp,development,$(DEVELOPMENT))
 .PHONY: run test check lint setup setup-dev port clean
 
 run: port setup
-	$(BIN)/streamlit run app.py --server.port $(PORT) --server.showEmailPrompt false --browser.gatherUsageStats false
+	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: setup-dev
 	$(BIN)/python -m pytest
