@@ -1,8 +1,8 @@
 """Sentences about scenes, as people who look for product pictures write them. Knows nothing of pixels.
 
-The main form is that of the KREAM data set ("category, product name, a photography of ..., background"); others are
-shorter, reordered, or sound like an advertising brief. Brands are invented and mean nothing: a model has to learn to
-ignore them. All sentences stay below about 55 word pieces.
+The main form is that of the KREAM data set ("category, product name, a photography of ..., background").
+Others are shorter, reordered, or sound like an advertising brief. Brands mean nothing here: a model has to
+learn to ignore them. All sentences stay below about 55 word pieces.
 """
 
 import random
@@ -11,31 +11,83 @@ from collections.abc import Iterator
 from sdxl_lora.mini.scene import GARMENTS, Scene, sample_scene
 
 BRANDS = (
-    "Northpeak", "Velora", "Kaito", "Urbanline", "Sable", "Oakfield", "Lumen", "Driftwood", "Atlas", "Monarch", "Juniper",
-    "Polar", "Vanta", "Solace", "Ridge", "Nomad", "Harbor", "Meridian", "Kestrel", "Aster", "Field & Co",
-)  # fmt: skip
+    "Northpeak",
+    "Velora",
+    "Kaito",
+    "Urbanline",
+    "Sable",
+    "Oakfield",
+    "Lumen",
+    "Driftwood",
+    "Atlas",
+    "Monarch",
+    "Juniper",
+    "Polar",
+    "Vanta",
+    "Solace",
+    "Ridge",
+    "Nomad",
+    "Harbor",
+    "Meridian",
+    "Kestrel",
+    "Aster",
+    "Field & Co",
+)
 # Real names from the prompts people type; like the others they say nothing about the picture.
-_REAL_BRANDS = ("Nike", "Adidas", "Puma", "Moncler", "Columbia", "Alo Yoga", "Uniqlo", "COS", "The North Face", "Patagonia", "Levi's")
+_REAL_BRANDS = (
+    "Nike",
+    "Adidas",
+    "Puma",
+    "Moncler",
+    "Columbia",
+    "Alo Yoga",
+    "Uniqlo",
+    "COS",
+    "The North Face",
+    "Patagonia",
+    "Levi's",
+)
 
 # Garment -> (words for the product name, words for the sentence).
 _GARMENT_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "jacket": (("Windbreaker", "Track Jacket", "Shell Jacket", "Jacket"), ("windbreaker jacket", "jacket", "zip-up jacket", "windbreaker")),
-    "puffer jacket": (("Puffer Jacket", "Down Jacket", "Puffer"), ("puffer jacket", "down jacket", "quilted puffer jacket", "padded jacket")),
-    "coat": (("Coat", "Wool Coat", "Overcoat", "Trench Coat"), ("coat", "long coat", "overcoat", "knee-length coat")),
+    "jacket": (
+        ("Windbreaker", "Track Jacket", "Shell Jacket", "Jacket"),
+        ("windbreaker jacket", "jacket", "zip-up jacket", "windbreaker"),
+    ),
+    "puffer jacket": (
+        ("Puffer Jacket", "Down Jacket", "Puffer"),
+        ("puffer jacket", "down jacket", "quilted puffer jacket", "padded jacket"),
+    ),
+    "coat": (
+        ("Coat", "Wool Coat", "Overcoat", "Trench Coat"),
+        ("coat", "long coat", "overcoat", "knee-length coat"),
+    ),
     "vest": (("Vest", "Gilet", "Puffer Vest"), ("vest", "sleeveless vest", "gilet", "body warmer")),
     "hoodie": (("Hoodie", "Hooded Sweatshirt"), ("hoodie", "hooded sweatshirt", "pullover hoodie")),
-    "sweatshirt": (("Sweatshirt", "Crewneck", "Crewneck Sweatshirt"), ("sweatshirt", "crewneck sweatshirt", "crewneck", "oversized sweatshirt")),
+    "sweatshirt": (
+        ("Sweatshirt", "Crewneck", "Crewneck Sweatshirt"),
+        ("sweatshirt", "crewneck sweatshirt", "crewneck", "oversized sweatshirt"),
+    ),
     "t-shirt": (("T-Shirt", "Tee"), ("t-shirt", "tee", "short sleeve t-shirt", "cotton t-shirt")),
-    "shirt": (("Shirt", "Oxford Shirt"), ("shirt", "button-up shirt", "collared shirt", "long sleeve shirt with buttons")),
-    "trousers": (("Trousers", "Pants", "Track Pants"), ("trousers", "pants", "pair of trousers", "pair of pants")),
+    "shirt": (
+        ("Shirt", "Oxford Shirt"),
+        ("shirt", "button-up shirt", "collared shirt", "long sleeve shirt with buttons"),
+    ),
+    "trousers": (
+        ("Trousers", "Pants", "Track Pants"),
+        ("trousers", "pants", "pair of trousers", "pair of pants"),
+    ),
     "jeans": (("Jeans", "Denim Pants", "Denim"), ("jeans", "denim jeans", "pair of jeans", "denim pants")),
     "shorts": (("Shorts", "Track Shorts"), ("shorts", "pair of shorts", "sport shorts")),
     "skirt": (("Skirt", "Flared Skirt"), ("skirt", "flared skirt", "a-line skirt")),
     "dress": (("Dress", "Summer Dress"), ("dress", "summer dress", "flared dress")),
-    "sneakers": (("Sneakers", "Low Sneaker", "Runner"), ("sneaker", "sneakers", "low-top sneaker", "running shoe", "pair of sneakers")),
+    "sneakers": (
+        ("Sneakers", "Low Sneaker", "Runner"),
+        ("sneaker", "sneakers", "low-top sneaker", "running shoe", "pair of sneakers"),
+    ),
     "cap": (("Cap", "Ball Cap"), ("cap", "baseball cap", "ball cap")),
     "tote bag": (("Tote Bag", "Canvas Tote"), ("tote bag", "canvas tote bag", "tote", "shopping bag")),
-}  # fmt: skip
+}
 _PLURAL = {"trousers", "pants", "jeans", "denim jeans", "denim pants", "shorts", "sport shorts", "sneakers"}
 _COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "grey": ("grey", "gray"),
@@ -65,7 +117,13 @@ _EMBLEM_WORDS: dict[str, tuple[str, ...]] = {
 }
 _LOGO_WORDS = ("logo", "logo", "logo", "emblem", "print")
 _POSITION_WORDS: dict[str, tuple[str, ...]] = {
-    "centre": ("on the front", "in the centre", "in the center", "centred on the front", "large on the front"),
+    "centre": (
+        "on the front",
+        "in the centre",
+        "in the center",
+        "centred on the front",
+        "large on the front",
+    ),
     "chest": ("on the chest", "on the left chest", "small on the chest"),
     "sleeve": ("on the sleeve", "on the arm"),
     "thigh": ("on the thigh", "on the leg"),
@@ -92,12 +150,30 @@ _PRESENTATION_WORDS: dict[str, tuple[str, ...]] = {
     "figure": ("worn by a model", "on a model", "worn by a person"),
 }
 _LEADS = ("a photography of", "a photography of", "a photo of", "product photo of", "catalogue photo of")
-_PEOPLE = ("A male model", "A female model", "A model", "A confident woman", "A young man", "A person", "A man", "A woman")
+_PEOPLE = (
+    "A male model",
+    "A female model",
+    "A model",
+    "A confident woman",
+    "A young man",
+    "A person",
+    "A man",
+    "A woman",
+)
+_SHOTS = ("Product shot of", "Advertising photo of", "Close-up of", "A fashion photo of")
 _TAILS = (
-    "ultra-detailed fabric textures, visible logo, fashion photography, 8K", "fashion photography, 8K", "visible logo, clean composition",
-    "streetwear fashion shoot", "soft light, shallow depth of field", "e-commerce photo, high detail", "full body, catalogue style",
-    "studio quality, sharp focus", "luxury streetwear style", "clean composition", "85mm lens, natural colours",
-)  # fmt: skip
+    "ultra-detailed fabric textures, visible logo, fashion photography, 8K",
+    "fashion photography, 8K",
+    "visible logo, clean composition",
+    "streetwear fashion shoot",
+    "soft light, shallow depth of field",
+    "e-commerce photo, high detail",
+    "full body, catalogue style",
+    "studio quality, sharp focus",
+    "luxury streetwear style",
+    "clean composition",
+    "85mm lens, natural colours",
+)
 
 
 def caption(scene: Scene, rng: random.Random, *, full: bool = False) -> str:
@@ -119,7 +195,7 @@ def caption(scene: Scene, rng: random.Random, *, full: bool = False) -> str:
 
 
 def photo_caption(label: str, rng: random.Random) -> str:
-    """A sentence about a real snapshot of which only the kind of garment is known (labels of the CC0 clothing data)."""
+    """A sentence about a real snapshot of which only the label in the CC0 clothing data is known."""
     category, name, noun = _PHOTO_WORDS.get(label, ("clothing", label, label.lower()))
     thing = noun if noun in _PLURAL or noun == "shoes" else _article(noun)
     place = rng.choice(_PHOTO_PLACES)
@@ -132,7 +208,7 @@ def photo_caption(label: str, rng: random.Random) -> str:
 
 
 def corpus(rng: random.Random, n: int) -> Iterator[str]:
-    """About n lines for training a tokenizer: captions, and once each the prompts and vocabulary people also use."""
+    """About n lines for training a tokenizer: captions, example prompts, and words that prompts also use."""
     yield from _EXAMPLES
     yield from _VOCABULARY
     for label in _PHOTO_WORDS:
@@ -174,9 +250,13 @@ def _object(scene: Scene, rng: random.Random, *, full: bool = False) -> str:
 
 
 def _emblem(scene: Scene, rng: random.Random, *, full: bool) -> str:
-    """The emblem with its place: " with a white star logo on the chest"; empty or a denial if there is none."""
+    """The emblem and its place, " with a white star logo on the chest"; without one, rarely a denial."""
     if scene.emblem is None or scene.emblem_colour is None or scene.emblem_position is None:
-        return rng.choice((" without a logo", " with no logo", " without any print")) if rng.random() < 0.15 else ""
+        return (
+            rng.choice((" without a logo", " with no logo", " without any print"))
+            if rng.random() < 0.15
+            else ""
+        )
     shape = rng.choice(_EMBLEM_WORDS[scene.emblem])
     words = f"{_colour(scene.emblem_colour, rng)} {shape} {rng.choice(_LOGO_WORDS)}"
     place = f" {rng.choice(_POSITION_WORDS[scene.emblem_position])}" if full or rng.random() < 0.85 else ""
@@ -203,11 +283,16 @@ def _kream(scene: Scene, rng: random.Random, *, full: bool) -> str:
     if full or rng.random() < 0.75:
         product += f" {_colour(scene.colour, rng).title()}"
     setting = _setting(scene, rng) if full or rng.random() < 0.88 else ""
-    return _join(GARMENTS[scene.garment], product, f"{rng.choice(_LEADS[:3])} {_subject(scene, rng, full=full)}", setting)
+    return _join(
+        GARMENTS[scene.garment],
+        product,
+        f"{rng.choice(_LEADS[:3])} {_subject(scene, rng, full=full)}",
+        setting,
+    )
 
 
 def _lifestyle(scene: Scene, rng: random.Random) -> str:
-    """An advertising brief. Only a figure can be "wearing" the garment; otherwise the product itself stands there."""
+    """An advertising brief. Only a figure can be "wearing" the garment."""
     thing = _object(scene, rng)
     if rng.random() < 0.6:
         brand = rng.choice(BRANDS + _REAL_BRANDS)
@@ -221,7 +306,7 @@ def _lifestyle(scene: Scene, rng: random.Random) -> str:
         start = f"{rng.choice(_PEOPLE)} wearing {thing}"
     else:
         shown = rng.choice(_PRESENTATION_WORDS[scene.presentation])
-        start = f"{rng.choice(('Product shot of', 'Advertising photo of', 'Close-up of', 'A fashion photo of'))} {thing}" + (f" {shown}" if shown else "")
+        start = f"{rng.choice(_SHOTS)} {thing}" + (f" {shown}" if shown else "")
     return _join(start, _setting(scene, rng), rng.choice(_TAILS) if rng.random() < 0.7 else "")
 
 
@@ -244,28 +329,49 @@ _PHOTO_WORDS: dict[str, tuple[str, str, str]] = {
     "Top": ("top", "Top", "top"),
     "Blouse": ("top", "Blouse", "blouse"),
 }
-_PHOTO_PLACES = ("snapshot at home", "amateur snapshot at home", "real photo, lying on a bed", "snapshot at home, room light", "phone photo at home")
+_PHOTO_PLACES = (
+    "snapshot at home",
+    "amateur snapshot at home",
+    "real photo, lying on a bed",
+    "snapshot at home, room light",
+    "phone photo at home",
+)
 
 # The example prompts of the project this one grew out of.
 _EXAMPLES = (
-    "A male model wearing a Nike windbreaker jacket, standing on an urban street, ultra-detailed fabric textures, visible logo, fashion photography, 8K",
-    "Full body, person wearing a beige oversized sweatshirt, white trousers, and clean sneakers, standing in front of neutral wall, styled like "
-    "Uniqlo or COS ad",
-    "A streetwear fashion shoot with a Nike hoodie, urban graffiti background, golden hour lighting, logo centered and visible, edgy and confident model",
-    "A solo yoga session in a forest, person wearing Alo Yoga gear, serene expression, misty morning light, brand logo placed on leggings",
-    "A confident woman in a Moncler coat on a foggy city bridge, luxury streetwear style, logo prominent on chest, clean composition",
-    "Dog trainer working with golden retrievers in Columbia Sportswear gear, natural setting, logo on sleeve, warm smiling expression",
-)  # fmt: skip
+    "A male model wearing a Nike windbreaker jacket, standing on an urban street, ultra-detailed "
+    "fabric textures, visible logo, fashion photography, 8K",
+    "Full body, person wearing a beige oversized sweatshirt, white trousers, and clean sneakers, standing in "
+    "front of neutral wall, styled like Uniqlo or COS ad",
+    "A streetwear fashion shoot with a Nike hoodie, urban graffiti background, golden hour lighting, "
+    "logo centered and visible, edgy and confident model",
+    "A solo yoga session in a forest, person wearing Alo Yoga gear, serene expression, misty morning "
+    "light, brand logo placed on leggings",
+    "A confident woman in a Moncler coat on a foggy city bridge, luxury streetwear style, logo "
+    "prominent on chest, clean composition",
+    "Dog trainer working with golden retrievers in Columbia Sportswear gear, natural setting, logo on "
+    "sleeve, warm smiling expression",
+)
 # Words captions do not use but prompts do.
 _VOCABULARY = (
-    "fleece jacket, bomber jacket, denim jacket, leather jacket, parka, raincoat, blazer, cardigan, sweater, polo shirt, blouse, tank top",
-    "leggings, joggers, cargo pants, chinos, swim shorts, pleated skirt, mini skirt, maxi dress, boots, sandals, running shoes, backpack, beanie",
-    "cotton, wool, linen, silk, nylon, polyester, denim, leather, canvas, knit, ribbed, fleece, quilted, waterproof, mesh, corduroy, velvet",
-    "zipper, buttons, collar, hood, pockets, drawstring, sleeves, cuffs, hem, waistband, lining, embroidered, printed, oversized, slim fit, regular fit",
-    "close-up, front view, side view, back view, full body, portrait, three-quarter view, flat lay, ghost mannequin, packshot, lookbook, editorial",
-    "studio lighting, softbox, rim light, natural light, backlit, bokeh, shallow depth of field, sharp focus, high resolution, 4k, 8k, photorealistic",
-    "charcoal, khaki, mustard, ivory, silver, gold, mint, lavender, coral, magenta, off-white, multicolour, pastel, neon, dark, bright, pale",
-    "summer collection, winter collection, spring, autumn, sale, new arrival, campaign, advertisement, banner, social media, e-commerce, brand",
-    "low quality, blurry, deformed, watermark, text, cropped, out of frame, extra limbs, distorted logo, noise, jpeg artifacts",
-    "snow, mountain, lake, park, cafe, office, gym, stadium, rooftop, bridge, garden, desert, rain, concrete wall, graffiti, marble, podium",
-)  # fmt: skip
+    "fleece jacket, bomber jacket, denim jacket, leather jacket, parka, raincoat, blazer, cardigan, "
+    "sweater, polo shirt, blouse, tank top",
+    "leggings, joggers, cargo pants, chinos, swim shorts, pleated skirt, mini skirt, maxi dress, "
+    "boots, sandals, running shoes, backpack, beanie",
+    "cotton, wool, linen, silk, nylon, polyester, denim, leather, canvas, knit, ribbed, fleece, "
+    "quilted, waterproof, mesh, corduroy, velvet",
+    "zipper, buttons, collar, hood, pockets, drawstring, sleeves, cuffs, hem, waistband, lining, "
+    "embroidered, printed, oversized, slim fit, regular fit",
+    "close-up, front view, side view, back view, full body, portrait, three-quarter view, flat lay, "
+    "ghost mannequin, packshot, lookbook, editorial",
+    "studio lighting, softbox, rim light, natural light, backlit, bokeh, shallow depth of field, "
+    "sharp focus, high resolution, 4k, 8k, photorealistic",
+    "charcoal, khaki, mustard, ivory, silver, gold, mint, lavender, coral, magenta, off-white, "
+    "multicolour, pastel, neon, dark, bright, pale",
+    "summer collection, winter collection, spring, autumn, sale, new arrival, campaign, "
+    "advertisement, banner, social media, e-commerce, brand",
+    "low quality, blurry, deformed, watermark, text, cropped, out of frame, extra limbs, distorted "
+    "logo, noise, jpeg artifacts",
+    "snow, mountain, lake, park, cafe, office, gym, stadium, rooftop, bridge, garden, desert, rain, "
+    "concrete wall, graffiti, marble, podium",
+)

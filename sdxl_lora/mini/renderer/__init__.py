@@ -1,9 +1,14 @@
-"""Draws scenes as catalogue photographs: the only source of pictures the bundled model is trained on besides real photos.
+"""Draws scenes as catalogue photographs: the pictures the bundled model is trained on, besides real photos.
 
-`render(scene)` is all most callers need. A garment is a function in `garments/` that returns pieces of cloth in the unit
-square; `shading` gives them volume and folds, `patterns` and `emblems` decorate them, `presentation` adds what wears them,
-`settings` what is behind, `scene_renderer` puts it together. To add a garment, see `garments/__init__.py`; an emblem,
-`emblems.py`; a setting, `settings.py`; and always the word itself in `mini.scene`.
+`render(scene)` is all most callers need. A garment is a function in `garments/` that returns pieces of cloth
+in the unit square; `shading` gives them volume and folds, `patterns` and `emblems` decorate them;
+`presentation` and `figure` add what holds or wears them, `settings` what is behind; `scene_renderer` puts it
+all together.
+
+To add a garment: one function and one line in `garments/__init__.py`, its word in `mini.scene.GARMENTS` and
+its emblem positions in `mini.scene.POSITIONS`. To add an emblem, a pattern or a setting: one function in the
+table of `emblems`, `patterns` or `settings`, and its word in `mini.scene`. Its words in sentences belong to
+`mini.captions`.
 
 What is drawn must not change once models were trained on it: the same scene must stay the same picture.
 """

@@ -1,4 +1,7 @@
-"""The eight emblems as paths. To add one: a function of nothing that draws around the origin, about one unit to each side."""
+"""The eight emblems as paths.
+
+To add one: a function that draws around the origin, about one unit to each side, in `_SHAPES`.
+"""
 
 import math
 
@@ -41,7 +44,20 @@ def _diamond() -> skia.Path:
 
 def _cross() -> skia.Path:
     a = 0.34
-    half = [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a), (a, 1), (-a, 1), (-a, a), (-1, a), (-1, -a), (-a, -a)]
+    half = [
+        (-a, -1),
+        (a, -1),
+        (a, -a),
+        (1, -a),
+        (1, a),
+        (a, a),
+        (a, 1),
+        (-a, 1),
+        (-a, a),
+        (-1, a),
+        (-1, -a),
+        (-a, -a),
+    ]
     return outline([(float(x), float(y)) for x, y in half])
 
 
@@ -64,12 +80,11 @@ _SHAPES = {
 }
 
 
-def emblem_path(name: str, x: float, y: float, half: float, angle: float = 0.0) -> skia.Path:
-    """The emblem around (x, y), `half` its nominal half width in picture widths, turned by `angle` degrees."""
+def emblem_path(name: str, x: float, y: float, half: float) -> skia.Path:
+    """The emblem around (x, y); `half` is its nominal half width in picture widths."""
     path = _SHAPES[name]()
     matrix = skia.Matrix()
-    matrix.setRotate(angle)
-    matrix.postScale(half, half)
+    matrix.setScale(half, half)
     matrix.postTranslate(x, y)
     path.transform(matrix)
     return path

@@ -1,4 +1,4 @@
-"""Paths in the unit square: x to the right, y down, both 0..1 across the picture. Knows nothing of garments."""
+"""Paths in the unit square: x to the right, y down, both 0..1 across the picture."""
 
 import math
 from collections.abc import Sequence
@@ -35,12 +35,14 @@ def outline(knots: Sequence[Knot], *, closed: bool = True) -> skia.Path:
     return path
 
 
+def reflected(knots: Sequence[Knot]) -> list[Knot]:
+    """The knots on the other side of x = 0.5, in the same order."""
+    return [bend(1 - knot[0], knot[1]) if len(knot) == 3 else (1 - knot[0], knot[1]) for knot in knots]
+
+
 def mirrored(knots: Sequence[Knot]) -> list[Knot]:
-    """The same knots on the other side of x = 0.5, in reverse order, so that both halves join to one outline."""
-    result: list[Knot] = []
-    for knot in reversed(knots):
-        result.append(bend(1 - knot[0], knot[1]) if len(knot) == 3 else (1 - knot[0], knot[1]))
-    return result
+    """The knots on the other side of x = 0.5, in reverse order: both halves join to one outline."""
+    return reflected(knots)[::-1]
 
 
 def symmetric(left_half: Sequence[Knot]) -> skia.Path:

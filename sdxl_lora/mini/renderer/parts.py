@@ -1,11 +1,11 @@
-"""What a garment function hands to the renderer: pieces of cloth from back to front, and where things sit on them."""
+"""What a garment function hands to the renderer: pieces from back to front, and where things sit on them."""
 
 import random
 from dataclasses import dataclass, field
 
 import skia
 
-from sdxl_lora.mini.renderer.geometry import Point, lens
+from sdxl_lora.mini.renderer.geometry import Point, bend, lens, symmetric
 from sdxl_lora.mini.scene import Scene
 
 RGB = tuple[float, float, float]
@@ -21,7 +21,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Line:
-    """A seam, stitch or edge, `width` in picture widths; `ink` is a colour, or a tone times the cloth's colour."""
+    """A seam, stitch or edge, `width` in picture widths; `ink` a colour, or a tone of the cloth."""
 
     path: skia.Path
     width: float
@@ -74,10 +74,14 @@ class Garment:
     front: list[Piece] = field(default_factory=list)
     over: list[Piece] = field(default_factory=list)  # in front of a wearer's neck: collars
     opening: Piece | None = None  # the inside one sees when nobody wears it
-    anchors: dict[str, tuple[float, float, float]] = field(default_factory=dict)  # x, y, half size of the emblem
+    anchors: dict[str, tuple[float, float, float]] = field(
+        default_factory=dict
+    )  # x, y, half size of the emblem
     block: skia.Path | None = None  # region of the second colour
     neck: Neck | None = None
-    cuffs: list[tuple[Point, float]] = field(default_factory=list)  # where hands come out, and half their width
+    cuffs: list[tuple[Point, float]] = field(
+        default_factory=list
+    )  # where hands come out, and half their width
     hem: float = 0.86  # y of the lower edge
     legs: list[tuple[Point, float]] = field(default_factory=list)  # where legs come out
     waist: tuple[float, float] | None = None  # y and half width, of garments for the lower body
@@ -101,6 +105,40 @@ class Draft:
 
     def vary(self, low: float, high: float) -> float:
         return self.rng.uniform(low, high)
+
+
+@dataclass(kw_only=True)
+class Stand:
+    """What wears or holds a garment: pieces behind it, in its neckline, and how it moves to make room."""
+
+    behind: list[Piece] = field(default_factory=list)
+    neckline: list[Piece] = field(default_factory=list)
+    scale: float = 1.0
+    shift: float = 0.0  # downwards, after scaling about the centre
+
+
+def solid(
+    path: skia.Path, colour: RGB, *, roundness: float = 0.045, shadow: float = 0.12, depth: float = 0.24
+) -> Piece:
+    """A piece that is no cloth: wood, linen, skin, hair."""
+    return Piece(
+        path=path, colour=colour, patterned=False, edge=0, roundness=roundness, shadow=shadow, depth=depth
+    )
+
+
+def neckline_path(garment: Garment, width: float, rise: float) -> skia.Path:
+    """A neck, `width` to each side, that rises above the neckline and fills it."""
+    neck = garment.neck
+    assert neck is not None
+    return symmetric(
+        [
+            (0.5 - width, neck.y - rise),
+            bend(0.5 - width, neck.y - 0.02),
+            (0.5 - neck.half_width * 0.99, neck.y + 0.004),
+            bend(0.5 - neck.half_width * 0.45, neck.y + neck.drop),
+            (0.5, neck.y + neck.drop),
+        ]
+    )
 
 
 def crease(a: Point, b: Point, width: float, strength: float, bow: float = 0.0) -> list[Fold]:

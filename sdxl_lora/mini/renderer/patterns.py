@@ -1,4 +1,7 @@
-"""Stripes, checks, camouflage and colour blocks, painted onto one piece of cloth. To add one: a function in `_PAINTERS`."""
+"""Stripes, checks, camouflage and colour blocks, painted onto one piece of cloth.
+
+To add one: a function in `_PAINTERS`.
+"""
 
 import math
 import random
@@ -28,7 +31,7 @@ class Cloth:
 
 
 def tone(colour: RGB, factor: float) -> RGB:
-    """The colour made darker (< 1) or lighter (> 1); nearly black cloth goes the other way, or nothing would show."""
+    """The colour darker (< 1) or lighter (> 1); nearly black cloth only ever gets lighter."""
     if sum(colour) < 190 and factor < 1:
         lift = (1 - factor) * 62
         return tuple(min(255.0, c + lift) for c in colour)  # type: ignore[return-value]
@@ -92,7 +95,10 @@ def _camouflage(canvas: skia.Canvas, cloth: Cloth) -> None:
             px = x + dx * math.cos(turn) - dy * math.sin(turn)
             py = y + dx * math.sin(turn) + dy * math.cos(turn)
             knots.append((px, py) if k % 2 == 0 else bend(px, py))
-        canvas.drawPath(outline(knots), skia.Paint(AntiAlias=True, Color=paint_colour(tone(cloth.colour, rng.choice(tones)))))
+        canvas.drawPath(
+            outline(knots),
+            skia.Paint(AntiAlias=True, Color=paint_colour(tone(cloth.colour, rng.choice(tones)))),
+        )
 
 
 def _colour_block(canvas: skia.Canvas, cloth: Cloth) -> None:

@@ -1,4 +1,4 @@
-"""From a scene to pixels: pieces are painted back to front on a colour layer and a shade layer, then set into a backdrop."""
+"""From a scene to pixels: pieces on a colour layer and a shade layer, then both set into a backdrop."""
 
 import random
 
@@ -13,7 +13,17 @@ from sdxl_lora.mini.renderer.parts import RGB, Draft, Garment, Piece
 from sdxl_lora.mini.renderer.patterns import Cloth, paint_colour, paint_pattern, tone
 from sdxl_lora.mini.renderer.presentation import stand_for
 from sdxl_lora.mini.renderer.settings import backdrop
-from sdxl_lora.mini.renderer.shading import REDUCTION, Floats, blurred, fold_field, lit, moved, piece_shade, raster, waves
+from sdxl_lora.mini.renderer.shading import (
+    REDUCTION,
+    Floats,
+    blurred,
+    fold_field,
+    lit,
+    moved,
+    piece_shade,
+    raster,
+    waves,
+)
 from sdxl_lora.mini.scene import COLOURS, Scene
 
 _OVERSAMPLING = 1.5
@@ -23,7 +33,9 @@ _SOFTNESS = {"puffer jacket": 0.017, "vest": 0.015, "skirt": 0.012, "dress": 0.0
 class _Layers:
     """Colour and shade of everything painted so far, `side` pixels square."""
 
-    def __init__(self, side: int, matrix: skia.Matrix, light: tuple[float, float], wave: Floats, softness: float) -> None:
+    def __init__(
+        self, side: int, matrix: skia.Matrix, light: tuple[float, float], wave: Floats, softness: float
+    ) -> None:
         self.side, self.small = side, side // REDUCTION
         self.matrix, self.light, self.wave, self.softness = matrix, light, wave, softness
         self.small_matrix = skia.Matrix.Concat(matrix, skia.Matrix())
@@ -35,7 +47,9 @@ class _Layers:
         self.shade = np.ones((side, side), np.float32)
 
     def _enlarge(self, field: Floats) -> Floats:
-        return cv2.resize(field, (self.side, self.side), interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
+        return cv2.resize(field, (self.side, self.side), interpolation=cv2.INTER_LINEAR).astype(
+            np.float32, copy=False
+        )
 
     def add(self, piece: Piece, cloth: Cloth) -> None:
         """Paint one piece over everything before it."""
@@ -52,7 +66,12 @@ class _Layers:
             self.shade *= 1 - piece.shadow * self._enlarge(offset)
         folds = fold_field(piece.folds, self.small, self.small_matrix, self.softness) if piece.folds else None
         shade = piece_shade(
-            small, folds, self.wave if piece.colour is None else self.wave * 0, roundness=piece.roundness, depth=piece.depth, light=self.light
+            small,
+            folds,
+            self.wave if piece.colour is None else self.wave * 0,
+            roundness=piece.roundness,
+            depth=piece.depth,
+            light=self.light,
         )
         full = raster(piece.path, self.side, self.matrix)
         self.shade += full * (self._enlarge(shade) - self.shade)
@@ -87,7 +106,12 @@ class _Layers:
     def print_emblem(self, path: skia.Path, colour: RGB, outline_colour: RGB | None) -> None:
         """Print an emblem on the cloth; on a pattern it gets a rim of plain cloth, to stay legible."""
         if outline_colour is not None:
-            rim = skia.Paint(AntiAlias=True, Style=skia.Paint.kStrokeAndFill_Style, StrokeWidth=0.022, Color=paint_colour(outline_colour))
+            rim = skia.Paint(
+                AntiAlias=True,
+                Style=skia.Paint.kStrokeAndFill_Style,
+                StrokeWidth=0.022,
+                Color=paint_colour(outline_colour),
+            )
             rim.setBlendMode(skia.BlendMode.kSrcATop)
             self.canvas.drawPath(path, rim)
         ink = skia.Paint(AntiAlias=True, Color=paint_colour(colour))
@@ -135,13 +159,17 @@ def _framing(rng: random.Random, side: int, scale: float, shift: float) -> skia.
     matrix.setTranslate(-0.5, -0.5)
     matrix.postScale(factor, factor)
     matrix.postRotate(rng.uniform(-2.5, 2.5))
-    matrix.postTranslate(side * (0.5 + rng.uniform(-0.02, 0.02)), side * (0.5 + shift + rng.uniform(-0.015, 0.015)))
+    matrix.postTranslate(
+        side * (0.5 + rng.uniform(-0.02, 0.02)), side * (0.5 + shift + rng.uniform(-0.015, 0.015))
+    )
     return matrix
 
 
 def _jittered(rng: random.Random, colour: tuple[int, int, int], amount: float) -> RGB:
     shared = rng.uniform(-amount, amount)
-    red, green, blue = (min(248.0, max(10.0, c + shared + rng.uniform(-amount, amount) * 0.4)) for c in colour)
+    red, green, blue = (
+        min(248.0, max(10.0, c + shared + rng.uniform(-amount, amount) * 0.4)) for c in colour
+    )
     return red, green, blue
 
 
@@ -171,7 +199,7 @@ def _emblem_path(scene: Scene, rng: random.Random, garment: Garment) -> skia.Pat
 
 
 def emblem_mask(scene: Scene, side: int) -> Floats:
-    """How much of each cell of a `side` x `side` grid over the picture the emblem covers, 0..1; all 0 without one."""
+    """How much of each cell of a `side` x `side` grid the emblem covers, 0..1; all 0 without one."""
     if scene.emblem is None:
         return np.zeros((side, side), np.float32)
     rng = random.Random(scene.seed)  # drawn from in the order of `render`
@@ -190,15 +218,19 @@ def _compose(scene: Scene, rng: random.Random, layers: _Layers, size: int) -> ND
     """Shade the colour layer, cast a shadow, set it into the backdrop and reduce to the wanted size."""
     image, light = backdrop(scene.setting, rng, layers.side)
     alpha = layers.pixels[..., 3].astype(np.float32) / 255
-    small = cv2.resize(alpha, (layers.small, layers.small), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    small = cv2.resize(alpha, (layers.small, layers.small), interpolation=cv2.INTER_AREA).astype(
+        np.float32, copy=False
+    )
     spread = 0.016 if scene.setting == "wood" else 0.026
-    shadow = moved(blurred(small, spread * layers.small), -0.026 * layers.light[0] * layers.small, 0.024 * layers.small)
+    shadow = moved(
+        blurred(small, spread * layers.small), -0.026 * layers.light[0] * layers.small, 0.024 * layers.small
+    )
     image *= (1 - light.shadow * cv2.resize(shadow, (layers.side, layers.side)))[..., None]
     # The colour layer is premultiplied: divide where there is something.
     colour = layers.pixels[..., :3].astype(np.float32) / np.maximum(alpha, 1 / 255)[..., None]
-    cloth = lit(colour, layers.shade) * np.float32(light.tint)
+    cloth = lit(colour.astype(np.float32, copy=False), layers.shade) * np.array(light.tint, np.float32)
     image += (np.clip(cloth, 0, 255) - image) * alpha[..., None]
     if light.haze:
-        image += (np.float32(light.haze_colour) - image) * light.haze
+        image += (np.array(light.haze_colour, np.float32) - image) * light.haze
     result = np.clip(image + 0.5, 0, 255).astype(np.uint8)
     return cv2.resize(result, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -1,6 +1,6 @@
-"""Backdrops and their light. Everything behind the garment is smooth, as with a wide aperture.
+"""Backdrops and their light. All is smooth, as with a wide aperture.
 
-To add a setting: a function `(rng, side) -> (backdrop, Light)` in `_PAINTERS`, and its name in `scene.SETTINGS`.
+To add a setting: a function `(rng, side) -> (backdrop, Light)` in `_PAINTERS`, its word in `scene.SETTINGS`.
 """
 
 import random
@@ -40,12 +40,16 @@ def _grid(side: int) -> tuple[Floats, Floats]:
 
 def _glow(image: Floats, x0: float, y0: float, radius: float, colour: tuple[float, float, float]) -> None:
     x, y = _grid(image.shape[0])
-    image += np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / radius**2)[..., None] * np.float32(colour)
+    image += np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / radius**2)[..., None] * np.array(colour, np.float32)
 
 
-def _box(image: Floats, left: float, top: float, right: float, bottom: float, colour: tuple[float, float, float]) -> None:
+def _box(
+    image: Floats, left: float, top: float, right: float, bottom: float, colour: tuple[float, float, float]
+) -> None:
     s = image.shape[0]
-    image[max(0, int(top * s)) : max(0, int(bottom * s)), max(0, int(left * s)) : max(0, int(right * s))] = colour
+    image[max(0, int(top * s)) : max(0, int(bottom * s)), max(0, int(left * s)) : max(0, int(right * s))] = (
+        colour
+    )
 
 
 def _soften(image: Floats, sigma: float) -> Floats:
@@ -54,7 +58,13 @@ def _soften(image: Floats, sigma: float) -> Floats:
 
 def _studio(rng: random.Random, side: int) -> tuple[Floats, Light]:
     v = rng.uniform(168, 200)
-    image = _vertical(side, (0, (v, v, v + 2)), (0.72, (v - 8, v - 8, v - 6)), (0.86, (v - 34, v - 34, v - 32)), (1, (v - 22,) * 3))
+    image = _vertical(
+        side,
+        (0, (v, v, v + 2)),
+        (0.72, (v - 8, v - 8, v - 6)),
+        (0.86, (v - 34, v - 34, v - 32)),
+        (1, (v - 22,) * 3),
+    )
     _glow(image, rng.uniform(0.35, 0.65), 0.40, 0.45, (26, 26, 26))
     return image, Light(shadow=0.30)
 
@@ -100,10 +110,18 @@ def _street(rng: random.Random, side: int) -> tuple[Floats, Light]:
 
 
 def _forest(rng: random.Random, side: int) -> tuple[Floats, Light]:
-    image = _vertical(side, (0, (150, 178, 118)), (0.6, (96, 132, 72)), (0.78, (74, 96, 48)), (1, (92, 84, 52)))
+    image = _vertical(
+        side, (0, (150, 178, 118)), (0.6, (96, 132, 72)), (0.78, (74, 96, 48)), (1, (92, 84, 52))
+    )
     for _ in range(22):
         shade = rng.uniform(-34, 40)
-        _glow(image, rng.random(), rng.uniform(0, 0.7), rng.uniform(0.05, 0.12), (shade * 0.8, shade, shade * 0.45))
+        _glow(
+            image,
+            rng.random(),
+            rng.uniform(0, 0.7),
+            rng.uniform(0.05, 0.12),
+            (shade * 0.8, shade, shade * 0.45),
+        )
     for _ in range(rng.randint(5, 7)):
         x, width = rng.random(), rng.uniform(0.025, 0.055)
         k = rng.uniform(0.8, 1.2)
@@ -114,10 +132,20 @@ def _forest(rng: random.Random, side: int) -> tuple[Floats, Light]:
 def _golden_hour(rng: random.Random, side: int) -> tuple[Floats, Light]:
     horizon = rng.uniform(0.66, 0.72)
     image = _vertical(
-        side, (0, (236, 158, 92)), (horizon - 0.1, (255, 206, 128)), (horizon, (240, 168, 92)), (horizon + 0.02, (142, 88, 52)),
+        side,
+        (0, (236, 158, 92)),
+        (horizon - 0.1, (255, 206, 128)),
+        (horizon, (240, 168, 92)),
+        (horizon + 0.02, (142, 88, 52)),
         (1, (104, 64, 42)),
-    )  # fmt: skip
-    _glow(image, rng.choice((rng.uniform(0.06, 0.22), rng.uniform(0.78, 0.94))), horizon - rng.uniform(0.2, 0.4), 0.22, (60, 62, 64))
+    )
+    _glow(
+        image,
+        rng.choice((rng.uniform(0.06, 0.22), rng.uniform(0.78, 0.94))),
+        horizon - rng.uniform(0.2, 0.4),
+        0.22,
+        (60, 62, 64),
+    )
     return _soften(image, 0.014), Light(tint=(1.06, 0.99, 0.91), shadow=0.22)
 
 
@@ -141,8 +169,10 @@ def _wood(rng: random.Random, side: int) -> tuple[Floats, Light]:
         _box(image, left, 0, right, 1, (184 * tone, 134 * tone, 88 * tone))
         phase, bow = rng.uniform(0, 6.3), rng.uniform(6, 11)
         span = slice(max(0, int(left * side)), max(0, int(right * side)))
-        grain = np.sin(phase + (x[:, span] - left) * boards * bow + 0.8 * np.sin(y[:, span] * rng.uniform(3, 6) + phase))
-        image[:, span] += grain[..., None] * np.float32((6, 5, 4))
+        grain = np.sin(
+            phase + (x[:, span] - left) * boards * bow + 0.8 * np.sin(y[:, span] * rng.uniform(3, 6) + phase)
+        )
+        image[:, span] += grain[..., None] * np.array((6, 5, 4), np.float32)
     for i in range(1, boards + 1):
         seam = (i + offset) / boards
         _box(image, seam - 0.004, 0, seam + 0.004, 1, (96 * k, 64 * k, 40 * k))
@@ -153,9 +183,15 @@ def _wood(rng: random.Random, side: int) -> tuple[Floats, Light]:
 def _beach(rng: random.Random, side: int) -> tuple[Floats, Light]:
     sea, sand = rng.uniform(0.40, 0.46), rng.uniform(0.60, 0.66)
     image = _vertical(
-        side, (0, (142, 196, 238)), (sea - 0.01, (206, 228, 242)), (sea, (52, 140, 178)), (sand - 0.04, (104, 188, 202)),
-        (sand - 0.015, (240, 244, 240)), (sand + 0.02, (222, 196, 150)), (1, (236, 212, 168)),
-    )  # fmt: skip
+        side,
+        (0, (142, 196, 238)),
+        (sea - 0.01, (206, 228, 242)),
+        (sea, (52, 140, 178)),
+        (sand - 0.04, (104, 188, 202)),
+        (sand - 0.015, (240, 244, 240)),
+        (sand + 0.02, (222, 196, 150)),
+        (1, (236, 212, 168)),
+    )
     return _soften(image, 0.008), Light(tint=(1.02, 1.0, 0.98), shadow=0.24)
 
 

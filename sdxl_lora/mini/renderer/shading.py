@@ -1,7 +1,7 @@
-"""Light and shade of pieces of cloth, computed at a third of the drawing's resolution because shade is smooth.
+"""Light and shade of pieces of cloth, at a third of the drawing's resolution because shade is smooth.
 
-Every piece curves away at its own edge (a blurred mask), is lit from the upper left or right (the gradient of that
-mask), and carries folds; where it lies on others it casts a soft shadow. Knows nothing of colours.
+Every piece curves away at its own edge (a blurred mask), is lit from the upper left or right (the gradient of
+that mask), and carries folds; where it lies on others it casts a soft shadow. Knows nothing of colours.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def blurred(field: Floats, sigma: float) -> Floats:
 
 def moved(field: Floats, dx: float, dy: float) -> Floats:
     """The field moved by (dx, dy) pixels; zeros come in at the borders."""
-    matrix = np.float32([[1, 0, dx], [0, 1, dy]])
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     return cv2.warpAffine(field, matrix, field.shape[::-1]).astype(np.float32, copy=False)
 
 
@@ -34,7 +34,7 @@ def raster(path: skia.Path, side: int, matrix: skia.Matrix) -> Floats:
     canvas = surface.getCanvas()
     canvas.concat(matrix)
     canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=skia.ColorBLACK))
-    return pixels.astype(np.float32) / 255
+    return pixels.astype(np.float32) / np.float32(255)
 
 
 def fold_field(folds: Sequence[Fold], side: int, matrix: skia.Matrix, softness: float) -> Floats:
@@ -53,7 +53,13 @@ def fold_field(folds: Sequence[Fold], side: int, matrix: skia.Matrix, softness: 
 
 
 def piece_shade(
-    mask: Floats, folds: Floats | None, waves: Floats, *, roundness: float, depth: float, light: tuple[float, float]
+    mask: Floats,
+    folds: Floats | None,
+    waves: Floats,
+    *,
+    roundness: float,
+    depth: float,
+    light: tuple[float, float],
 ) -> Floats:
     """Brightness of one piece about 1, (side, side), from its coverage at the same size."""
     side = mask.shape[0]
@@ -63,7 +69,7 @@ def piece_shade(
     shade = (1.045 - depth) + depth * volume * (2 - volume)
     gradient_x = cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=3)
     gradient_y = cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3)
-    # Sobel of a ramp 1/(roundness*side) wide is about 8 times its slope: normalised so that depth sets the strength.
+    # 3x3 Sobel returns 8 times the slope, and the slope is about 1 / (roundness * side).
     scale = roundness * side / 8 * depth * 1.4
     shade += scale * (light[0] * gradient_x + light[1] * gradient_y)
     shade += waves
@@ -80,7 +86,7 @@ def waves(rng: np.random.Generator, side: int, amplitude: float) -> Floats:
 
 
 def lit(colour: Floats, shade: Floats) -> Floats:
-    """Colour (H, W, 3) 0..255 under shade (H, W): darker below 1; above 1 towards white, as highlights are."""
+    """Colour (H, W, 3) 0..255 under shade (H, W): darker below 1, towards white above 1."""
     factor = shade[..., None]
     below = np.minimum(factor, 1)
     above = np.maximum(factor - 1, 0)

@@ -1,13 +1,23 @@
-"""Trousers, jeans, shorts, skirt and dress."""
+"""Trousers, jeans and shorts, and the waistband they share with skirts."""
 
-from sdxl_lora.mini.renderer.geometry import Knot, bend, ellipse, flipped, lens, outline, rectangle, symmetric
-from sdxl_lora.mini.renderer.parts import Draft, Fold, Garment, Line, Mark, Neck, Piece, crease
+from sdxl_lora.mini.renderer.geometry import Knot, bend, ellipse, flipped, lens, outline, rectangle
+from sdxl_lora.mini.renderer.parts import Draft, Fold, Garment, Line, Mark, Piece, crease
 
 SIDES = (-1, 1)
 _STITCH = (206.0, 158.0, 92.0)
 
 
-def _legs(draft: Draft, *, waist: float, hip: float, outer: float, inner: float, top: float, crotch: float, end: float) -> list[Piece]:
+def _legs(
+    draft: Draft,
+    *,
+    waist: float,
+    hip: float,
+    outer: float,
+    inner: float,
+    top: float,
+    crotch: float,
+    end: float,
+) -> list[Piece]:
     """Two legs as separate pieces, the crotch between them; half widths around x = 0.5."""
     pieces = []
     for side in SIDES:
@@ -25,7 +35,13 @@ def _legs(draft: Draft, *, waist: float, hip: float, outer: float, inner: float,
         x = 0.5 + side * 0.004
         for _ in range(3):
             far = (0.5 + side * draft.vary(hip * 0.5, hip * 0.95), crotch + draft.vary(-0.07, 0.05))
-            piece.folds += crease((x, crotch - 0.005), far, draft.vary(0.009, 0.014), draft.vary(0.25, 0.5), draft.vary(-0.015, 0.015))
+            piece.folds += crease(
+                (x, crotch - 0.005),
+                far,
+                draft.vary(0.009, 0.014),
+                draft.vary(0.25, 0.5),
+                draft.vary(-0.015, 0.015),
+            )
         length = end - crotch
         if length > 0.3:
             for at in (0.42, 0.50, 0.60, 0.9):
@@ -35,18 +51,33 @@ def _legs(draft: Draft, *, waist: float, hip: float, outer: float, inner: float,
                 b = 0.5 + side * (hip + (outer - hip) * f)
                 t = draft.vary(0.45, 0.75)
                 near, far2 = (a, b) if draft.rng.random() < 0.5 else (b, a)
-                piece.folds += crease((near, y), (near + (far2 - near) * t, y + draft.vary(-0.03, 0.03)), 0.010, draft.vary(0.25, 0.5), 0.006)
-        ridge = lens((0.5 + side * hip * 0.55, crotch - 0.05), (0.5 + side * (outer + inner) / 2, end - 0.02), 0.020)
+                piece.folds += crease(
+                    (near, y),
+                    (near + (far2 - near) * t, y + draft.vary(-0.03, 0.03)),
+                    0.010,
+                    draft.vary(0.25, 0.5),
+                    0.006,
+                )
+        ridge = lens(
+            (0.5 + side * hip * 0.55, crotch - 0.05), (0.5 + side * (outer + inner) / 2, end - 0.02), 0.020
+        )
         piece.folds.append(Fold(ridge, 0.30))
         pieces.append(piece)
     return pieces
 
 
-def _waistband(top: float, waist: float, height: float = 0.042, *, elastic: bool = False) -> Piece:
-    path = outline([
-        (0.5 - waist - 0.002, top), bend(0.5, top + 0.010), (0.5 + waist + 0.002, top),
-        (0.5 + waist + 0.012, top + height), bend(0.5, top + height + 0.010), (0.5 - waist - 0.012, top + height),
-    ])  # fmt: skip
+def waistband(top: float, waist: float, height: float = 0.042, *, elastic: bool = False) -> Piece:
+    """A band around the waist; an elastic one is gathered."""
+    path = outline(
+        [
+            (0.5 - waist - 0.002, top),
+            bend(0.5, top + 0.010),
+            (0.5 + waist + 0.002, top),
+            (0.5 + waist + 0.012, top + height),
+            bend(0.5, top + height + 0.010),
+            (0.5 - waist - 0.012, top + height),
+        ]
+    )
     band = Piece(path=path, tone=0.94, patterned=False, roundness=0.016, depth=0.2, shadow=0.15)
     if elastic:
         for i in range(1, 16):
@@ -55,8 +86,16 @@ def _waistband(top: float, waist: float, height: float = 0.042, *, elastic: bool
     return band
 
 
-def _inside(top: float, waist: float) -> Piece:
-    path = outline([(0.5 - waist, top + 0.002), bend(0.5, top - 0.022), (0.5 + waist, top + 0.002), bend(0.5, top + 0.012)])
+def waist_inside(top: float, waist: float) -> Piece:
+    """The inside of the back, seen over the front of the waistband."""
+    path = outline(
+        [
+            (0.5 - waist, top + 0.002),
+            bend(0.5, top - 0.022),
+            (0.5 + waist, top + 0.002),
+            bend(0.5, top + 0.012),
+        ]
+    )
     return Piece(path=path, tone=0.5, patterned=False, shadow=0, edge=0)
 
 
@@ -64,8 +103,15 @@ def _cords(top: float, draft: Draft) -> list[Line]:
     light = draft.scene.colour in ("white", "beige", "yellow", "light blue", "pink")
     ink = (96.0, 96.0, 100.0) if light else (238.0, 238.0, 234.0)
     return [
-        Line(outline([(0.5 + s * 0.012, top), bend(0.5 + s * 0.03, top + 0.05), (0.5 + s * 0.02, top + 0.10)], closed=False), 0.008, ink,
-             clipped=False)
+        Line(
+            outline(
+                [(0.5 + s * 0.012, top), bend(0.5 + s * 0.03, top + 0.05), (0.5 + s * 0.02, top + 0.10)],
+                closed=False,
+            ),
+            0.008,
+            ink,
+            clipped=False,
+        )
         for s in SIDES
     ]
 
@@ -80,7 +126,7 @@ def _full_length(draft: Draft) -> tuple[Garment, float, float, float, float, flo
     garment.legs = [((0.5 + s * (outer + inner) / 2, end), (outer - inner) / 2) for s in SIDES]
     garment.anchors = {"thigh": (0.5 + hip * 0.57, crotch + 0.055, 0.056)}
     garment.block = rectangle(-0.2, 0.62, 1.2, 1.3)
-    garment.back = [_inside(top, waist)]
+    garment.back = [waist_inside(top, waist)]
     return garment, top, waist, hip, crotch, end, outer - inner
 
 
@@ -88,16 +134,33 @@ def trousers(draft: Draft) -> Garment:
     garment, top, waist, hip, crotch, end, width = _full_length(draft)
     outer = garment.legs[1][0][0] - 0.5 + width / 2
     elastic = draft.rng.random() < 0.5
-    legs = _legs(draft, waist=waist, hip=hip, outer=outer, inner=outer - width, top=top, crotch=crotch, end=end)
+    legs = _legs(
+        draft, waist=waist, hip=hip, outer=outer, inner=outer - width, top=top, crotch=crotch, end=end
+    )
     for side, leg in zip(SIDES, legs, strict=True):
-        leg.lines.append(Line(outline([(0.5 + side * (waist - 0.03), top + 0.045), (0.5 + side * (hip - 0.004), top + 0.16)], closed=False), 0.007, 0.62))
+        leg.lines.append(
+            Line(
+                outline(
+                    [(0.5 + side * (waist - 0.03), top + 0.045), (0.5 + side * (hip - 0.004), top + 0.16)],
+                    closed=False,
+                ),
+                0.007,
+                0.62,
+            )
+        )
         if not elastic:  # a pressed crease down the front
             middle = 0.5 + side * (outer - width / 2)
             leg.folds.append(Fold(lens((0.5 + side * hip * 0.55, top + 0.1), (middle, end), 0.006), 0.55))
-            leg.lines.append(Line(outline([(0.5 + side * hip * 0.55, top + 0.08), (middle, end)], closed=False), 0.003, 0.82))
+            leg.lines.append(
+                Line(
+                    outline([(0.5 + side * hip * 0.55, top + 0.08), (middle, end)], closed=False), 0.003, 0.82
+                )
+            )
         leg.lines.append(Line(outline([(0.1, end - 0.028), (0.9, end - 0.028)], closed=False), 0.004, 0.74))
-    legs[1].lines.append(Line(outline([(0.5, top + 0.03), (0.5, crotch)], closed=False), 0.007, 0.66, clipped=False))
-    band = _waistband(top, waist, elastic=elastic)
+    legs[1].lines.append(
+        Line(outline([(0.5, top + 0.03), (0.5, crotch)], closed=False), 0.007, 0.66, clipped=False)
+    )
+    band = waistband(top, waist, elastic=elastic)
     if elastic:
         band.lines += _cords(top + 0.04, draft)
     else:
@@ -109,27 +172,49 @@ def trousers(draft: Draft) -> Garment:
 def jeans(draft: Draft) -> Garment:
     garment, top, waist, hip, crotch, end, width = _full_length(draft)
     outer = garment.legs[1][0][0] - 0.5 + width / 2
-    legs = _legs(draft, waist=waist, hip=hip, outer=outer, inner=outer - width, top=top, crotch=crotch, end=end)
+    legs = _legs(
+        draft, waist=waist, hip=hip, outer=outer, inner=outer - width, top=top, crotch=crotch, end=end
+    )
     for side, leg in zip(SIDES, legs, strict=True):
         middle = 0.5 + side * (outer - width / 2)
         # Worn denim is paler along the thigh.
         leg.folds.append(Fold(lens((0.5 + side * hip * 0.55, top + 0.14), (middle, end - 0.10), 0.048), 0.50))
-        pocket: list[Knot] = [(0.5 + side * 0.062, top + 0.045), bend(0.5 + side * 0.075, top + 0.115), (0.5 + side * (waist + 0.03), top + 0.12)]
-        leg.lines += [Line(outline(pocket, closed=False), 0.010, 0.72), Line(outline(pocket, closed=False), 0.004, _STITCH, dash=0.010)]
-        leg.lines.append(Line(outline([(0.1, end - 0.030), (0.9, end - 0.030)], closed=False), 0.005, _STITCH, dash=0.010))
-        side_seam = outline([(0.5 + side * (hip - 0.012), top + 0.15), (0.5 + side * (outer - 0.012), end)], closed=False)
+        pocket: list[Knot] = [
+            (0.5 + side * 0.062, top + 0.045),
+            bend(0.5 + side * 0.075, top + 0.115),
+            (0.5 + side * (waist + 0.03), top + 0.12),
+        ]
+        leg.lines += [
+            Line(outline(pocket, closed=False), 0.010, 0.72),
+            Line(outline(pocket, closed=False), 0.004, _STITCH, dash=0.010),
+        ]
+        leg.lines.append(
+            Line(outline([(0.1, end - 0.030), (0.9, end - 0.030)], closed=False), 0.005, _STITCH, dash=0.010)
+        )
+        side_seam = outline(
+            [(0.5 + side * (hip - 0.012), top + 0.15), (0.5 + side * (outer - 0.012), end)], closed=False
+        )
         leg.lines.append(Line(side_seam, 0.0035, _STITCH, dash=0.010))
-    fly: list[Knot] = [(0.53, top + 0.04), (0.53, crotch - 0.11), bend(0.53, crotch - 0.07), (0.5, crotch - 0.06)]
+    fly: list[Knot] = [
+        (0.53, top + 0.04),
+        (0.53, crotch - 0.11),
+        bend(0.53, crotch - 0.07),
+        (0.5, crotch - 0.06),
+    ]
     legs[1].lines += [
         Line(outline([(0.5, top + 0.03), (0.5, crotch)], closed=False), 0.007, 0.62, clipped=False),
         Line(outline(fly, closed=False), 0.0045, _STITCH, dash=0.010),
     ]
-    band = _waistband(top, waist, 0.045)
+    band = waistband(top, waist, 0.045)
     for x in (-0.105, -0.062, 0.062, 0.105):
         loop = outline([(0.5 + x, top), (0.5 + x, top + 0.05)], closed=False)
         band.lines += [Line(loop, 0.017, 0.72), Line(loop, 0.010, 0.96)]
     for y in (top + 0.009, top + 0.042):
-        band.lines.append(Line(outline([(0.3, y), bend(0.5, y + 0.01), (0.7, y)], closed=False), 0.0035, _STITCH, dash=0.010))
+        band.lines.append(
+            Line(
+                outline([(0.3, y), bend(0.5, y + 0.01), (0.7, y)], closed=False), 0.0035, _STITCH, dash=0.010
+            )
+        )
     band.marks.append(Mark(ellipse(0.5, top + 0.028, 0.012, 0.012), (196, 158, 96)))
     garment.front = [*legs, band]
     return garment
@@ -145,89 +230,26 @@ def shorts(draft: Draft) -> Garment:
         outer -= 0.03
     legs = _legs(draft, waist=waist, hip=hip, outer=outer, inner=inner, top=top, crotch=crotch, end=end)
     for side, leg in zip(SIDES, legs, strict=True):
-        leg.lines.append(Line(outline([(0.5 + side * (waist - 0.04), top + 0.05), (0.5 + side * (hip + 0.002), top + 0.22)], closed=False), 0.009, 0.62))
-        leg.lines.append(Line(outline([(0.05, end - 0.032), (0.95, end - 0.032)], closed=False), 0.0045, 0.72))
-    legs[1].lines.append(Line(outline([(0.5, top + 0.04), (0.5, crotch)], closed=False), 0.007, 0.66, clipped=False))
-    band = _waistband(top, waist, 0.056, elastic=True)
+        leg.lines.append(
+            Line(
+                outline(
+                    [(0.5 + side * (waist - 0.04), top + 0.05), (0.5 + side * (hip + 0.002), top + 0.22)],
+                    closed=False,
+                ),
+                0.009,
+                0.62,
+            )
+        )
+        leg.lines.append(
+            Line(outline([(0.05, end - 0.032), (0.95, end - 0.032)], closed=False), 0.0045, 0.72)
+        )
+    legs[1].lines.append(
+        Line(outline([(0.5, top + 0.04), (0.5, crotch)], closed=False), 0.007, 0.66, clipped=False)
+    )
+    band = waistband(top, waist, 0.056, elastic=True)
     band.lines += _cords(top + 0.05, draft)
-    garment = Garment(front=[*legs, band], back=[_inside(top, waist)], waist=(top, waist), hem=end)
+    garment = Garment(front=[*legs, band], back=[waist_inside(top, waist)], waist=(top, waist), hem=end)
     garment.anchors = {"thigh": (0.5 + (outer + inner) * 0.52, crotch + 0.06, 0.060)}
     garment.block = rectangle(-0.2, top + 0.05, 1.2, crotch - 0.07)
     garment.legs = [((0.5 + s * (outer + inner) / 2, end), (outer - inner) / 2) for s in SIDES]
-    return garment
-
-
-def _hanging_folds(draft: Draft, top: float, end: float, narrow: float, wide: float, count: int, strength: float) -> list[Fold]:
-    folds: list[Fold] = []
-    for i in range(count):
-        k = -0.86 + 1.72 * (i + 0.5) / count + draft.vary(-0.04, 0.04)
-        start = (0.5 + k * narrow, top + draft.vary(0.0, 0.06))
-        folds += crease(start, (0.5 + k * wide, end - 0.005), draft.vary(0.014, 0.020), strength * draft.vary(0.6, 1.1), k * 0.012)
-    return folds
-
-
-def skirt(draft: Draft) -> Garment:
-    v = draft.vary
-    top = v(0.15, 0.18) if draft.pose == "flat" else 0.11
-    waist, end = v(0.155, 0.175), top + v(0.60, 0.66)
-    flare = waist + v(0.15, 0.20)
-    half: list[Knot] = [
-        (0.5 - waist, top), bend(0.5 - waist - 0.045, top + 0.16), (0.5 - flare, end - 0.03),
-        bend(0.5 - flare * 0.55, end + 0.035), (0.5, end + 0.03),
-    ]  # fmt: skip
-    count = draft.rng.choice((7, 9, 11))
-    body = Piece(path=symmetric(half), roundness=0.06, depth=0.28)
-    body.folds = _hanging_folds(draft, top + 0.06, end, waist, flare, count, 0.62)
-    if count > 7:  # pleats
-        for i in range(1, count):
-            k = -1 + 2 * i / count
-            body.lines.append(Line(outline([(0.5 + k * waist, top + 0.04), (0.5 + k * flare, end + 0.04)], closed=False), 0.004, 0.74))
-    garment = Garment(front=[body, _waistband(top, waist, 0.05)], back=[_inside(top, waist)], waist=(top, waist), hem=end)
-    garment.anchors = {"hem": (0.5 + flare * 0.50, end - 0.105, 0.058)}
-    garment.block = rectangle(-0.2, -0.2, 1.2, top + 0.30)
-    garment.legs = [((0.5 + s * 0.085, end), 0.06) for s in SIDES]
-    return garment
-
-
-def dress(draft: Draft) -> Garment:
-    v = draft.vary
-    top, neck, shoulder = v(0.065, 0.08), 0.068, v(0.138, 0.15)
-    waist_y, waist, end = top + v(0.335, 0.36), v(0.118, 0.13), v(0.90, 0.925)
-    flare = v(0.27, 0.31)
-    pit = top + 0.17
-    garment = Garment(hem=end, hips=flare)
-    bodice = symmetric([
-        (0.5 - neck, top), (0.5 - shoulder, top + 0.032), bend(0.5 - shoulder + 0.022, top + 0.11), (0.5 - shoulder - 0.002, pit),
-        bend(0.5 - shoulder + 0.004, pit + 0.07), (0.5 - waist, waist_y), (0.5, waist_y + 0.006),
-    ])  # fmt: skip
-    body = Piece(path=bodice, roundness=0.045, depth=0.26)
-    for s in SIDES:
-        body.folds += crease((0.5 + s * (shoulder - 0.01), pit + 0.02), (0.5 + s * 0.06, pit + 0.10), 0.011, 0.35, 0.01)
-        body.folds += crease((0.5 + s * 0.075, waist_y), (0.5 + s * 0.06, pit + 0.06), 0.010, 0.35)
-    skirt_path = symmetric([
-        (0.5 - waist, waist_y - 0.004), bend(0.5 - waist - 0.05, waist_y + 0.10), (0.5 - flare, end - 0.03),
-        bend(0.5 - flare * 0.55, end + 0.03), (0.5, end + 0.026),
-    ])  # fmt: skip
-    lower = Piece(path=skirt_path, roundness=0.055, depth=0.27, shadow=0.1)
-    lower.folds = _hanging_folds(draft, waist_y + 0.02, end, waist, flare, 8, 0.62)
-    sleeves = []
-    if draft.rng.random() < 0.6:
-        for s in SIDES:
-            knots: list[Knot] = [
-                (0.5 - shoulder + 0.02, top + 0.025), bend(0.5 - shoulder - 0.04, top + 0.04), (0.5 - shoulder - 0.085, top + 0.16),
-                (0.5 - shoulder - 0.005, top + 0.19), (0.5 - shoulder + 0.012, pit - 0.01),
-            ]  # fmt: skip
-            sleeves.append(Piece(path=outline(flipped(knots, s)), tone=0.96, roundness=0.025))
-            garment.cuffs.append(((0.5 + s * (shoulder + 0.042), top + 0.165), 0.034))
-    belt = _waistband(waist_y - 0.014, waist, 0.030)
-    garment.front = [*sleeves, lower, body, belt]
-    garment.opening = Piece(
-        path=outline([(0.5 - neck, top - 0.002), bend(0.5, top + 0.125), (0.5 + neck, top - 0.002), bend(0.5, top + 0.03)]),
-        tone=0.5, patterned=False, shadow=0, edge=0, depth=0.1,
-    )  # fmt: skip
-    garment.neck = Neck(y=top, half_width=neck, drop=0.0625, shoulder=shoulder)
-    garment.anchors = {"centre": (0.5, top + 0.215, 0.092), "hem": (0.5 + flare * 0.48, end - 0.115, 0.058)}
-    low = draft.scene.emblem_position == "hem"
-    garment.block = rectangle(-0.2, -0.2, 1.2, waist_y + 0.01) if low else rectangle(-0.2, waist_y, 1.2, 1.3)
-    garment.legs = [((0.5 + s * 0.07, end), 0.045) for s in SIDES]
     return garment

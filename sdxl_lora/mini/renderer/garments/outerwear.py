@@ -11,24 +11,46 @@ from sdxl_lora.mini.renderer.garments.upper import (
     placket,
     pockets,
     sleeves,
+    to_side,
     torso_piece,
 )
-from sdxl_lora.mini.renderer.geometry import Knot, bend, between, ellipse, lens, outline, symmetric
+from sdxl_lora.mini.renderer.geometry import (
+    Knot,
+    bend,
+    between,
+    ellipse,
+    lens,
+    outline,
+    reflected,
+    symmetric,
+)
 from sdxl_lora.mini.renderer.parts import Draft, Fold, Garment, Line, Mark, Piece, crease
 
 
 def _stand_collar(garment: Garment, t: Torso, height: float) -> None:
     """A high collar: its back inside behind the neck, its two fronts before it."""
     n = t.neck + 0.012
-    inside = outline([
-        (0.5 - n, t.top + 0.02), (0.5 - n + 0.014, t.top - height), bend(0.5, t.top - height - 0.02),
-        (0.5 + n - 0.014, t.top - height), (0.5 + n, t.top + 0.02), bend(0.5, t.top + 0.07),
-    ])  # fmt: skip
+    inside = outline(
+        [
+            (0.5 - n, t.top + 0.02),
+            (0.5 - n + 0.014, t.top - height),
+            bend(0.5, t.top - height - 0.02),
+            (0.5 + n - 0.014, t.top - height),
+            (0.5 + n, t.top + 0.02),
+            bend(0.5, t.top + 0.07),
+        ]
+    )
     garment.back = [Piece(path=inside, tone=0.55, patterned=False, shadow=0, depth=0.15)]
-    front = outline([
-        (0.5 - n - 0.004, t.top + 0.024), (0.5 - n + 0.008, t.top - height), bend(0.5, t.top - height + 0.085),
-        (0.5 + n - 0.008, t.top - height), (0.5 + n + 0.004, t.top + 0.024), bend(0.5, t.top + 0.085),
-    ])  # fmt: skip
+    front = outline(
+        [
+            (0.5 - n - 0.004, t.top + 0.024),
+            (0.5 - n + 0.008, t.top - height),
+            bend(0.5, t.top - height + 0.085),
+            (0.5 + n - 0.008, t.top - height),
+            (0.5 + n + 0.004, t.top + 0.024),
+            bend(0.5, t.top + 0.085),
+        ]
+    )
     collar = Piece(path=front, patterned=False, tone=0.98, roundness=0.03, shadow=0.25, depth=0.22)
     zip_path = outline([(0.5, t.top - height), (0.5, t.top + 0.09)], closed=False)
     collar.lines = [Line(zip_path, 0.009, (58, 58, 62)), Line(zip_path, 0.0035, (205, 205, 208), dash=0.006)]
@@ -38,7 +60,7 @@ def _stand_collar(garment: Garment, t: Torso, height: float) -> None:
 def jacket(draft: Draft) -> Garment:
     t = measure(draft, wide=0.004)
     t.top += 0.02
-    garment = base(draft, t)
+    garment = base(t)
     body = torso_piece(draft, t, 0.62)
     body.lines += placket(t, t.top, zipped=True) + pockets(t)
     body.marks.append(Mark(ellipse(0.5, t.top + 0.10, 0.007, 0.016), (190, 190, 194)))
@@ -83,40 +105,43 @@ def puffer(draft: Draft) -> Garment:
     t.cuff = (t.cuff[0], t.cuff[1] - 0.02)
     t.cuff_width += 0.035
     pitch = draft.vary(0.094, 0.108)
-    garment = base(draft, t)
+    garment = base(t)
     folds, lines, seams = _quilts(t, pitch, t.top + 0.095)
-    body = Piece(path=symmetric(_puffed_body(t, seams)), folds=folds, lines=lines, roundness=0.05, depth=0.3, shadow=0.32)
+    body = Piece(
+        path=symmetric(_puffed_body(t, seams)),
+        folds=folds,
+        lines=lines,
+        roundness=0.05,
+        depth=0.3,
+        shadow=0.32,
+    )
     body.lines += placket(t, t.top, zipped=True) + pockets(t, rise=0.17, length=0.09)
-    garment.front = []
-    for side in SIDES:
-        knots: list[Knot] = [t.sleeve()[0], t.sleeve()[1], t.along(0.08)[0]]
-        knots[2] = (0.5 - t.shoulder - 0.02, t.top + 0.10)
-        steps = 6
-        sleeve = Piece(path=ellipse(0, 0, 0, 0), roundness=0.035, depth=0.3, tone=0.97)
-        for i in range(1, steps + 1):
-            a, b = t.along((i - 1) / steps)[0], t.along(i / steps)[0]
-            start = (knots[-1][0], knots[-1][1])
-            middle = between(start, b, 0.5)
-            knots += [bend(middle[0] - 0.022, middle[1] - 0.004), b]
-            outer, inner = t.along(i / steps)
-            if i < steps:
-                seam = [outer, inner] if side < 0 else [(1 - outer[0], outer[1]), (1 - inner[0], inner[1])]
-                sleeve.folds.append(Fold(lens(seam[0], seam[1], 0.026), -0.62))
-                sleeve.lines.append(Line(outline([seam[0], seam[1]], closed=False), 0.005, 0.55))
-            mid_outer, mid_inner = t.along((i - 0.55) / steps)
-            ridge = [between(mid_outer, mid_inner, f) for f in (0.12, 0.8)]
-            ridge = ridge if side < 0 else [(1 - p[0], p[1]) for p in ridge]
-            sleeve.folds.append(Fold(lens(ridge[0], ridge[1], 0.030), 0.6))
-            del a
-        knots += [t.sleeve()[3], t.sleeve()[4]]
-        if side > 0:
-            knots = [bend(1 - k[0], k[1]) if len(k) == 3 else (1 - k[0], k[1]) for k in knots]
-        sleeve.path = outline(knots)
-        garment.front.append(sleeve)
-    garment.front.append(body)
+    garment.front = [*(_puffed_sleeve(t, side) for side in SIDES), body]
     _stand_collar(garment, t, 0.07)
     garment.over[-1].folds = [Fold(lens((0.42, t.top + 0.012), (0.58, t.top + 0.012), 0.02, 0.02), 0.5)]
     return garment
+
+
+def _puffed_sleeve(t: Torso, side: int) -> Piece:
+    """A sleeve of six tubes that bulge on its outer edge."""
+    tubes = 6
+    knots: list[Knot] = [*t.sleeve()[:2], (0.5 - t.shoulder - 0.02, t.top + 0.10)]
+    folds: list[Fold] = []
+    lines: list[Line] = []
+    for i in range(1, tubes + 1):
+        outer, inner = t.along(i / tubes)
+        middle = between((knots[-1][0], knots[-1][1]), outer, 0.5)
+        knots += [bend(middle[0] - 0.022, middle[1] - 0.004), outer]
+        if i < tubes:
+            seam = to_side(outer, side), to_side(inner, side)
+            folds.append(Fold(lens(*seam, 0.026), -0.62))
+            lines.append(Line(outline(seam, closed=False), 0.005, 0.55))
+        edges = t.along((i - 0.55) / tubes)
+        ridge = to_side(between(*edges, 0.12), side), to_side(between(*edges, 0.8), side)
+        folds.append(Fold(lens(*ridge, 0.030), 0.6))
+    knots += t.sleeve()[3:]
+    path = outline(knots if side < 0 else reflected(knots))
+    return Piece(path=path, folds=folds, lines=lines, roundness=0.035, depth=0.3, tone=0.97)
 
 
 def coat(draft: Draft) -> Garment:
@@ -127,11 +152,13 @@ def coat(draft: Draft) -> Garment:
     t.hip = t.chest + draft.vary(0.028, 0.045)
     t.cuff = (0.5 - (0.285 if draft.pose == "flat" else 0.255), draft.vary(0.60, 0.62))
     t.cuff_width = 0.082
-    garment = base(draft, t)
+    garment = base(t)
     body = torso_piece(draft, t, 0.35)
     for x in (-0.13, -0.07, 0.05, 0.12):
         x += draft.vary(-0.015, 0.015)
-        body.folds += crease((0.5 + x * 0.7, 0.52), (0.5 + x * 1.25, t.hem - 0.01), 0.018, draft.vary(0.3, 0.6), x * 0.1)
+        body.folds += crease(
+            (0.5 + x * 0.7, 0.52), (0.5 + x * 1.25, t.hem - 0.01), 0.018, draft.vary(0.3, 0.6), x * 0.1
+        )
     buttoned = draft.rng.random() < 0.7
     reach = t.top + 0.19
     front_edge = outline([(0.522, reach - 0.02), (0.528, t.hem + 0.01)], closed=False)
@@ -142,21 +169,16 @@ def coat(draft: Draft) -> Garment:
             body.marks.append(Mark(ellipse(0.5 + side * 0.055, y, 0.0125, 0.0125), (52, 44, 38)))
     for side in SIDES:
         x = 0.5 + side * 0.105
-        body.lines.append(Line(outline([(x - 0.045, 0.60), (x + 0.045, 0.60), (x + 0.045, 0.625), (x - 0.045, 0.625)]), 0.004, 0.66))
+        body.lines.append(
+            Line(
+                outline([(x - 0.045, 0.60), (x + 0.045, 0.60), (x + 0.045, 0.625), (x - 0.045, 0.625)]),
+                0.004,
+                0.66,
+            )
+        )
     garment.front = [*sleeves(draft, t, ribbed=False), body]
     garment.opening = neck_opening(t, 0.06)
-    garment.back = [Piece(path=outline([
-        (0.5 - t.neck, t.top + 0.01), (0.5 - t.neck + 0.005, t.top - 0.028), bend(0.5, t.top - 0.04),
-        (0.5 + t.neck - 0.005, t.top - 0.028), (0.5 + t.neck, t.top + 0.01), bend(0.5, t.top + 0.02),
-    ]), tone=0.8, patterned=False, shadow=0)]  # fmt: skip
-    for side in SIDES:
-        n = t.neck
-        lapel = outline([
-            (0.5 + side * (n - 0.006), t.top - 0.028), (0.5 + side * (n + 0.034), t.top + 0.025), (0.5 + side * 0.112, t.top + 0.085),
-            (0.5 + side * 0.088, t.top + 0.098), (0.5 + side * 0.100, t.top + 0.120), (0.5 + side * 0.004, reach),
-            bend(0.5 + side * 0.03, t.top + 0.07),
-        ])  # fmt: skip
-        garment.over.append(Piece(path=lapel, tone=0.98, patterned=False, roundness=0.016, depth=0.16, shadow=0.4, edge=0.0045))
+    _add_lapels(garment, t, reach)
     garment.anchors["chest"] = (0.5 + 0.078, t.top + 0.255, 0.055)
     outer, inner = t.along(0.58)
     middle = between(outer, inner, 0.46)
@@ -164,12 +186,51 @@ def coat(draft: Draft) -> Garment:
     return garment
 
 
+def _add_lapels(garment: Garment, t: Torso, reach: float) -> None:
+    """A collar behind the neck and two lapels that meet at y = `reach`."""
+    garment.back = [
+        Piece(
+            path=outline(
+                [
+                    (0.5 - t.neck, t.top + 0.01),
+                    (0.5 - t.neck + 0.005, t.top - 0.028),
+                    bend(0.5, t.top - 0.04),
+                    (0.5 + t.neck - 0.005, t.top - 0.028),
+                    (0.5 + t.neck, t.top + 0.01),
+                    bend(0.5, t.top + 0.02),
+                ]
+            ),
+            tone=0.8,
+            patterned=False,
+            shadow=0,
+        )
+    ]
+    for side in SIDES:
+        n = t.neck
+        lapel = outline(
+            [
+                (0.5 + side * (n - 0.006), t.top - 0.028),
+                (0.5 + side * (n + 0.034), t.top + 0.025),
+                (0.5 + side * 0.112, t.top + 0.085),
+                (0.5 + side * 0.088, t.top + 0.098),
+                (0.5 + side * 0.100, t.top + 0.120),
+                (0.5 + side * 0.004, reach),
+                bend(0.5 + side * 0.03, t.top + 0.07),
+            ]
+        )
+        garment.over.append(
+            Piece(
+                path=lapel, tone=0.98, patterned=False, roundness=0.016, depth=0.16, shadow=0.4, edge=0.0045
+            )
+        )
+
+
 def vest(draft: Draft) -> Garment:
     t = measure(draft, wide=0.016)
     t.top += 0.025
     t.shoulder -= 0.045
     t.armpit += 0.04
-    garment = base(draft, t)
+    garment = base(t)
     garment.cuffs = []
     half: list[Knot] = [
         (0.5 - t.neck, t.top),
@@ -185,8 +246,8 @@ def vest(draft: Draft) -> Garment:
         body = torso_piece(draft, t, 0.5)
         body.path = symmetric(half + body_knots(t)[7:])
         body.lines = []
-    edges = [flip for flip in (half[1:], [bend(1 - k[0], k[1]) if len(k) == 3 else (1 - k[0], k[1]) for k in half[1:]])]
-    body.lines += [Line(outline(e, closed=False), 0.022, 0.78) for e in edges]
+    armholes = (half[1:], reflected(half[1:]))
+    body.lines += [Line(outline(edge, closed=False), 0.022, 0.78) for edge in armholes]
     body.lines += placket(t, t.top, zipped=True) + pockets(t, rise=0.19, length=0.1)
     garment.front = [body]
     _stand_collar(garment, t, 0.06)

@@ -1,4 +1,4 @@
-"""What all garments for the upper body share: torso, sleeves, cuffs, hem, folds. Used by `tops` and `outerwear`."""
+"""What garments for the upper body share: torso, sleeves, cuffs, hem, folds."""
 
 from dataclasses import dataclass
 
@@ -54,13 +54,20 @@ class Torso:
         return outer, inner
 
 
-def measure(draft: Draft, *, wide: float = 0.0, long: float = 0.0, short: bool = False, neck: float = 0.072) -> Torso:
+def measure(
+    draft: Draft, *, wide: float = 0.0, long: float = 0.0, short: bool = False, neck: float = 0.072
+) -> Torso:
     """Draw the measures of a garment; `wide` and `long` change its half width and length."""
     v = draft.vary
     top = v(0.125, 0.145)
     chest = v(0.195, 0.21) + wide
     shoulder = chest + v(-0.004, 0.010)
-    spread = {"flat": v(0.375, 0.40), "hanger": v(0.335, 0.35), "mannequin": v(0.325, 0.34), "figure": v(0.325, 0.34)}
+    spread = {
+        "flat": v(0.375, 0.40),
+        "hanger": v(0.335, 0.35),
+        "mannequin": v(0.325, 0.34),
+        "figure": v(0.325, 0.34),
+    }
     reach = spread[draft.pose] + wide
     if short:
         cuff = (0.5 - shoulder - v(0.115, 0.135), top + v(0.20, 0.225))
@@ -109,9 +116,21 @@ def body_folds(draft: Draft, t: Torso, strength: float = 0.5) -> list[Fold]:
             end = (0.5 + side * v(0.05, 0.13), t.armpit + v(0.05, 0.20))
             folds += crease(pit, end, v(0.010, 0.016), strength * v(0.5, 0.9), side * v(-0.02, 0.03))
         top = (0.5 + side * v(0.06, 0.16), t.hem - v(0.24, 0.34))
-        folds += crease(top, (0.5 + side * v(0.08, 0.17), t.hem - 0.03), v(0.012, 0.018), strength * v(0.4, 0.8), v(-0.02, 0.02))
+        folds += crease(
+            top,
+            (0.5 + side * v(0.08, 0.17), t.hem - 0.03),
+            v(0.012, 0.018),
+            strength * v(0.4, 0.8),
+            v(-0.02, 0.02),
+        )
         waist = (0.5 + side * (t.hip - 0.005), v(0.56, 0.66))
-        folds += crease(waist, (0.5 + side * v(0.04, 0.10), waist[1] + v(-0.03, 0.06)), v(0.010, 0.015), strength * 0.6, 0.012)
+        folds += crease(
+            waist,
+            (0.5 + side * v(0.04, 0.10), waist[1] + v(-0.03, 0.06)),
+            v(0.010, 0.015),
+            strength * 0.6,
+            0.012,
+        )
     return folds
 
 
@@ -121,43 +140,75 @@ def sleeve_folds(draft: Draft, t: Torso, side: int, strength: float = 0.55) -> l
     if t.short:
         outer, inner = t.along(0.45)
         start, end = between(outer, inner, 0.9), between(outer, inner, 0.25)
-        return crease(_to(start, side), _to(end, side), 0.012, strength * 0.7, 0.01)
+        return crease(to_side(start, side), to_side(end, side), 0.012, strength * 0.7, 0.01)
     for at in (0.34, 0.47, 0.60, 0.78):
         at += draft.vary(-0.03, 0.03)
         outer, inner = t.along(at)
         lower_outer, _ = t.along(at + draft.vary(0.03, 0.09))
         start, end = between(outer, inner, 0.97), between(lower_outer, inner, 0.25)
-        folds += crease(_to(start, side), _to(end, side), draft.vary(0.010, 0.015), strength * draft.vary(0.5, 1.0), side * 0.012)
+        folds += crease(
+            to_side(start, side),
+            to_side(end, side),
+            draft.vary(0.010, 0.015),
+            strength * draft.vary(0.5, 1.0),
+            side * 0.012,
+        )
     a, b = t.along(0.1), t.along(0.95)
-    folds.append(Fold(lens(_to(between(*a, 0.42), side), _to(between(*b, 0.42), side), 0.022), 0.22))
+    folds.append(Fold(lens(to_side(between(*a, 0.42), side), to_side(between(*b, 0.42), side), 0.022), 0.22))
     return folds
 
 
-def _to(point: Point, side: int) -> Point:
+def to_side(point: Point, side: int) -> Point:
+    """A point of the left side, as it is (side -1) or mirrored to the right (side +1)."""
     return point if side < 0 else (1 - point[0], point[1])
 
 
-def sleeves(draft: Draft, t: Torso, *, ribbed: bool, tone: float = 0.97, cuff_ink: float = 0.7) -> list[Piece]:
+def sleeves(
+    draft: Draft, t: Torso, *, ribbed: bool, tone: float = 0.97, cuff_ink: float = 0.7
+) -> list[Piece]:
     """Both sleeves, with ribbed cuffs or a stitched hem."""
     pieces: list[Piece] = []
     for side in SIDES:
         knots = flipped(t.sleeve(), side)
         lean = (t.cuff[0] - (0.5 - t.shoulder)) / (t.cuff[1] - t.top) * 57 * (0.85 if not t.short else 0.5)
-        piece = Piece(path=outline(knots), tone=tone, angle=lean if side > 0 else -lean, roundness=0.03, depth=0.27)
+        piece = Piece(
+            path=outline(knots), tone=tone, angle=lean if side > 0 else -lean, roundness=0.03, depth=0.27
+        )
         piece.folds = sleeve_folds(draft, t, side)
         hem_at = 0.955 if not t.short else 0.86
         outer, inner = t.along(hem_at)
-        piece.lines.append(Line(outline([_to(outer, side), _to(inner, side)], closed=False), 0.0045, cuff_ink))
+        piece.lines.append(
+            Line(outline([to_side(outer, side), to_side(inner, side)], closed=False), 0.0045, cuff_ink)
+        )
         pieces.append(piece)
         if ribbed:
             outer, inner = t.along(0.93)
             end_outer, end_inner = t.along(1.0)
-            shape = [between(outer, inner, 0.05), between(end_outer, end_inner, 0.07), between(end_outer, end_inner, 0.93),
-                     between(outer, inner, 0.96)]
-            cuff = Piece(path=outline([_to(p, side) for p in shape]), tone=0.93, patterned=False, roundness=0.02, shadow=0.1)
+            shape = [
+                between(outer, inner, 0.05),
+                between(end_outer, end_inner, 0.07),
+                between(end_outer, end_inner, 0.93),
+                between(outer, inner, 0.96),
+            ]
+            cuff = Piece(
+                path=outline([to_side(p, side) for p in shape]),
+                tone=0.93,
+                patterned=False,
+                roundness=0.02,
+                shadow=0.1,
+            )
             cuff.lines = [
-                Line(outline([_to(between(shape[0], shape[3], f), side), _to(between(shape[1], shape[2], f), side)], closed=False),
-                     0.004, 0.86)
+                Line(
+                    outline(
+                        [
+                            to_side(between(shape[0], shape[3], f), side),
+                            to_side(between(shape[1], shape[2], f), side),
+                        ],
+                        closed=False,
+                    ),
+                    0.004,
+                    0.86,
+                )
                 for f in (0.17, 0.33, 0.5, 0.67, 0.83)
             ]
             pieces.append(cuff)
@@ -167,7 +218,9 @@ def sleeves(draft: Draft, t: Torso, *, ribbed: bool, tone: float = 0.97, cuff_in
 def hem_band(t: Torso, height: float = 0.05) -> Piece:
     """A ribbed band around the hem."""
     left, right, y = 0.5 - t.hip + 0.006, 0.5 + t.hip - 0.006, t.hem
-    path = outline([(left - 0.004, y - height), (right + 0.004, y - height), (right, y), bend(0.5, y + 0.012), (left, y)])
+    path = outline(
+        [(left - 0.004, y - height), (right + 0.004, y - height), (right, y), bend(0.5, y + 0.012), (left, y)]
+    )
     band = Piece(path=path, tone=0.93, patterned=False, roundness=0.022, shadow=0.12)
     count = 22
     for i in range(1, count):
@@ -201,7 +254,7 @@ def crew_collar(t: Torso, drop: float, width: float = 0.026) -> Piece:
     return Piece(path=outline(knots), tone=0.92, patterned=False, roundness=0.012, depth=0.18, shadow=0.18)
 
 
-def base(draft: Draft, t: Torso, *, drop: float = 0.05) -> Garment:
+def base(t: Torso, *, drop: float = 0.05) -> Garment:
     """A garment with anchors, neck and hands in the right places; the caller adds pieces."""
     outer, inner = t.along(0.60)
     middle = between(outer, inner, 0.46)
@@ -219,11 +272,11 @@ def base(draft: Draft, t: Torso, *, drop: float = 0.05) -> Garment:
     if not t.short:
         end_outer, end_inner = t.along(1.0)
         for side in SIDES:
-            garment.cuffs.append((_to(between(end_outer, end_inner, 0.5), side), t.cuff_width * 0.36))
+            garment.cuffs.append((to_side(between(end_outer, end_inner, 0.5), side), t.cuff_width * 0.36))
     else:
         outer, inner = t.along(0.85)
         for side in SIDES:
-            garment.cuffs.append((_to(between(outer, inner, 0.5), side), t.cuff_width * 0.36))
+            garment.cuffs.append((to_side(between(outer, inner, 0.5), side), t.cuff_width * 0.36))
     return garment
 
 
@@ -244,8 +297,14 @@ def placket(t: Torso, top: float, *, zipped: bool) -> list[Line]:
     """The closing line down the front."""
     path = outline([(0.5, top), (0.5, t.hem)], closed=False)
     if zipped:
-        return [Line(path, 0.020, 0.80), Line(path, 0.009, (58, 58, 62)), Line(path, 0.0035, (205, 205, 208), dash=0.006)]
-    return [Line(outline([(0.5 + d, top), (0.5 + d, t.hem)], closed=False), 0.0035, 0.74) for d in (-0.017, 0.017)]
+        return [
+            Line(path, 0.020, 0.80),
+            Line(path, 0.009, (58, 58, 62)),
+            Line(path, 0.0035, (205, 205, 208), dash=0.006),
+        ]
+    return [
+        Line(outline([(0.5 + d, top), (0.5 + d, t.hem)], closed=False), 0.0035, 0.74) for d in (-0.017, 0.017)
+    ]
 
 
 def pockets(t: Torso, *, slant: float = 0.035, length: float = 0.12, rise: float = 0.2) -> list[Line]:
@@ -254,5 +313,9 @@ def pockets(t: Torso, *, slant: float = 0.035, length: float = 0.12, rise: float
         a = (0.5 + side * (0.105 + slant), t.hem - rise + length)
         b = (0.5 + side * 0.105, t.hem - rise)
         lines.append(Line(outline([a, b], closed=False), 0.009, 0.62))
-        lines.append(Line(outline([(a[0] + 0.006 * side, a[1]), (b[0] + 0.006 * side, b[1])], closed=False), 0.003, 1.15))
+        lines.append(
+            Line(
+                outline([(a[0] + 0.006 * side, a[1]), (b[0] + 0.006 * side, b[1])], closed=False), 0.003, 1.15
+            )
+        )
     return lines
