@@ -8,7 +8,7 @@ from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError
 from sdxl_lora.ui import composer, feed, pictures, shared
 
-RECENT = 8
+RECENT = 6
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,11 @@ def welcome(session: str) -> None:
     records = shared.studio().store.page(0, RECENT)
     if records:
         st.subheader("Made lately", anchor=False)
-        with st.grid(4, min_column_width=150, key="grid-recent"):
+        with st.grid(3, min_column_width=150, key="grid-recent"):
             for record in records:
                 with st.container():
                     pictures.card(record, "recent", small=True)
+        st.page_link(shared.GALLERY, label="See everything in the gallery", icon=":material/photo_library:")
 
 
 def start(prompt: str, session: str) -> None:

@@ -29,7 +29,7 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
     path = shared.studio().store.thumbnail(record) if small else record.path
     with st.container(key=f"card-{key}", gap="xsmall"):
         st.image(str(path), width="stretch", alt=record.request.prompt)
-        _facts(record)
+        _facts(record, small=small)
         if not small:
             _more(record, key, "More like this")
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
@@ -135,7 +135,7 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     return moment.astimezone().strftime("%d %b %Y")
 
 
-def _facts(record: Record) -> None:
+def _facts(record: Record, *, small: bool = False) -> None:
     """Scores, seed and age in small print."""
     lines, help_text = [], None
     for score in record.scores.values():
@@ -143,7 +143,8 @@ def _facts(record: Record) -> None:
         if isinstance(value, int | float):
             lines.append(f"{escape(name)} **{value:.2f}**")
             help_text = SCORE_HELP.format(name=name)
-    lines.append(f"Seed {record.request.seed} · {ago(record.created_at)}")
+    age = "" if small else f" · {ago(record.created_at)}"
+    lines.append(f"Seed {record.request.seed}{age}")
     st.caption("  \n".join(lines), help=help_text)
 
 
