@@ -174,7 +174,8 @@ def _prepare(path: Path) -> None:
             for statements in MIGRATIONS[version:]:
                 for statement in statements:
                     connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+            if version < len(MIGRATIONS):  # else write nothing: the disk may be full
+                connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:

@@ -51,16 +51,21 @@ class Record:
 class Store:
     """All pictures under one folder.
 
-    Opening it repairs what a crash left behind; `notices` holds what the user should be told about that, one
-    line each. Opening and every method raise `StorageError` where the disk refuses.
+    Opening it repairs what a crash left behind, as far as the disk allows; `notices` holds what the user should
+    be told about that, one line each. Opening and every method raise `StorageError` where the disk refuses.
     """
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self._database = layout.database_path(home)
         self._engine, notices = open_engine(self._database)
-        with storage_errors(self._database):
-            self.notices: tuple[str, ...] = notices + reconcile(home, self._engine)
+        try:
+            with storage_errors(self._database):
+                repaired = reconcile(home, self._engine)
+        except StorageError as error:  # what was kept can still be looked at, and deleted to make room
+            logger.warning("not repaired: %s", error)
+            repaired = (str(error),)
+        self.notices: tuple[str, ...] = notices + repaired
 
     def close(self) -> None:
         """Give the database connections back."""

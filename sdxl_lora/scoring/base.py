@@ -5,16 +5,14 @@ the number wherever it is shown or kept.
 """
 
 import functools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
+from sdxl_lora.models import registry
 from sdxl_lora.scoring.clip import ClipScorer
-
-ASSETS = Path(__file__).parent.parent / "assets"
 
 
 class Scorer(Protocol):
@@ -42,5 +40,4 @@ def default_scorer() -> ClipScorer:
 
     Weights are read at the first score, which raises `ModelUnavailableError` if they are not there.
     """
-    folder = Path(os.environ.get("SDXL_LORA_MINI") or ASSETS / "mini")
-    return _mini(folder / "clip")
+    return _mini(registry.mini_folder() / "clip")

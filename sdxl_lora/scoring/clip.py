@@ -111,10 +111,12 @@ def _load_parts(source: str, device: torch.device) -> tuple[Any, Any, Any]:
     except (RuntimeError, SafetensorError) as error:
         raise ModelUnavailableError(_damaged(source)) from error
     except (OSError, ValueError) as error:  # what transformers raises for missing files and unreachable hubs
-        raise ModelUnavailableError(
-            f"the CLIP model {source} is not here and could not be fetched;"
-            " name a folder that holds it, or connect to the hub once"
-        ) from error
+        advice = (
+            "make it again (`python -m sdxl_lora build-mini` makes the mini model's)"
+            if Path(source).is_absolute()
+            else "name a folder that holds it, or connect to the hub once"
+        )
+        raise ModelUnavailableError(f"the CLIP model {source} is not here or not whole; {advice}") from error
     # transformers would go on with random numbers for missing weights, and with an empty vocabulary
     if report["missing_keys"] or len(tokenizer) < _BYTE_SYMBOLS:
         raise ModelUnavailableError(_damaged(source))

@@ -1,11 +1,13 @@
 """Files and rows agree again after a crash, and while other processes are at work."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from sdxl_lora.records import Store, files, layout, metadata, reconcile
 from tests.records.shared import PICTURE, add, pngs
@@ -53,6 +55,25 @@ def test_a_row_whose_file_is_gone_is_dropped_at_the_next_start(home: Path) -> No
     with Store(home) as store:
         assert [r.id for r in store.page()] == [kept.id]
         assert "lost their files" in store.notices[0]
+
+
+def test_a_disk_too_full_for_repairs_still_shows_what_is_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(home) as store:
+        kept, lost = add(store), add(store)
+    lost.path.unlink()
+
+    def full(*_: object) -> None:
+        raise sa.exc.OperationalError("DELETE", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile, "_drop", full)
+        with Store(home) as store:
+            assert "the disk is full" in store.notices[0]
+            assert kept in store.page()
+    with Store(home) as store:
+        assert store.page() == [kept]
 
 
 def test_a_foreign_file_among_the_pictures_is_left_alone(home: Path) -> None:

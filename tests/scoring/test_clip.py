@@ -119,8 +119,13 @@ def test_threads_share_one_scorer(scorer: ClipScorer) -> None:
 def test_nothing_is_loaded_before_the_first_score(tmp_path: Path) -> None:
     missing = ClipScorer(tmp_path / "nowhere")
     assert (missing.key, missing.name) == ("clip", "CLIP cosine (nowhere)")
-    with pytest.raises(ModelUnavailableError, match="nowhere is not here and could not be fetched"):
+    with pytest.raises(ModelUnavailableError, match="nowhere is not here or not whole"):
         missing.score([noise(1)], ["a cap"])
+
+
+def test_a_hub_model_that_cannot_be_reached_says_what_to_do() -> None:
+    with pytest.raises(ModelUnavailableError, match="connect to the hub once"):
+        ClipScorer("nobody/no-such-clip").score([noise(1)], ["a cap"])
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from sdxl_lora.scoring import spec_text
             " background",
         ),
         (
-            "A male model wearing a Nike windbreaker jacket, standing on an urban street, ultra-detailed fabric"
-            " textures, visible logo, fashion photography, 8K",
+            "A male model wearing a Nike windbreaker jacket, standing on an urban street, ultra-detailed"
+            " fabric textures, visible logo, fashion photography, 8K",
             "A male model wearing a Nike windbreaker jacket, standing on an urban street, visible logo",
         ),
         ("a navy jacket", "a navy jacket"),
