@@ -53,21 +53,21 @@ BARS = {
 
 
 class Judge(nn.Module):
-    """Convolutional classifier of every attribute; 256 px in, about 2 M parameters."""
+    """Convolutional classifier of every attribute; about 1.3 M parameters."""
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (3, 32, 64, 128, 192, 256)
+        widths = (3, 24, 48, 96, 160, 224)
         blocks: list[nn.Module] = []
         for before, after in zip(widths, widths[1:], strict=False):
             blocks += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
-            if after >= 64:
+            if after >= 96:
                 blocks += [nn.Conv2d(after, after, 3, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
         self.trunk = nn.Sequential(*blocks)
         self.heads = AttributeHeads(2 * widths[-1])
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) in -1..1 -> (N, 512): mean and maximum over the picture."""
+        """(N, 3, H, W) in -1..1 -> (N, 448): mean and maximum over the picture."""
         maps = self.trunk(pixels)
         return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
 

@@ -36,7 +36,7 @@ class BuildSettings:
     unet_learning_rate: float = 1e-3
     photo_share: float = 0.0  # of the UNet's batch, when real photos are given
 
-    judge_steps: int = 2_500
+    judge_steps: int = 1_600
     judge_prompts: int = 300
 
 

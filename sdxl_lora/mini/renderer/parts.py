@@ -74,16 +74,14 @@ class Garment:
     front: list[Piece] = field(default_factory=list)
     over: list[Piece] = field(default_factory=list)  # in front of a wearer's neck: collars
     opening: Piece | None = None  # the inside one sees when nobody wears it
-    anchors: dict[str, tuple[float, float, float]] = field(
-        default_factory=dict
-    )  # x, y, half size of the emblem
+    # Position of an emblem -> x, y and half its size.
+    anchors: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     block: skia.Path | None = None  # region of the second colour
     neck: Neck | None = None
-    cuffs: list[tuple[Point, float]] = field(
-        default_factory=list
-    )  # where hands come out, and half their width
+    # Where hands and legs come out, and half their width.
+    cuffs: list[tuple[Point, float]] = field(default_factory=list)
+    legs: list[tuple[Point, float]] = field(default_factory=list)
     hem: float = 0.86  # y of the lower edge
-    legs: list[tuple[Point, float]] = field(default_factory=list)  # where legs come out
     waist: tuple[float, float] | None = None  # y and half width, of garments for the lower body
     hips: float = 0.2  # half width at the hem
 
