@@ -159,14 +159,14 @@ def find(wanted: str | None, output_dir: Path, *, strict: bool, warn: Warn) -> C
 
 
 def require_same(checkpoint: Checkpoint, identity: Identity) -> None:
-    """Raises `TrainingError` naming the first difference between a checkpoint's run and this one."""
-    for name in sorted({*checkpoint.identity, *identity}):
-        before, now = checkpoint.identity.get(name), json.loads(json.dumps(identity.get(name)))
-        if before != now:
-            raise TrainingError(
-                f"{checkpoint.path} is of another run: {name} was {_short(before)} and is now {_short(now)}; "
-                "give the same, or another --output_dir"
-            )
+    """Raises `TrainingError` naming the differences between a checkpoint's run and this one."""
+    now = json.loads(json.dumps(dict(identity)))  # as it would be read back: tuples are lists
+    names = [name for name in now if name not in checkpoint.identity or checkpoint.identity[name] != now[name]]
+    if names:
+        differences = [f"{n} was {_short(checkpoint.identity.get(n))} and is now {_short(now[n])}" for n in names]
+        raise TrainingError(
+            f"{checkpoint.path} is of another run: {', '.join(differences)}; give the same, or another --output_dir"
+        )
 
 
 def _locate(wanted: str, output_dir: Path) -> Path | None:
