@@ -65,7 +65,8 @@ class ClipScorer:
             batch = [image.convert("RGB") for image in images[start : start + BATCH]]  # uint8, 0..255
             pixels = processor(images=batch, return_tensors="pt")["pixel_values"]  # NCHW float32
             with self._lock, torch.inference_mode():
-                rows.append(_unit(_tensor(model.get_image_features(pixel_values=pixels.to(self.device)))))
+                features = model.get_image_features(pixel_values=pixels.to(self.device))
+            rows.append(_unit(features.pooler_output))  # the projected embedding, since transformers 5
         return torch.cat(rows) if rows else torch.empty(0, model.config.projection_dim)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -74,18 +75,18 @@ class ClipScorer:
         unique = list(dict.fromkeys(texts))
         rows = []
         for start in range(0, len(unique), BATCH):
-            tokens = tokenizer(
-                unique[start : start + BATCH],
-                padding=True,
-                truncation=True,
-                max_length=model.config.text_config.max_position_embeddings,
-                return_tensors="pt",
-            ).to(self.device)
-            with self._lock, torch.inference_mode():
+            with self._lock, torch.inference_mode():  # tokenizers are not safe to share either
+                tokens = tokenizer(
+                    unique[start : start + BATCH],
+                    padding=True,
+                    truncation=True,
+                    max_length=model.config.text_config.max_position_embeddings,
+                    return_tensors="pt",
+                ).to(self.device)
                 features = model.get_text_features(
                     input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
                 )
-            rows.append(_unit(_tensor(features)))
+            rows.append(_unit(features.pooler_output))
         if not rows:
             return torch.empty(0, model.config.projection_dim)
         return torch.cat(rows)[[unique.index(text) for text in texts]]
@@ -125,11 +126,6 @@ def _load_parts(source: str, device: torch.device) -> tuple[Any, Any, Any]:
 
 def _damaged(source: str) -> str:
     return f"the CLIP model {source} is damaged or of another kind; delete it and fetch it again"
-
-
-def _tensor(features: Any) -> Tensor:
-    """transformers 5 wraps the projected features as `pooler_output`; 4 returned them bare."""
-    return features if isinstance(features, Tensor) else features.pooler_output
 
 
 def _unit(features: Tensor) -> Tensor:
