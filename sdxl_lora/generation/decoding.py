@@ -1,5 +1,8 @@
 """Finished latents -> picture, exactly as the stock pipelines do it, with a look at whether it is one."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
@@ -23,15 +26,15 @@ def decode(pipeline: DiffusionPipeline, latents: Tensor) -> Image.Image:
     return image
 
 
-def _unscale(latents: Tensor, config: dict[str, float | list[float] | None]) -> Tensor:
+def _unscale(latents: Tensor, config: Mapping[str, Any]) -> Tensor:
     """Scaled latents -> what the decoder takes; some VAEs state mean and deviation per channel."""
+    scale = float(config["scaling_factor"])
     mean, deviation = config.get("latents_mean"), config.get("latents_std")
     if mean is None or deviation is None:
-        return latents / config["scaling_factor"]
+        return latents / scale
     shape = (1, -1, 1, 1)
-    mean = torch.tensor(mean).view(shape).to(latents)
-    deviation = torch.tensor(deviation).view(shape).to(latents)
-    return latents * deviation / config["scaling_factor"] + mean
+    mean, deviation = latents.new_tensor(mean).view(shape), latents.new_tensor(deviation).view(shape)
+    return latents * deviation / scale + mean
 
 
 def _advice(what: str, pipeline: DiffusionPipeline) -> str:

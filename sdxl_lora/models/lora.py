@@ -85,15 +85,13 @@ def inspect(path: Path) -> LoraFile:
 
 def check(specs: Sequence[LoraSpec], pipeline: DiffusionPipeline, model: str) -> dict[LoraSpec, Path]:
     """The files of `specs`, each fitting the model. Raises `LoraError`; changes nothing."""
-    files = {spec: find(spec) for spec in specs}
-    twice = [path for path, times in Counter(file.resolve() for file in files.values()).items() if times > 1]
-    if twice or len(files) < len(specs):
-        raise LoraError(
-            f"LoRA {(twice or [specs[0].path])[0]} is given twice; give it once with the whole weight"
-        )
-    for path in files.values():
+    paths = [find(spec) for spec in specs]
+    twice = [path.name for path, times in Counter(path.resolve() for path in paths).items() if times > 1]
+    if twice:
+        raise LoraError(f"LoRA {twice[0]} is given twice; give it once, with the sum of the weights")
+    for path in paths:
         _check_fit(inspect(path), pipeline, model)
-    return files
+    return dict(zip(specs, paths, strict=True))
 
 
 def put_on(files: Mapping[LoraSpec, Path], pipeline: DiffusionPipeline) -> None:

@@ -40,4 +40,4 @@ def make(name: str | None, own: SchedulerMixin) -> SchedulerMixin:
     """A fresh scheduler named `name` with the noise schedule of `own`; None = of the same class as `own`."""
     check(name)
     kind, settings = (type(own), {}) if name is None else _TABLE[name]
-    return kind.from_config(own.config, **settings)  # type: ignore[no-any-return]
+    return kind.from_config(own.config, **settings)

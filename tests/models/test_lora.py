@@ -134,7 +134,9 @@ def test_the_spellings_of_all_known_layouts_are_understood(key: str, width: int,
 def test_a_lora_of_another_architecture_is_refused_naming_both(tiny_sd: Path, tmp_path: Path) -> None:
     file = tmp_path / "brand.safetensors"
     save_file({"lora_unet_x_attn2_to_k.lora_down.weight": torch.zeros(4, 2048)}, file)
-    message = r"brand\.safetensors is for SDXL \(text width 2048\), but .* is Stable Diffusion \(text width 32\)"
+    message = (
+        r"brand\.safetensors is for SDXL \(text width 2048\), but .* is Stable Diffusion \(text width 32\)"
+    )
     with pytest.raises(LoraError, match=message) as error:
         _model(tiny_sd, LoraSpec(path=str(file)))
     assert "\n" not in str(error.value)
