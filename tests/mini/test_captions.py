@@ -145,10 +145,10 @@ def test_settings_are_told_apart() -> None:
 
 
 def test_captions_are_short_enough_for_clip() -> None:
-    """Words and commas; CLIP splits few of these words, and may take 75 pieces."""
+    """Words and commas; CLIP splits few of these words and takes 75 pieces."""
     rng = random.Random(5)
     longest = max(len(re.findall(r"[\w']+|[^\w\s]", caption(sample_scene(rng), rng))) for _ in range(4000))
-    assert longest <= 62
+    assert longest <= 50
 
 
 def test_articles_fit() -> None:
