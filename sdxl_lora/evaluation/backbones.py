@@ -184,4 +184,4 @@ def in_batches(items: Sequence[Any], run: Callable[[Sequence[Any]], Tensor], siz
 
 
 def _nchw(pixels: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
+    return torch.tensor(pixels).permute(2, 0, 1)[None].float()  # a copy: decoded pixels are read-only

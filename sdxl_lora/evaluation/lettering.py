@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import Indel
 
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.evaluation.pictures import Pixels
@@ -44,7 +44,7 @@ class Lettering:
     """What became of the brand's name on one picture."""
 
     state: State
-    similarity: float  # 1 - edit distance / longer length, of the most similar text; 0 if there is none
+    similarity: float  # of the most similar text: 1 - (insertions + deletions) / both lengths; 0 without one
     text: str
 
 
@@ -77,9 +77,7 @@ def judge(words: Sequence[Words], brand: str) -> Lettering:
     if len(found) > 1 and len(joined) >= shortest:
         texts.append(joined)
     # a brand within a longer line ("NIKE AIR") counts as read
-    scored = [
-        (1.0 if wanted in text else Levenshtein.normalized_similarity(wanted, text), text) for text in texts
-    ]
+    scored = [(1.0 if wanted in text else Indel.normalized_similarity(wanted, text), text) for text in texts]
     similarity, text = max(scored, default=(0.0, ""))
     state: State = "read" if similarity >= READ else "misread" if similarity >= MISREAD else "not readable"
     return Lettering(state, float(similarity), text)

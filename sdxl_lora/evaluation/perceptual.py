@@ -58,6 +58,12 @@ class Lpips(nn.Module):
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
 
+    def load_heads(self) -> None:
+        """The published linear heads. Raises `ModelUnavailableError` if the package lpips is missing."""
+        heads = torch.load(heads_file(), map_location="cpu", weights_only=True)
+        for index, head in enumerate(self.heads):
+            head.data = heads[f"lin{index}.model.1.weight"].flatten()
+
     def embed(self, images: Tensor) -> list[Tensor]:
         """Unit-length features of pictures [N, 3, H, W] in -1..1, one tensor per stage."""
         stages: list[Tensor] = self.trunk((images - self.shift) / self.scale)
@@ -87,9 +93,7 @@ def load_lpips(trunk: Path) -> Lpips:
         )
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise ModelUnavailableError(f"{trunk} is not torchvision's AlexNet: {error}") from error
-    heads = torch.load(heads_file(), map_location="cpu", weights_only=True)
-    for index, head in enumerate(model.heads):
-        head.data = heads[f"lin{index}.model.1.weight"].flatten()
+    model.load_heads()
     return model.eval().requires_grad_(False)
 
 

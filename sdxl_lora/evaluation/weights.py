@@ -41,6 +41,7 @@ _BLIP_FILES = (
     "vocab.txt",
 )
 _LOCK = "fetched.json"
+_BLOCK = 1 << 16  # bytes; what an interruption loses at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +241,7 @@ def _download(url: str, target: Path, sha256: str | None, progress: Progress) ->
         total = have + int(response.headers.get("content-length", 0))
         sha256 = sha256 or _published(response)
         with partial.open("ab" if have else "wb") as file:
-            for block in response.iter_content(1 << 20):
+            for block in response.iter_content(_BLOCK):
                 file.write(block)
                 have += len(block)
                 progress(target.name, have, total)
