@@ -23,7 +23,7 @@ from sdxl_lora.errors import StorageError, TrainingError
 MANIFEST = "manifest.json"
 STATE = "training_state.pt"
 _NAME = re.compile(r"checkpoint-(\d+)")
-_UNFINISHED = ".unfinished-"
+UNFINISHED = ".unfinished-"
 
 Identity = Mapping[str, Any]  # everything that decides what is learned: name -> JSON value
 Warn = Callable[[str], None]
@@ -54,7 +54,7 @@ def save(
     Raises `StorageError` when the disk is full or read-only; nothing that was saved before is touched.
     """
     final = output_dir / f"checkpoint-{step}"
-    work = output_dir / f"{_UNFINISHED}{final.name}"
+    work = output_dir / f"{UNFINISHED}{final.name}"
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(work, ignore_errors=True)
@@ -67,7 +67,7 @@ def save(
         for path in [*work.rglob("*"), work]:
             _flush(path)
         if final.exists():  # left by a run of another length; the new one is complete already
-            final.rename(work.with_name(f"{_UNFINISHED}old-{final.name}"))
+            final.rename(work.with_name(f"{UNFINISHED}old-{final.name}"))
         work.rename(final)
         _flush(output_dir)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
@@ -82,7 +82,7 @@ def save(
 @contextmanager
 def replaced_together(output_dir: Path) -> Iterator[Path]:
     """A folder to write files into; on leaving they move into `output_dir`, each replacing its namesake at once."""
-    work = output_dir / f"{_UNFINISHED}files"
+    work = output_dir / f"{UNFINISHED}files"
     try:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
@@ -100,14 +100,14 @@ def replaced_together(output_dir: Path) -> Iterator[Path]:
 
 def clean(output_dir: Path) -> None:
     """Removes what an interrupted save left behind."""
-    for path in output_dir.glob(f"{_UNFINISHED}*"):
+    for path in output_dir.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def rotate(output_dir: Path, limit: int | None) -> None:
     """Keeps the newest `limit` checkpoints; `None` keeps all."""
     for path in candidates(output_dir)[limit:] if limit else []:
-        gone = path.with_name(f"{_UNFINISHED}{path.name}")
+        gone = path.with_name(f"{UNFINISHED}{path.name}")
         path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 

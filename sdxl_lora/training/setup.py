@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedType, broadcast_object_list
 from diffusers.utils import is_torch_npu_available, is_xformers_available
 
@@ -70,7 +71,7 @@ class Setup:
 
 def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
     """Decides everything. `warn` takes one line at a time. Raises the errors of `sdxl_lora.errors`."""
-    accelerator = make_accelerator(config.mixed_precision, warn)
+    accelerator = make_accelerator(config, warn)
     optimizers.require_package(config, accelerator.device)
     check_attention(config)
     folder = base_model.locate(
@@ -132,21 +133,38 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
     )
 
 
-def make_accelerator(precision: str | None, warn: Callable[[str], None]) -> Accelerator:
+def make_accelerator(config: TrainingConfig, warn: Callable[[str], None]) -> Accelerator:
     """The accelerator as launched. fp16 without a GPU becomes fp32, and says so."""
-    wanted = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    wanted = config.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if wanted == "fp16" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         warn("fp16 needs a GPU and there is none; training in fp32")
         wanted = "no"
     if wanted not in _DTYPES:
         raise InputError(f"accelerate is set to mixed precision {wanted}; use no, fp16 or bf16")
-    accelerator = Accelerator(mixed_precision=wanted)
+    logs = Path(config.output_dir).expanduser() / Path(config.logging_dir).expanduser()
+    names = trackers(config.report_to, warn)
+    accelerator = Accelerator(mixed_precision=wanted, log_with=names or None, project_dir=logs)
     if accelerator.distributed_type not in _SUPPORTED:
         raise InputError(
-            f"accelerate is set to {accelerator.distributed_type.value}; a LoRA needs plain data parallelism: "
-            "the frozen base fits every GPU with --base_precision int8, and only a few MB are exchanged"
+            f"accelerate is set to {accelerator.distributed_type.value}; a LoRA needs plain data parallelism "
+            "(run `accelerate config` again): its base is frozen, and only a few MB are exchanged"
         )
     return accelerator
+
+
+def trackers(report_to: str, warn: Callable[[str], None]) -> list[str]:
+    """Names of the trackers to use. TensorBoard, the default, may be missing; others were asked for."""
+    available = [tracker.value for tracker in get_available_trackers()]
+    if report_to == "none":
+        return []
+    if report_to == "all":
+        return available
+    if report_to in available:
+        return [report_to]
+    if report_to == "tensorboard":
+        warn("TensorBoard is not installed; the curves are in metrics.jsonl only")
+        return []
+    raise InputError(f"--report_to {report_to}: no such tracker here; installed: {', '.join([*available, 'none'])}")
 
 
 def check_attention(config: TrainingConfig) -> None:

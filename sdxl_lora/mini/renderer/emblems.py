@@ -4,6 +4,8 @@ To add one: a function that draws around the origin, about one unit to each side
 """
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import skia
 
@@ -78,6 +80,16 @@ _SHAPES = {
     "cross": _cross,
     "ring": _ring,
 }
+
+
+@contextmanager
+def extra_shape(name: str, draw: Callable[[], skia.Path]) -> Iterator[None]:
+    """One more emblem while the context lasts: a brand that the bundled model must not know (`mini.sample_data`)."""
+    _SHAPES[name] = draw
+    try:
+        yield
+    finally:
+        del _SHAPES[name]
 
 
 def emblem_path(name: str, x: float, y: float, half: float) -> skia.Path:

@@ -1,0 +1,82 @@
+"""The record of a run in its output folder: `metrics.jsonl`, validation pictures, and the trackers asked for.
+
+A continued run drops the lines after its checkpoint first, so that every update is in the file once. Reading it needs
+nothing but this file's `read`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+
+from sdxl_lora.training.events import StepRecord, Validated
+
+METRICS_NAME = "metrics.jsonl"
+PICTURES_NAME = "validation"
+
+
+class Journal:
+    """Writes what happens; only the main process has one."""
+
+    def __init__(self, folder: Path, start: int, accelerator: Accelerator) -> None:
+        """`start`: updates made so far; later lines of an interrupted run are dropped."""
+        self._folder, self._accelerator = folder, accelerator
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read(folder) if line["step"] <= start] if start else []
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        (folder / METRICS_NAME).write_text(text, encoding="utf-8")
+        self._file = (folder / METRICS_NAME).open("a", encoding="utf-8")
+
+    def step(self, record: StepRecord) -> None:
+        """One line per update."""
+        values: dict[str, Any] = {
+            "loss": record.loss,
+            "lr": record.learning_rate,
+            "grad_norm": record.grad_norm,
+            "epoch": record.epoch,
+            "images_per_second": record.pictures / record.seconds,
+        }
+        values |= {f"loss_for_{name}": loss for name, loss in record.losses}
+        self._write({"step": record.step, "skipped": record.skipped, **values})
+        self._accelerator.log({"train_loss": record.loss, **values}, step=record.step)
+
+    def validated(self, record: Validated) -> None:
+        """Pictures as `validation/000500-0.png`, one line with prompts and scores."""
+        pictures = self._folder / PICTURES_NAME
+        pictures.mkdir(exist_ok=True)
+        names = [f"{record.step:06d}-{index}.png" for index in range(len(record.images))]
+        for name, image in zip(names, record.images, strict=True):
+            image.save(pictures / name)
+        line: dict[str, Any] = {"step": record.step, "pictures": names, "prompts": list(record.prompts)}
+        if record.scores:
+            line["scores"] = list(record.scores)
+            self._accelerator.log({"clip_score": float(np.mean(record.scores))}, step=record.step)
+        self._write(line)
+        for tracker in self._accelerator.trackers:
+            if record.images and hasattr(tracker, "log_images"):
+                tracker.log_images({"validation": np.stack([np.asarray(i) for i in record.images])}, step=record.step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._accelerator.end_training()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run so far; a half-written last line is left out."""
+    path = folder / METRICS_NAME
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def losses(lines: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    """(update, loss) of every update in the journal."""
+    return [(int(line["step"]), float(line["loss"])) for line in lines if "loss" in line]

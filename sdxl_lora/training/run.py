@@ -1,0 +1,132 @@
+"""What a person sees of a training run: the command line's main function, its progress bar, its last line.
+
+Everything that is learned is in `loop`; this file turns events into lines, files and tracker entries.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from tqdm import tqdm
+
+from sdxl_lora.errors import StudioError
+from sdxl_lora.training import estimates, flags, hub_upload, loop, report
+from sdxl_lora.training.events import Encoded, Event, Notice, Saved, Started, StepRecord, Validated
+from sdxl_lora.training.journal import Journal
+from sdxl_lora.training.setup import Setup, gigabytes, prepare
+
+_LINE_EVERY = 20.0  # seconds between lines where nobody watches a bar
+ScorerFor = Callable[[Setup], loop.Scorer | None]
+
+
+def main(arguments: Sequence[str] | None = None, scorer_for: ScorerFor | None = None) -> int:
+    """Trains as `arguments` say. Exit code 0, 2 for anything that must be put right first, 130 when interrupted."""
+    try:
+        config = flags.parse(sys.argv[1:] if arguments is None else arguments)
+        setup = prepare(config, lambda text: _say(f"note: {text}"))
+        hub_upload.require_login(config)
+        if config.dry_run:
+            if setup.accelerator.is_main_process:
+                for line in report.dry_run(setup, estimates.estimate(setup)):
+                    print(line)
+            return 0
+        run(setup, scorer_for(setup) if scorer_for else None)
+        hub_upload.upload(config, setup)
+    except StudioError as error:
+        _say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        _say("interrupted; start the same command with --resume_from_checkpoint latest to go on")
+        return 130
+    return 0
+
+
+def run(setup: Setup, score: loop.Scorer | None = None) -> None:
+    """Runs a prepared setup to its end and tells about it on the main process."""
+    screen = _Screen(setup) if setup.accelerator.is_main_process else None
+    if screen is not None:
+        for line in report.summary(setup):
+            _say(line)
+    try:
+        for event in loop.train(setup, score):
+            if screen is not None:
+                screen.show(event)
+    finally:
+        if screen is not None:
+            screen.close()
+
+
+class _Screen:
+    """The bar, the lines and the journal of the main process."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._journal: Journal | None = None
+        self._bar: tqdm[None] | None = None
+        self._last_line = 0.0
+        self._watched = sys.stderr.isatty()
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Notice():
+                _say(f"note: {event.text}")
+            case Encoded():
+                self._advance(f"encoding {event.what}", event.done, event.total, "")
+            case Started():
+                self._start(event)
+            case StepRecord():
+                self._step(event)
+            case Validated():
+                if self._journal:
+                    self._journal.validated(event)
+                if event.scores:
+                    _say(f"validation {event.step}: mean score {sum(event.scores) / len(event.scores):.4f}")
+            case Saved():
+                _say(f"saved {event.path}")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _start(self, event: Started) -> None:
+        setup = self._setup
+        _say(f"training   {event.trained_parameters:,} parameters, updates {event.start} to {event.total}")
+        if setup.accelerator.log_with:
+            values = {k: v for k, v in report.settings(setup.config) if isinstance(v, str | int | float | bool)}
+            setup.accelerator.init_trackers("text2image-fine-tune", config=values)
+        self._journal = Journal(setup.output_dir, event.start, setup.accelerator)
+
+    def _step(self, record: StepRecord) -> None:
+        if self._journal:
+            self._journal.step(record)
+        rate = record.pictures / record.seconds
+        note = f"loss {record.loss:.4f}, {rate:.2f} images/s, {memory(self._setup.accelerator.device)}"
+        self._advance("training", record.step, self._setup.total, note)
+
+    def _advance(self, what: str, done: int, total: int, note: str) -> None:
+        if self._watched:
+            if self._bar is None or self._bar.desc != f"{what}: ":
+                if self._bar is not None:
+                    self._bar.close()
+                self._bar = tqdm(total=total, desc=what, initial=done - 1, file=sys.stderr, dynamic_ncols=True)
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif done == total or time.monotonic() - self._last_line > _LINE_EVERY:
+            self._last_line = time.monotonic()
+            _say(f"{what} {done}/{total}" + (f": {note}" if note else ""))
+
+
+def memory(device: torch.device) -> str:
+    """Peak memory so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return gigabytes(torch.cuda.max_memory_allocated(device))
+    return gigabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _say(text: str) -> None:
+    with tqdm.external_write_mode(file=sys.stderr):
+        print(text, file=sys.stderr, flush=True)
