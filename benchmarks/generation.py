@@ -1,0 +1,116 @@
+"""Seconds per picture: this project's `generate` against the stock diffusers pipeline, in turns.
+
+    python -m benchmarks.generation [--model mini] [--steps N] [--rounds 3] [--precision auto] [--threads N] [--json]
+
+Both draw the same pictures: same model folder, prompt, steps, guidance, size and seeds, one picture per round, taking
+turns so that whatever else the machine does falls on both. The stock pipeline is what `from_pretrained` gives: single
+precision, prompt encoded anew each time. Ours repeats its prompt, as a user does who asks for more of the same, and
+draws its previews. The first round of each warms up and is not counted. Loading is not timed.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import sdxl_lora  # noqa: F401  first: makes torchvision importable beside a CPU build of torch
+
+import torch  # isort: skip
+from diffusers import AutoPipelineForText2Image, DiffusionPipeline  # isort: skip
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.generation import PictureDone, generate, resolve
+from sdxl_lora.models import registry
+from sdxl_lora.models.loading import ModelConfig, load
+
+PROMPT = (
+    "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket"
+    " with a white triangle logo on the chest, studio background"
+)
+
+
+def main() -> None:
+    options = _parse()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    request = resolve(
+        GenerationRequest(
+            prompt=PROMPT, model=options.model, steps=options.steps, seed=1, precision=options.precision
+        )
+    )
+    runs = {"stock diffusers": _stock(request), f"sdxl_lora ({request.precision})": _ours(request)}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(options.rounds + 1):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run(turn)
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    _report(options.json, request, seconds)
+
+
+def _stock(request: GenerationRequest) -> Callable[[int], object]:
+    """Draws one picture with the pipeline as diffusers loads it."""
+    folder = registry.fetch(request.model).folder
+    pipeline: DiffusionPipeline = AutoPipelineForText2Image.from_pretrained(folder, use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    return lambda turn: pipeline(
+        request.prompt,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance,
+        width=request.width,
+        height=request.height,
+        generator=torch.Generator("cpu").manual_seed((request.seed or 0) + turn),
+    ).images[0]
+
+
+def _ours(request: GenerationRequest) -> Callable[[int], object]:
+    """Draws one picture with `generate`."""
+    model = load(ModelConfig.of(request))
+
+    def run(turn: int) -> object:
+        events = generate(model, replace(request, seed=(request.seed or 0) + turn))
+        return next(event.image for event in events if isinstance(event, PictureDone))
+
+    return run
+
+
+def _report(as_json: bool, request: GenerationRequest, seconds: dict[str, list[float]]) -> None:
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    stock = next(iter(medians.values()))
+    if as_json:
+        rows = {
+            name: {"seconds_per_picture": median, "all": seconds[name], "times_as_fast": stock / median}
+            for name, median in medians.items()
+        }
+        settings = {
+            "model": request.model,
+            "steps": request.steps,
+            "size": [request.width, request.height],
+            "threads": torch.get_num_threads(),
+        }
+        print(json.dumps({"settings": settings, "results": rows}))
+        return
+    threads = torch.get_num_threads()
+    print(f"{request.model}, {request.steps} steps, {request.width} x {request.height}, {threads} threads")
+    print(f"{'':<24}{'s / picture':>12}{'fastest':>10}{'times as fast':>15}")
+    for name, median in medians.items():
+        print(f"{name:<24}{median:>12.2f}{min(seconds[name]):>10.2f}{stock / median:>15.2f}")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Seconds per picture against the stock pipeline.")
+    parser.add_argument("--model", default="mini", help="name, folder or hub id (default: mini)")
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the model's)")
+    parser.add_argument("--rounds", type=int, default=3, help="counted pictures of each (default: 3)")
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "fp16", "bf16"])
+    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
