@@ -98,6 +98,15 @@ def test_the_list_of_models_is_printed(words: list[str], capsys: pytest.CaptureF
     assert "sdxl" in capsys.readouterr().out
 
 
+def test_every_label_of_the_page_that_is_named_is_on_it() -> None:
+    seen = README.split("## What you see")[1].split("\n## ")[0]
+    named = {" ".join(label.split()) for label in re.findall(r"\*{1,2}([A-Z][^*]+)\*{1,2}", seen)}
+    sources = [ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/ui/*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert {"Studio", "Gallery", "Generate", "More like this"} <= named
+    assert [label for label in named if f'"{label}"' not in code] == []
+
+
 def test_every_make_target_exists() -> None:
     shown = {words[1] for words in COMMANDS if words[0] == "make"}
     shown |= set(re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z-]+)`", README))
