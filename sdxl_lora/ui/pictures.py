@@ -66,8 +66,7 @@ def details(identifier: str) -> None:
     try:
         record = shared.studio().store.get(identifier)
     except UnknownNameError:
-        st.info("This picture was deleted.")
-        return
+        st.rerun()  # deleted, here or in another tab: nothing to show any more
     key = f"details.{record.id}"
     facts = settings(record)
     left, right = st.columns([3, 2], gap="medium")
@@ -92,8 +91,13 @@ def details(identifier: str) -> None:
             _download(record, key)
             with st.popover("Delete", icon=":material/delete:", key=f"{key}.delete"):
                 st.markdown("The picture is removed for good.")
-                if st.button("Delete this picture", key=f"{key}.confirm", type="primary"):
-                    _delete(record.id)
+                st.button(
+                    "Delete this picture",
+                    key=f"{key}.confirm",
+                    type="primary",
+                    on_click=_delete,
+                    args=(record.id,),
+                )
 
 
 def settings(record: Record) -> list[tuple[str, str]]:
@@ -181,9 +185,7 @@ def _delete(identifier: str) -> None:
     except UnknownNameError:
         pass  # another tab was faster
     except StudioError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    st.rerun()
+        st.toast(str(error), icon=":material/error:")
 
 
 def _mark(identifier: str, favourite: bool) -> None:

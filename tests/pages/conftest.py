@@ -1,0 +1,69 @@
+"""Pages run in Streamlit's AppTest, through `app.py`, on tiny real models and a studio of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.records import Record
+from sdxl_lora.ui import shared
+from tests.stand_in import bundled, tiny_mini
+
+__all__ = ["bundled", "tiny_mini"]
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 60.0  # seconds; only reached when something is broken
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches() -> Iterator[None]:
+    """Without this the studio of one test, with its closed queue, would serve the next."""
+    yield
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def open_app(home: Path) -> Callable[..., AppTest]:
+    """Opens the app, on the given page."""
+
+    def open_page(page: str | None = None, session: str = "") -> AppTest:
+        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
+        if session:
+            at.query_params["session"] = session
+        at.run()
+        if page:
+            at.switch_page(page).run()
+        assert not at.exception
+        return at
+
+    return open_page
+
+
+@pytest.fixture
+def finish() -> Callable[[AppTest], AppTest]:
+    """Waits until nothing runs any more, and shows the page as it is then."""
+
+    def wait(at: AppTest) -> AppTest:
+        for job in shared.queue().jobs():
+            shared.queue().wait(job.id, TIMEOUT)
+        at.run()
+        assert not at.exception
+        return at
+
+    return wait
+
+
+@pytest.fixture
+def make(home: Path) -> Callable[..., list[Record]]:
+    """Fills the gallery."""
+
+    def pictures(*prompts: str, session: str = "elsewhere") -> list[Record]:
+        jobs = [shared.queue().submit(GenerationRequest(prompt=p, seed=1), session) for p in prompts]
+        for job in jobs:
+            shared.queue().wait(job.id, TIMEOUT)
+        return shared.studio().store.page(0, len(prompts))
+
+    return pictures
