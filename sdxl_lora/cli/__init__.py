@@ -32,6 +32,8 @@ class Verb:
 VERBS = {
     "generate": Verb("sdxl_lora.cli.generate", "make pictures from a prompt or a template"),
     "evaluate": Verb("sdxl_lora.cli.evaluate", "metrics of pictures against photos and captions"),
+    "check-data": Verb("sdxl_lora.cli.check_data", "what would go wrong in training with a data set"),
+    "caption": Verb("sdxl_lora.cli.caption", "write captions for a folder of product photos"),
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
     "build-mini": Verb("sdxl_lora.cli.build_mini", "make the bundled model from nothing, stage by stage"),
 }

@@ -53,7 +53,8 @@ class BaseModel:
         classes = (CLIPTextModel, CLIPTextModelWithProjection)
         names = _names(self, "text_encoder")
         return [
-            _load(kind, self.folder / name, self.variant, dtype) for kind, name in zip(classes, names, strict=False)
+            _load(kind, self.folder / name, self.variant, dtype)
+            for kind, name in zip(classes, names, strict=False)
         ]
 
     def text_shape(self) -> tuple[int, int, int]:

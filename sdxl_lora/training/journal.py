@@ -57,7 +57,9 @@ class Journal:
         self._write(line)
         for tracker in self._accelerator.trackers:
             if record.images and hasattr(tracker, "log_images"):
-                tracker.log_images({"validation": np.stack([np.asarray(i) for i in record.images])}, step=record.step)
+                layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+                pixels = np.stack([np.asarray(image) for image in record.images])
+                tracker.log_images({"validation": pixels}, step=record.step, **layout)
 
     def close(self) -> None:
         self._file.close()

@@ -50,7 +50,11 @@ def dry_run(setup: Setup, estimate: Estimate) -> Iterator[str]:
         f"time       at least {duration(estimate.seconds)} "
         f"({estimate.flops / 1e12:.3g} TFLOP per picture at this machine's measured rate), caching not counted"
     )
-    yield f"goes on    from {setup.checkpoint.path}" if setup.checkpoint else "goes on    from nothing: a new run"
+    yield (
+        f"goes on    from {setup.checkpoint.path}"
+        if setup.checkpoint
+        else "goes on    from nothing: a new run"
+    )
     yield "settings"
     for name, value in settings(setup.config):
         yield f"  {name} = {value}"

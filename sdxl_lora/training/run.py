@@ -96,7 +96,9 @@ class _Screen:
         setup = self._setup
         _say(f"training   {event.trained_parameters:,} parameters, updates {event.start} to {event.total}")
         if setup.accelerator.log_with:
-            values = {k: v for k, v in report.settings(setup.config) if isinstance(v, str | int | float | bool)}
+            values = {
+                k: v for k, v in report.settings(setup.config) if isinstance(v, str | int | float | bool)
+            }
             setup.accelerator.init_trackers("text2image-fine-tune", config=values)
         self._journal = Journal(setup.output_dir, event.start, setup.accelerator)
 
@@ -112,7 +114,9 @@ class _Screen:
             if self._bar is None or self._bar.desc != f"{what}: ":
                 if self._bar is not None:
                     self._bar.close()
-                self._bar = tqdm(total=total, desc=what, initial=done - 1, file=sys.stderr, dynamic_ncols=True)
+                self._bar = tqdm(
+                    total=total, desc=what, initial=done - 1, file=sys.stderr, dynamic_ncols=True
+                )
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(done - self._bar.n)
         elif done == total or time.monotonic() - self._last_line > _LINE_EVERY:

@@ -164,7 +164,9 @@ def trackers(report_to: str, warn: Callable[[str], None]) -> list[str]:
     if report_to == "tensorboard":
         warn("TensorBoard is not installed; the curves are in metrics.jsonl only")
         return []
-    raise InputError(f"--report_to {report_to}: no such tracker here; installed: {', '.join([*available, 'none'])}")
+    raise InputError(
+        f"--report_to {report_to}: no such tracker here; installed: {', '.join([*available, 'none'])}"
+    )
 
 
 def check_attention(config: TrainingConfig) -> None:

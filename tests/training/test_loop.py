@@ -30,7 +30,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "pytorch_lora_weights.safetensors")
 
 
-def the_scripts_losses(model: Path, data: Path, steps: int, seed: int, batch_size: int, lr: float) -> list[float]:
+def the_scripts_losses(
+    model: Path, data: Path, steps: int, seed: int, batch_size: int, lr: float
+) -> list[float]:
     """diffusers' train_text_to_image_lora_sdxl.py written down again, given this project's random draws.
 
     Encodes everything in every step, one optimizer step per batch, its own LoRA, AdamW; no code of the project but
@@ -60,7 +62,9 @@ def the_scripts_losses(model: Path, data: Path, steps: int, seed: int, batch_siz
             image = Image.open(data / f"{row}.png").convert("RGB")
             height, width = image.height, image.width
             short = min(height, width)
-            image = image.resize((int(64 * width / short), int(64 * height / short)), Image.Resampling.LANCZOS)
+            image = image.resize(
+                (int(64 * width / short), int(64 * height / short)), Image.Resampling.LANCZOS
+            )
             top, left = round((image.height - 64) / 2), round((image.width - 64) / 2)
             image = image.crop((left, top, left + 64, top + 64))
             raw = torch.tensor(list(image.tobytes()), dtype=torch.float32).view(64, 64, 3)
@@ -73,17 +77,24 @@ def the_scripts_losses(model: Path, data: Path, steps: int, seed: int, batch_siz
 
         with torch.no_grad():
             moments = vae.encode(torch.stack(pixels)).latent_dist
-            latents = (moments.mean + moments.std * noise("posterior", moments.mean.shape)) * vae.config.scaling_factor
+            latents = (
+                moments.mean + moments.std * noise("posterior", moments.mean.shape)
+            ) * vae.config.scaling_factor
             states = []
             for tokenizer, encoder in zip(tokenizers, encoders, strict=True):
-                tokens = tokenizer(captions, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+                tokens = tokenizer(
+                    captions, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+                )
                 output = encoder(tokens.input_ids, output_hidden_states=True)
                 states.append(output.hidden_states[-2])
         timesteps = torch.randint(1000, (len(captions),), generator=generator(seed, "timestep", step, 0, 0))
         epsilon = noise("noise", latents.shape)
         added = {"text_embeds": output.text_embeds, "time_ids": torch.tensor(ids)}
         answer = unet(
-            scheduler.add_noise(latents, epsilon, timesteps), timesteps, torch.cat(states, -1), added_cond_kwargs=added
+            scheduler.add_noise(latents, epsilon, timesteps),
+            timesteps,
+            torch.cat(states, -1),
+            added_cond_kwargs=added,
         ).sample
         loss = F.mse_loss(answer, epsilon)
         loss.backward()
@@ -110,21 +121,27 @@ def test_the_caches_do_not_change_the_losses(configure, tiny_sd, tiny_sdxl, tmp_
     settings = {"random_flip": True, "caption_dropout": 0.3, "pretrained_model_name_or_path": model}
     cached = losses(run(configure(**settings)))
     live = losses(
-        run(configure(**settings, no_latent_cache=True, no_text_cache=True, output_dir=str(tmp_path / "live")))
+        run(
+            configure(**settings, no_latent_cache=True, no_text_cache=True, output_dir=str(tmp_path / "live"))
+        )
     )
     assert cached == pytest.approx(live, rel=1e-5)
 
 
 def test_accumulating_two_batches_of_two_is_one_batch_of_four(configure, tmp_path):
     one = run(configure(train_batch_size=4, max_train_steps=1, output_dir=str(tmp_path / "one")))
-    parts = setup.prepare(configure(train_batch_size=2, gradient_accumulation_steps=2, max_train_steps=1), print)
+    parts = setup.prepare(
+        configure(train_batch_size=2, gradient_accumulation_steps=2, max_train_steps=1), print
+    )
     rows = [row for part in next(parts.plan.updates()).slices[0] for row in part.rows]
     assert len(rows) == 4
     assert losses(one)[0] > 0
 
 
 def test_zero_steps_of_learning_leave_the_picture_as_it_was(configure, tiny_sdxl):
-    events = run(configure(learning_rate=0.0, max_train_steps=1, validation_prompt="x", num_validation_images=1))
+    events = run(
+        configure(learning_rate=0.0, max_train_steps=1, validation_prompt="x", num_validation_images=1)
+    )
     drawn = next(event for event in events if isinstance(event, Validated)).images[0]
     prepared = setup.prepare(configure(learning_rate=0.0, max_train_steps=1, validation_prompt="x"), print)
     parts = next(item for item in loop.components.load(prepared) if isinstance(item, loop.Components))
@@ -178,7 +195,11 @@ def test_fp16_without_a_gpu_trains_in_fp32_and_says_so(configure):
 def test_the_learning_rate_follows_updates_and_not_accumulation_steps(configure):
     events = run(
         configure(
-            lr_scheduler="cosine", lr_warmup_steps=2, max_train_steps=4, gradient_accumulation_steps=2, learning_rate=1.0
+            lr_scheduler="cosine",
+            lr_warmup_steps=2,
+            max_train_steps=4,
+            gradient_accumulation_steps=2,
+            learning_rate=1.0,
         )
     )
     rates = [event.learning_rate for event in events if isinstance(event, StepRecord)]
@@ -189,7 +210,10 @@ def test_validation_does_not_move_the_training(configure, tmp_path):
     plain = run(configure())
     drawn = run(
         configure(
-            validation_prompt="a|b", num_validation_images=1, validation_steps=1, output_dir=str(tmp_path / "drawn")
+            validation_prompt="a|b",
+            num_validation_images=1,
+            validation_steps=1,
+            output_dir=str(tmp_path / "drawn"),
         )
     )
     assert losses(plain) == losses(drawn)
@@ -207,7 +231,9 @@ def test_validation_pictures_are_scored_where_a_scorer_is_given(configure):
 
 
 def test_every_checkpoint_and_the_end_hold_both_layouts_card_and_settings(configure, tmp_path):
-    events = run(configure(checkpointing_steps=2, validation_prompt="x", validation_steps=2, num_validation_images=2))
+    events = run(
+        configure(checkpointing_steps=2, validation_prompt="x", validation_steps=2, num_validation_images=2)
+    )
     places = [event.path for event in events if isinstance(event, Saved)]
     assert [place.name for place in places] == ["checkpoint-2", "checkpoint-4", "run"]
     expected = {
@@ -230,7 +256,9 @@ def test_only_the_newest_checkpoints_are_kept(configure, tmp_path):
 def test_training_changes_every_entry_of_the_lora_at_a_tiny_learning_rate(configure, tmp_path):
     """In bf16 weights, updates of 1e-6 would vanish (the seed's script)."""
     run(configure(learning_rate=1e-6, mixed_precision="bf16", max_train_steps=3))
-    first = configure(learning_rate=0.0, mixed_precision="bf16", max_train_steps=3, output_dir=str(tmp_path / "still"))
+    first = configure(
+        learning_rate=0.0, mixed_precision="bf16", max_train_steps=3, output_dir=str(tmp_path / "still")
+    )
     run(first)
     before, after = weights(tmp_path / "still"), weights(tmp_path / "run")
     downs = [key for key in before if "lora_A" in key]
@@ -259,7 +287,9 @@ def test_the_moving_average_is_what_is_saved(configure, tmp_path):
     assert smaller > len(ups) / 2  # the average lags behind weights that grow from zero
 
 
-@pytest.mark.parametrize("changes", [{"use_dora": True}, {"lora_target": "attention+conv"}, {"aspect_ratio_buckets": True}])
+@pytest.mark.parametrize(
+    "changes", [{"use_dora": True}, {"lora_target": "attention+conv"}, {"aspect_ratio_buckets": True}]
+)
 def test_variants_of_the_lora_and_the_data_train(configure, changes):
     assert all(math.isfinite(loss) for loss in losses(run(configure(**changes))))
 

@@ -30,7 +30,9 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("interrupted_after", [1, 2, 4, 5])
-def test_a_run_in_two_parts_ends_with_the_weights_of_one_run_bit_for_bit(configure, tmp_path, interrupted_after):
+def test_a_run_in_two_parts_ends_with_the_weights_of_one_run_bit_for_bit(
+    configure, tmp_path, interrupted_after
+):
     """Seven pictures in batches of two are four updates an epoch: inside, at the end of, and after an epoch."""
     settings = {"caption_dropout": 0.3, "noise_offset": 0.1, "random_flip": True, "max_train_steps": 6}
     run(configure(**settings, output_dir=str(tmp_path / "whole")))
@@ -56,7 +58,14 @@ def test_moving_average_and_adaptive_state_survive_the_interruption(configure, t
 def test_other_validation_and_caches_do_not_change_the_continuation(configure, tmp_path):
     run(configure(output_dir=str(tmp_path / "whole")))
     run(configure(max_train_steps=2))
-    run(configure(resume_from_checkpoint="latest", validation_prompt="x", num_validation_images=1, validation_steps=1))
+    run(
+        configure(
+            resume_from_checkpoint="latest",
+            validation_prompt="x",
+            num_validation_images=1,
+            validation_steps=1,
+        )
+    )
     whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "run")
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
@@ -87,7 +96,10 @@ def test_a_checkpoint_elsewhere_is_used_and_not_one_of_the_same_name_here(config
 
 def test_a_missing_checkpoint_is_warned_about_and_starts_afresh(configure):
     said: list[str] = []
-    assert setup.prepare(configure(resume_from_checkpoint="/nowhere/checkpoint-9"), said.append).checkpoint is None
+    assert (
+        setup.prepare(configure(resume_from_checkpoint="/nowhere/checkpoint-9"), said.append).checkpoint
+        is None
+    )
     assert said == ["there is no checkpoint /nowhere/checkpoint-9; starting a new training run"]
 
 
@@ -152,10 +164,15 @@ def test_a_checkpoint_of_another_data_set_is_refused(configure, pictures):
 
 def test_more_steps_continue_a_constant_schedule_but_not_one_with_an_end(configure):
     run(configure(max_train_steps=1))
-    assert setup.prepare(configure(max_train_steps=9, resume_from_checkpoint="latest"), print).checkpoint is not None
+    assert (
+        setup.prepare(configure(max_train_steps=9, resume_from_checkpoint="latest"), print).checkpoint
+        is not None
+    )
     run(configure(max_train_steps=1, lr_scheduler="linear"))
     with pytest.raises(TrainingError, match="updates in all was 1 and is now 9"):
-        setup.prepare(configure(max_train_steps=9, lr_scheduler="linear", resume_from_checkpoint="latest"), print)
+        setup.prepare(
+            configure(max_train_steps=9, lr_scheduler="linear", resume_from_checkpoint="latest"), print
+        )
 
 
 def test_a_drawn_seed_is_kept_with_the_checkpoint(configure):

@@ -1,0 +1,205 @@
+"""What would go wrong in training with a data set, found before any model is loaded.
+
+Every picture is decoded once. Nothing is repaired here; the report says what to do. Knows tokenizers only as functions
+from a caption to a number of tokens.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sdxl_lora.data import geometry
+from sdxl_lora.data.geometry import Size
+from sdxl_lora.data.images import decode
+from sdxl_lora.data.sources import Source
+from sdxl_lora.errors import ImageError
+
+Counters = Mapping[str, Callable[[str], int]]  # name of a tokenizer -> caption -> tokens, marks included
+
+_TINY = 0.5  # of the training size, along the shorter side: more than twofold enlargement
+_NEAR_HASH = 8  # of 256 bits
+_FLAT = 2  # 8-bit levels: less is the noise of an even background
+_NEAR_COLOUR = 6.0  # mean difference of 8-bit levels
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Findings by kind: names of pictures. `problems` should be put right, the rest be known."""
+
+    source: str
+    kind: str
+    licence: str | None
+    pictures: int
+    resolution: int  # px
+    unreadable: dict[str, str] = field(default_factory=dict)  # name -> reason
+    tiny: list[str] = field(default_factory=list)
+    duplicates: list[list[str]] = field(default_factory=list)  # groups that look the same
+    modes: dict[str, int] = field(default_factory=dict)  # of pictures that are not RGB
+    rotated: list[str] = field(default_factory=list)  # EXIF turns them
+    transparent: list[str] = field(default_factory=list)
+    animated: list[str] = field(default_factory=list)
+    without_caption: list[str] = field(default_factory=list)
+    too_long: dict[str, dict[str, int]] = field(default_factory=dict)  # tokenizer -> name -> tokens
+    token_limit: int = 77
+    buckets: list[tuple[Size, int]] = field(default_factory=list)
+    upscaled: int = 0
+    classes: dict[str, int] = field(default_factory=dict)  # first word of the caption -> pictures
+
+    @property
+    def problems(self) -> int:
+        """Findings that stop a training or spoil it."""
+        return len(self.unreadable) + len(self.without_caption) + sum(len(g) - 1 for g in self.duplicates)
+
+
+def check(
+    source: Source,
+    *,
+    resolution: int,
+    multiple: int = 8,
+    counters: Counters | None = None,
+    token_limit: int = 77,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Looks at every picture and caption. `progress(done, total)` is called after each."""
+    report = Report(
+        source=source.name,
+        kind=source.kind,
+        licence=source.licence,
+        pictures=len(source),
+        resolution=resolution,
+        token_limit=token_limit,
+    )
+    sizes: list[Size] = []
+    prints: list[tuple[str, _Print]] = []
+    for row, name in enumerate(source.keys):
+        try:
+            image, facts = decode(source.read(row), name)
+        except ImageError as error:
+            report.unreadable[name] = str(error)
+            continue
+        finally:
+            progress(row + 1, len(source))
+        size = (facts.height, facts.width)
+        sizes.append(size)
+        prints.append((name, _Print.of(image)))
+        if min(size) < _TINY * resolution:
+            report.tiny.append(name)
+        if facts.mode != "RGB":
+            report.modes[facts.mode] = report.modes.get(facts.mode, 0) + 1
+        for found, names in (
+            (facts.rotated, report.rotated),
+            (facts.transparent, report.transparent),
+            (facts.frames > 1, report.animated),
+        ):
+            if found:
+                names.append(name)
+    report.duplicates = _duplicates(prints)
+    _check_sizes(report, sizes, geometry.buckets(resolution, multiple))
+    _check_captions(report, source, counters or {})
+    return report
+
+
+def to_json(report: Report) -> dict[str, object]:
+    """JSON-ready."""
+    values = {name: getattr(report, name) for name in report.__dataclass_fields__}
+    values["buckets"] = [{"height": h, "width": w, "pictures": n} for (h, w), n in report.buckets]
+    values["problems"] = report.problems
+    return json.loads(json.dumps(values))  # type: ignore[no-any-return]
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report for a person."""
+    yield f"{report.source} ({report.kind}): {report.pictures} pictures, checked for {report.resolution} px"
+    if report.licence:
+        yield f"licence {report.licence}: it binds what is trained on it"
+    yield from _named("cannot be read: remove or replace them", [f"{v}" for v in report.unreadable.values()])
+    yield from _named("have no caption: `python -m sdxl_lora caption` writes them", report.without_caption)
+    groups = [" = ".join(group) for group in report.duplicates]
+    yield from _named("groups look the same: keep one picture of each", groups)
+    yield from _named(
+        "are less than half as large as they are trained at: soft edges are learned", report.tiny
+    )
+    for tokenizer, names in report.too_long.items():
+        longest = [f"{name} ({count})" for name, count in names.items()]
+        yield from _named(
+            f"captions are longer than {report.token_limit} tokens ({tokenizer}) and are cut", longest
+        )
+    yield from _named("are turned by EXIF: they are trained upright", report.rotated)
+    yield from _named("have transparent parts: they are laid on white", report.transparent)
+    yield from _named("are animated: the first frame is used", report.animated)
+    for mode, count in sorted(report.modes.items()):
+        yield f"{count} pictures are {mode} and become RGB"
+    yield f"{report.upscaled} pictures are enlarged to their training size"
+    yield "buckets (width x height): " + ", ".join(f"{w}x{h}: {n}" for (h, w), n in report.buckets)
+    yield "classes (first word): " + ", ".join(f"{name}: {n}" for name, n in report.classes.items())
+    yield "nothing to put right" if not report.problems else f"{report.problems} things to put right"
+
+
+def _named(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield f"{len(names)} {what}: {'; '.join(names[:3])}{more}"
+
+
+def _check_sizes(report: Report, sizes: Sequence[Size], buckets: Sequence[Size]) -> None:
+    targets = [geometry.nearest_bucket(size, buckets) for size in sizes]
+    counts = Counter(targets)
+    report.buckets = [(bucket, counts[bucket]) for bucket in buckets if counts[bucket]]
+    report.upscaled = sum(geometry.place(s, t).upscaled for s, t in zip(sizes, targets, strict=True))
+
+
+def _check_captions(report: Report, source: Source, counters: Counters) -> None:
+    classes: Counter[str] = Counter()
+    for name, captions in zip(source.keys, source.captions, strict=True):
+        if not captions:
+            report.without_caption.append(name)
+            continue
+        words = captions[0].replace(",", " ").split()
+        classes[words[0].lower() if words else ""] += 1
+        for tokenizer, count in counters.items():
+            tokens = max(count(caption) for caption in captions)
+            if tokens > report.token_limit:
+                report.too_long.setdefault(tokenizer, {})[name] = tokens
+    report.classes = dict(classes.most_common())
+
+
+@dataclass(frozen=True)
+class _Print:
+    """What makes two pictures look the same: the gradients of a small grey version, and its colours."""
+
+    bits: NDArray[np.uint8]  # 32 bytes, one bit per horizontal gradient of 16 x 16
+    colours: NDArray[np.int16]  # 4 x 4 x 3: one garment in two colours is not a duplicate
+
+    @classmethod
+    def of(cls, image: Image.Image) -> "_Print":
+        grey = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX)).astype(np.int16)
+        colours = np.asarray(image.resize((4, 4), Image.Resampling.BOX)).astype(np.int16)
+        return cls(np.packbits(grey[:, 1:] - grey[:, :-1] > _FLAT), colours)
+
+
+def _duplicates(prints: Sequence[tuple[str, _Print]]) -> list[list[str]]:
+    """Groups of pictures whose prints are nearly equal; each picture is in one group at most."""
+    if not prints:
+        return []
+    bits = np.stack([found.bits for _, found in prints])
+    groups: list[list[str]] = []
+    taken = np.zeros(len(prints), bool)
+    for index, (name, mine) in enumerate(prints):
+        if taken[index]:
+            continue
+        distances = np.bitwise_count(bits[index + 1 :] ^ bits[index]).sum(axis=1)
+        near = index + 1 + np.flatnonzero(distances <= _NEAR_HASH)
+        same = [
+            i
+            for i in near
+            if not taken[i] and np.abs(prints[i][1].colours - mine.colours).mean() <= _NEAR_COLOUR
+        ]
+        if same:
+            taken[same] = True
+            groups.append([name, *(prints[i][0] for i in same)])
+    return groups

@@ -1,0 +1,86 @@
+"""Weights and targets by the papers' formulas, written another way."""
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
+
+from sdxl_lora.training.batches import Batch, Draws
+from sdxl_lora.training.loss import denoising_loss, draw_noise, draw_timesteps, target, weights
+from sdxl_lora.training.text import TextCondition
+
+DRAWS = Draws(seed=1, update=2, step=0, rank=0)
+
+
+def scheduler(prediction: str = "epsilon") -> DDPMScheduler:
+    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction)
+
+
+def batch(count: int = 3) -> Batch:
+    latents = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    return Batch(keys=("x",) * count, latents=latents, condition=TextCondition(torch.zeros(count, 1, 1), None), time_ids=None)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_min_snr_weights_are_those_of_the_official_script(prediction):
+    process, timesteps = scheduler(prediction), torch.tensor([0, 10, 500, 999])
+    snr = compute_snr(process, timesteps)
+    expected = torch.stack([snr, 5 * torch.ones_like(snr)], dim=1).min(dim=1)[0]
+    expected = expected / snr if prediction == "epsilon" else expected / (snr + 1)
+    assert torch.allclose(weights(process, timesteps, snr_gamma=5.0), expected)
+
+
+def test_debiased_weights_are_the_inverse_root_of_the_snr():
+    process, timesteps = scheduler(), torch.tensor([300, 999])
+    alpha = process.alphas_cumprod[timesteps]
+    assert torch.allclose(weights(process, timesteps, debiased=True), ((1 - alpha) / alpha).sqrt())
+
+
+def test_without_weighting_every_picture_counts_one():
+    assert weights(scheduler(), torch.tensor([1, 999])).tolist() == [1, 1]
+
+
+def test_the_velocity_is_the_rotation_of_signal_and_noise():
+    process, timesteps = scheduler("v_prediction"), torch.tensor([700, 20, 3])
+    clean, noise = batch().latents, torch.ones(3, 4, 8, 8)
+    alpha = process.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    expected = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+    assert torch.allclose(target(process, clean, noise, timesteps), expected, atol=1e-6)
+    assert target(scheduler(), clean, noise, timesteps) is noise
+
+
+def test_a_model_that_knows_the_answer_has_no_loss():
+    process, data = scheduler(), batch()
+    noise = draw_noise(data, DRAWS, 0.0)
+    losses = denoising_loss(lambda *a, **k: (noise,), process, data, DRAWS)
+    assert losses.tolist() == [0, 0, 0]
+
+
+def test_losses_are_means_per_picture():
+    process, data = scheduler(), batch()
+    noise = draw_noise(data, DRAWS, 0.0)
+    losses = denoising_loss(lambda *a, **k: (torch.zeros_like(noise),), process, data, DRAWS)
+    assert torch.allclose(losses, noise.square().mean(dim=(1, 2, 3)))
+
+
+def test_the_offset_is_one_number_per_picture_and_channel_and_moves_nothing_else():
+    plain, offset = draw_noise(batch(), DRAWS, 0.0), draw_noise(batch(), DRAWS, 0.1)
+    difference = offset - plain
+    assert torch.allclose(difference, difference[..., :1, :1].expand_as(difference), atol=1e-6)
+    assert 0.02 < difference.std() < 0.4
+
+
+def test_timesteps_are_spread_over_the_whole_process():
+    found = draw_timesteps(batch(2000), DRAWS, scheduler())
+    assert found.min() < 20
+    assert found.max() > 980
+    assert found.float().mean() == pytest.approx(499.5, abs=25)
+
+
+def test_draws_depend_on_seed_update_step_and_process():
+    draws = [
+        Draws(seed=s, update=u, step=p, rank=r) for s, u, p, r in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
+    ]
+    noises = {draw_noise(batch(1), d, 0.0).sum().item() for d in draws}
+    assert len(noises) == 5
+    assert torch.equal(draw_noise(batch(1), draws[0], 0.0), draw_noise(batch(1), draws[0], 0.0))
