@@ -25,6 +25,7 @@ def commands() -> list[list[str]]:
 
 
 COMMANDS = commands()
+TRAININGS = [words for words in COMMANDS if "train_sdxl_lora.sh" in words]
 VERBS = [words[3:] for words in COMMANDS if words[:3] == VERB]
 PROSE = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
 INLINE = re.findall(r"`([^`\n]+)`", PROSE)
@@ -43,13 +44,19 @@ def flags(verb: str) -> set[str]:
     return found
 
 
+def training_flags() -> set[str]:
+    from sdxl_lora.training import flags
+
+    return {option for action in flags._parser()._actions for option in action.option_strings}
+
+
 def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
     known = (PYTHON, ".venv/bin/pip", ".venv/bin/streamlit", "python3", "make")
-    assert [words for words in COMMANDS if words[0] not in known] == []
+    assert [words for words in COMMANDS if words[0] not in known and words not in TRAININGS] == []
 
 
 def test_the_first_commands_are_the_two_that_start() -> None:
@@ -70,11 +77,13 @@ def test_every_verb_is_shown() -> None:
 
 
 def test_every_flag_in_the_prose_exists() -> None:
-    known = set().union(*map(flags, cli.VERBS), {"--help"})
+    known = set().union(*map(flags, cli.VERBS), {"--help"}, training_flags())
     assert {word for word in INLINE if word.startswith("--")} - known == set()
 
 
-@pytest.mark.parametrize("words", [w for w in VERBS if w[0] == "generate" and "sdxl" not in w], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [w for w in VERBS if w[0] == "generate" and "--lora" not in w], ids=" ".join
+)
 def test_the_bundled_model_makes_the_pictures_that_are_shown(
     words: list[str],
     tiny_sdxl: Path,
@@ -92,10 +101,39 @@ def test_the_bundled_model_makes_the_pictures_that_are_shown(
     assert all(Path(path).is_file() for path in paths)
 
 
+def test_the_sample_data_set_passes_the_check_that_is_shown(
+    tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [words] = [words for words in VERBS if words[0] == "check-data"]
+    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))
+    monkeypatch.chdir(ROOT)
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out
+
+
 @pytest.mark.parametrize("words", [w for w in VERBS if w in (["models"], ["models", "--json"])], ids=" ".join)
 def test_the_list_of_models_is_printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words) == 0
     assert "sdxl" in capsys.readouterr().out
+
+
+def test_every_variable_and_flag_given_to_the_training_exists() -> None:
+    script = (ROOT / "train_sdxl_lora.sh").read_text(encoding="utf-8")
+    for words in TRAININGS:
+        start = words.index("bash")
+        variables = [word.split("=")[0] for word in words[:start]]
+        assert [name for name in variables if f"${{{name}:-" not in script] == []
+        flags_given = [word for word in words[start + 2 :] if word.startswith("--")]
+        assert [flag for flag in flags_given if flag not in training_flags()] == []
+
+
+def test_the_lora_the_training_writes_is_the_one_that_is_used() -> None:
+    from sdxl_lora.training.export import DIFFUSERS_NAME
+
+    script = (ROOT / "train_sdxl_lora.sh").read_text(encoding="utf-8")
+    assert 'OUTPUT_DIR="${OUTPUT_DIR:-outputs/$(basename "$MODEL_NAME")-lora}"' in script
+    assert 'MODEL_NAME="${MODEL_NAME:-mini}"' in script
+    assert f"--lora outputs/mini-lora/{DIFFUSERS_NAME}" in README
 
 
 def test_every_label_of_the_page_that_is_named_is_on_it() -> None:
