@@ -1,6 +1,8 @@
-"""`models`: what is available, where and how large; `models fetch NAME` downloads one."""
+"""`models`: what is available, where and how large; `models fetch NAME` downloads one, or the metrics' networks."""
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,8 @@ from sdxl_lora.cli import terminal
 
 if TYPE_CHECKING:
     from sdxl_lora.models.registry import ModelInfo
+
+METRICS = "metrics"  # what the networks behind the metrics are fetched as
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,37 +23,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch = actions.add_parser(
         "fetch", help="download a model", description="Download the weights of a model."
     )
-    fetch.add_argument("fetch", metavar="NAME", help="mini, sdxl, sd14 or a hub id")
+    fetch.add_argument("fetch", metavar="NAME", help=f"sdxl, sd14, a hub id, or {METRICS}")
     # SUPPRESS: `models --json fetch NAME` must not be reset by this parser's default
     fetch.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises `InputError` for an unknown name, `ModelUnavailableError` where the hub cannot be reached."""
-    from sdxl_lora.models import registry  # imports torch
-
-    if arguments.fetch is not None:
-        info = _fetch(arguments.fetch)
-        if arguments.json:
-            terminal.print_json(_as_json(info))
-        else:
-            print(f"{info.name} is on this machine: {info.folder} ({terminal.megabytes(info.bytes)})")
-        return 0
-
-    models, automatic = registry.available(), registry.resolve_auto()
-    if arguments.json:
-        terminal.print_json({"models": [_as_json(info) for info in models], "auto": automatic})
-        return 0
-    terminal.print_table(
-        [("NAME", "KIND", "SIZE", "HERE", "SOURCE", "LICENCE"), *(_row(info) for info in models)]
-    )
-    print(f"\nWithout --model, {automatic} is used here. A folder or a hub id works as well.")
+    if arguments.fetch == METRICS:
+        _fetch_metrics(arguments.json)
+    elif arguments.fetch is not None:
+        _fetch(arguments.fetch, arguments.json)
+    else:
+        _list(arguments.json)
     return 0
 
 
-def _fetch(name: str) -> "ModelInfo":
+def _list(as_json: bool) -> None:
+    from sdxl_lora.models import registry  # imports torch
+
+    models, automatic = registry.available(), registry.resolve_auto()
+    if as_json:
+        terminal.print_json({"models": [_as_json(info) for info in models], "auto": automatic})
+        return
+    heads = ("NAME", "KIND", "SIZE", "HERE", "SOURCE", "LICENCE")
+    terminal.print_table([heads, *(_row(info) for info in models)])
+    print(f"\nWithout --model, {automatic} is used here. A folder or a hub id works as well.")
+
+
+def _fetch(name: str, as_json: bool) -> None:
     from sdxl_lora.models import registry
 
+    with _progress() as show:
+        info = registry.fetch(name, show)
+    if as_json:
+        terminal.print_json(_as_json(info))
+    else:
+        print(f"{info.name} is on this machine: {info.folder} ({terminal.megabytes(info.bytes)})")
+
+
+def _fetch_metrics(as_json: bool) -> None:
+    from sdxl_lora.evaluation import weights
+
+    with _progress() as show:
+        paths = weights.fetch(show)
+    if as_json:
+        terminal.print_json({"name": METRICS, "paths": [str(path) for path in paths]})
+    else:
+        print(f"the networks of the metrics are on this machine: {weights.folder()}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar that is told (file, bytes done, bytes in all); files may come one after the other."""
     with terminal.progress_bar(total=0, unit="B") as bar:
 
         def show(file: str, done: int, total: int) -> None:
@@ -57,7 +83,7 @@ def _fetch(name: str) -> "ModelInfo":
             bar.set_description(file, refresh=False)
             bar.update(done - bar.n)
 
-        return registry.fetch(name, show)
+        yield show
 
 
 def _as_json(info: "ModelInfo") -> dict[str, Any]:

@@ -49,3 +49,20 @@ def test_without_the_hub_one_line_says_what_to_do(capsys: pytest.CaptureFixture[
     assert captured.out == ""
     assert captured.err.startswith("error: nobody/nothing is not on this machine")
     assert captured.err.count("\n") == 1
+
+
+def test_the_networks_of_the_metrics_are_fetched_by_the_name_the_metrics_give(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sdxl_lora.evaluation import weights
+
+    def fetch(progress: weights.Progress) -> list[Path]:
+        progress("a", 10, 20)
+        progress("b", 5, 0)  # the next file; its server does not say how long it is
+        return [tmp_path / "a", tmp_path / "b"]
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    assert cli.main(weights.FETCH_COMMAND.split()[3:]) == 0
+    assert str(weights.folder()) in capsys.readouterr().out
+    assert cli.main(["models", "fetch", "metrics", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["paths"] == [str(tmp_path / "a"), str(tmp_path / "b")]
