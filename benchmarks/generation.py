@@ -1,9 +1,9 @@
 """Seconds per picture: this project's `generate` against the stock diffusers pipeline, in turns.
 
-    python -m benchmarks.generation [--model mini] [--steps N] [--rounds 3] [--precision auto] [--threads N] [--json]
+    python -m benchmarks.generation [--model mini] [--steps N] [--count 1] [--rounds 3] [--precision auto] [--threads N] [--json]
 
-Both draw the same pictures: same model folder, prompt, steps, guidance, size and seeds, one picture per round, taking
-turns so that whatever else the machine does falls on both. The stock pipeline is what `from_pretrained` gives: single
+Both draw the same pictures: same model folder, prompt, steps, guidance, size and seeds, `count` pictures per round,
+taking turns so that whatever else the machine does falls on both. The stock pipeline is what `from_pretrained` gives: single
 precision, prompt encoded anew each time. Ours repeats its prompt, as a user does who asks for more of the same, and
 draws its previews. The first round of each warms up and is not counted. Loading is not timed.
 """
@@ -37,7 +37,12 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     request = resolve(
         GenerationRequest(
-            prompt=PROMPT, model=options.model, steps=options.steps, seed=1, precision=options.precision
+            prompt=PROMPT,
+            model=options.model,
+            steps=options.steps,
+            seed=1,
+            count=options.count,
+            precision=options.precision,
         )
     )
     runs = {"stock diffusers": _stock(request), f"sdxl_lora ({request.precision})": _ours(request)}
@@ -47,33 +52,44 @@ def main() -> None:
             started = time.perf_counter()
             run(turn)
             if turn:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append((time.perf_counter() - started) / options.count)
     _report(options.json, request, seconds)
 
 
 def _stock(request: GenerationRequest) -> Callable[[int], object]:
-    """Draws one picture with the pipeline as diffusers loads it."""
+    """Draws pictures one by one with the pipeline as diffusers loads it."""
     folder = registry.fetch(request.model).folder
     pipeline: DiffusionPipeline = AutoPipelineForText2Image.from_pretrained(folder, use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    return lambda turn: pipeline(
-        request.prompt,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance,
-        width=request.width,
-        height=request.height,
-        generator=torch.Generator("cpu").manual_seed((request.seed or 0) + turn),
-    ).images[0]
+    assert request.seed is not None  # resolved
+
+    def run(turn: int) -> object:
+        seeds = [request.for_picture(turn * request.count + index).seed for index in range(request.count)]
+        return [
+            pipeline(
+                request.prompt,
+                num_inference_steps=request.steps,
+                guidance_scale=request.guidance,
+                width=request.width,
+                height=request.height,
+                generator=torch.Generator("cpu").manual_seed(seed),
+            ).images[0]
+            for seed in seeds
+        ]
+
+    return run
 
 
 def _ours(request: GenerationRequest) -> Callable[[int], object]:
-    """Draws one picture with `generate`."""
+    """Draws the same pictures with `generate`."""
     model = load(ModelConfig.of(request))
 
     def run(turn: int) -> object:
-        events = generate(model, replace(request, seed=(request.seed or 0) + turn))
-        return next(event.image for event in events if isinstance(event, PictureDone))
+        seed = request.for_picture(turn * request.count).seed
+        return [
+            event for event in generate(model, replace(request, seed=seed)) if isinstance(event, PictureDone)
+        ]
 
     return run
 
@@ -89,6 +105,7 @@ def _report(as_json: bool, request: GenerationRequest, seconds: dict[str, list[f
         settings = {
             "model": request.model,
             "steps": request.steps,
+            "count": request.count,
             "size": [request.width, request.height],
             "threads": torch.get_num_threads(),
         }
@@ -105,7 +122,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Seconds per picture against the stock pipeline.")
     parser.add_argument("--model", default="mini", help="name, folder or hub id (default: mini)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: the model's)")
-    parser.add_argument("--rounds", type=int, default=3, help="counted pictures of each (default: 3)")
+    parser.add_argument("--count", type=int, default=1, help="pictures per request (default: 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="counted requests of each (default: 3)")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "fp16", "bf16"])
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")

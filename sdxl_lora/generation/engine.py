@@ -1,8 +1,8 @@
 """Request -> pictures, step by step: the only caller of the diffusers pipelines.
 
-The pipeline runs in a thread of its own and reports through a queue, so that `generate` can be an ordinary
-generator. Pictures are drawn one by one, each from its own seed on the CPU's random numbers: a picture is the
-same alone or in a batch, and its starting noise is the same on every device.
+The pipelines run in threads and report through a queue, so that `generate` can be an ordinary generator. Every
+picture is drawn by a call of its own, from its own seed on the CPU's random numbers: it is the same alone or in a
+batch, and its starting noise is the same on every device. Small models draw several pictures at once, see `workers`.
 """
 
 import copy
@@ -25,6 +25,7 @@ from sdxl_lora.generation.decoding import decode
 from sdxl_lora.generation.embeddings import Embeddings, embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.resolve import resolve
+from sdxl_lora.generation.workers import picture_workers
 from sdxl_lora.models import schedulers
 from sdxl_lora.models.loading import LoadedModel
 
@@ -57,26 +58,37 @@ def generate(
 
 
 class _Run:
-    """One call of `generate`: the thread's side of it."""
+    """One call of `generate`: the side of it that works."""
 
     def __init__(self, model: LoadedModel, request: GenerationRequest, cancel: threading.Event) -> None:
         self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self.closed = threading.Event()  # nobody listens any more
+        self.closed = threading.Event()  # nobody listens any more, or a picture has failed
         self._model = model
         self._request = request
         self._cancel = cancel
-        self._clock = _Clock(request)
+        self._lock = threading.Lock()  # around what follows
+        self._finished: dict[int, PictureDone] = {}  # waiting for an earlier picture
+        self._delivered = 0
+        self._steps_done = 0
+        self._started = 0.0
 
     def draw_all(self) -> None:
-        """Runs in the thread; every event, then the end mark, goes into the queue."""
+        """Runs in a thread of its own; every event, then the end mark, goes into the queue."""
         try:
-            with self._model.use(self._stopped) as shared:
-                # a shallow copy: the weights are shared, the scheduler and the state of the call are not
-                pipeline = copy.copy(shared)
+            with self._model.use(self._stopped) as pipeline:
                 embeddings = self._embed()
                 self.events.put(Started(request=self._request, count=self._request.count))
-                for index in range(self._request.count):
-                    self._draw(pipeline, embeddings, index)
+                self._started = time.perf_counter()
+                with picture_workers(self._model, self._request.count) as workers:
+                    pictures = [
+                        workers.submit(self._draw, pipeline, embeddings, index)
+                        for index in range(self._request.count)
+                    ]
+                    try:
+                        for picture in pictures:
+                            picture.result()  # raises what the picture raised
+                    finally:
+                        self.closed.set()  # those that still draw are not wanted any more
         except torch.OutOfMemoryError as error:
             raise RequestError("the device is out of memory; ask for a smaller size") from error
         finally:
@@ -87,13 +99,16 @@ class _Run:
         assert request.guidance is not None  # resolved
         return embed(self._model, request.prompt, request.negative_prompt, guided=request.guidance > 1)
 
-    def _draw(self, pipeline: DiffusionPipeline, embeddings: Embeddings, index: int) -> None:
+    def _draw(self, shared: DiffusionPipeline, embeddings: Embeddings, index: int) -> None:
+        if self._stopped():
+            raise Cancelled("cancelled")
         request = self._request.for_picture(index)
         assert request.seed is not None  # resolved
         started = time.perf_counter()
-        pipeline.scheduler = schedulers.make(request.scheduler, self._model.pipeline.scheduler)
+        # a shallow copy: the weights are shared, the scheduler and the state of the call are not
+        pipeline = copy.copy(shared)
+        pipeline.scheduler = schedulers.make(request.scheduler, shared.scheduler)
         predictions = previews.Predictions(pipeline.scheduler)
-        generator = torch.Generator("cpu").manual_seed(request.seed)
 
         def after_step(
             running: DiffusionPipeline, step: int, _: Any, tensors: dict[str, Any]
@@ -101,8 +116,7 @@ class _Run:
             if self._stopped():
                 running._interrupt = True  # the pipeline skips its remaining steps
             else:
-                total = running.num_timesteps
-                self._report(index, step + 1, total, predictions.latest(tensors["latents"]))
+                self._report(index, step + 1, running.num_timesteps, predictions.latest(tensors["latents"]))
             return {}
 
         latents = pipeline(
@@ -111,7 +125,7 @@ class _Run:
             guidance_scale=request.guidance,
             width=request.width,
             height=request.height,
-            generator=generator,
+            generator=torch.Generator("cpu").manual_seed(request.seed),
             output_type="latent",
             callback_on_step_end=after_step,
         ).images
@@ -119,15 +133,27 @@ class _Run:
             raise Cancelled("cancelled")
         image = decode(pipeline, latents)
         seconds = time.perf_counter() - started
-        self.events.put(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
+        self._deliver(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
 
     def _stopped(self) -> bool:
         return self._cancel.is_set() or self.closed.is_set()
 
+    def _deliver(self, picture: PictureDone) -> None:
+        """Hands pictures on in their order, whichever is ready first."""
+        with self._lock:
+            self._finished[picture.index] = picture
+            while self._finished and min(self._finished) == self._delivered:
+                self.events.put(self._finished.pop(self._delivered))
+                self._delivered += 1
+
     def _report(self, picture: int, step: int, steps: int, predicted: Tensor) -> None:
         preview = self._preview(predicted) if _shows_preview(step, steps) else None
-        eta = self._clock.tick(picture, step, steps)
-        self.events.put(StepDone(picture=picture, step=step, steps=steps, eta=eta, preview=preview))
+        with self._lock:
+            self._steps_done += 1
+            elapsed = time.perf_counter() - self._started
+            left = self._request.count * steps - self._steps_done
+            eta = elapsed / self._steps_done * left
+            self.events.put(StepDone(picture=picture, step=step, steps=steps, eta=eta, preview=preview))
 
     def _preview(self, latents: Tensor) -> Image.Image:
         memory = self._model.base.memory
@@ -136,20 +162,6 @@ class _Run:
         assert self._request.width is not None  # resolved
         assert self._request.height is not None
         return previews.draw(latents, memory["preview"], (self._request.width, self._request.height))
-
-
-class _Clock:
-    """Estimates the time that is left from the steps that were done."""
-
-    def __init__(self, request: GenerationRequest) -> None:
-        self._count = request.count
-        self._started = time.perf_counter()
-
-    def tick(self, picture: int, step: int, steps: int) -> float:
-        """Seconds left after `step` of `picture`."""
-        done = picture * steps + step
-        elapsed = time.perf_counter() - self._started
-        return elapsed / done * (self._count * steps - done)
 
 
 def _shows_preview(step: int, steps: int) -> bool:

@@ -1,0 +1,50 @@
+"""How many pictures are drawn at once, and with how many threads each.
+
+A small network on a processor gains nothing from several threads per picture (they wait for each other at every
+layer, and for seconds when other programs want the cores), but two pictures on two cores take little longer than
+one. Measured with `benchmarks/generation.py`. Large networks and GPUs get one picture at a time.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+from sdxl_lora.models.loading import LoadedModel
+
+_SMALL = 100_000_000  # parameters of the denoising network; mini has about 10 million, Stable Diffusion 860
+
+
+def is_small(model: LoadedModel) -> bool:
+    """Whether one thread per picture is best."""
+    if model.device != "cpu":
+        return False
+    memory = model.base.memory
+    if "parameters" not in memory:
+        memory["parameters"] = sum(parameter.numel() for parameter in model.pipeline.unet.parameters())
+    return bool(memory["parameters"] < _SMALL)
+
+
+@contextmanager
+def picture_workers(model: LoadedModel, pictures: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that draw pictures, as many and as wide as suits the model; ends when all are done."""
+    if not is_small(model):
+        with ThreadPoolExecutor(1, thread_name_prefix="picture") as pool:
+            yield pool
+        return
+    before = torch.get_num_threads()
+    workers = min(pictures, _cores())
+    try:
+        with ThreadPoolExecutor(
+            workers, thread_name_prefix="picture", initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)  # torch remembers the last number set for threads to come
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
