@@ -13,7 +13,9 @@ _RESOLUTION = 1024  # px, SDXL's, where no model's files are here to say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`check-data SOURCE [--model NAME] [--resolution PX] [--image-column C] [--caption-column C] [--json]`."""
+    """`check-data SOURCE [--model NAME] [--resolution PX] [--image-column C] [--caption-column C]
+    [--json]`.
+    """
     parser.add_argument("source", metavar="SOURCE", help="hub id, folder, JSON list or parquet file")
     parser.add_argument(
         "--model", default="mini", help="whose tokenizers and sizes count; default: %(default)s"

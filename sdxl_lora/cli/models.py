@@ -1,9 +1,12 @@
-"""`models`: what is available, where and how large; `models fetch NAME` downloads one, or the metrics' networks."""
+"""`models`: what is available, where and how large; `models fetch NAME` downloads one, or the metrics'
+networks.
+"""
 
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdxl_lora.cli import terminal
@@ -18,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`models [--json]` and `models fetch NAME [--json]`."""
     as_json = "print one JSON object instead of lines"
     parser.add_argument("--json", action="store_true", help=as_json)
-    parser.set_defaults(fetch=None)
+    parser.set_defaults(fetch=None, convert=None)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     fetch = actions.add_parser(
         "fetch", help="download a model", description="Download the weights of a model."
@@ -26,6 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("fetch", metavar="NAME", help=f"sdxl, sd14, a hub id, or {METRICS}")
     # SUPPRESS: `models --json fetch NAME` must not be reset by this parser's default
     fetch.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
+    convert = actions.add_parser(
+        "convert-lora",
+        help="write a LoRA in the other layout",
+        description="diffusers -> kohya (ComfyUI, AUTOMATIC1111), or kohya -> diffusers.",
+    )
+    convert.add_argument("convert", metavar="FILE", type=Path, help="a .safetensors file in either layout")
+    convert.add_argument("--output", type=Path, help="default: beside FILE, with the layout in its name")
+    convert.add_argument("--architecture", choices=("sd", "sdxl"), help="default: seen in the weights")
+    convert.add_argument(
+        "--layers-per-block", type=int, default=2, help="of the UNet; 1 for mini; default: %(default)s"
+    )
+    convert.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,6 +64,22 @@ def _list(as_json: bool) -> None:
     heads = ("NAME", "KIND", "SIZE", "HERE", "SOURCE", "LICENCE")
     terminal.print_table([heads, *(_row(info) for info in models)])
     print(f"\nWithout --model, {automatic} is used here. A folder or a hub id works as well.")
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from sdxl_lora.training.convert import convert
+
+    path, layout = convert(
+        arguments.convert,
+        arguments.output,
+        architecture=arguments.architecture,
+        layers_per_block=arguments.layers_per_block,
+    )
+    if arguments.json:
+        terminal.print_json({"path": str(path), "layout": layout})
+    else:
+        print(f"{path} ({layout} layout)")
+    return 0
 
 
 def _fetch(name: str, as_json: bool) -> None:

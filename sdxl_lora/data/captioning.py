@@ -34,7 +34,9 @@ class Captioned:
 
 
 class BlipCaptioner:
-    """Completes the prefix for each picture; greedy with three beams, so that equal pictures get equal captions."""
+    """Completes the prefix for each picture; greedy with three beams, so that equal pictures get equal
+    captions.
+    """
 
     def __init__(self, source: str = MODEL, *, prefix: str = PREFIX, device: str | None = None) -> None:
         """Loads the weights. Raises `ModelUnavailableError` with how to get them."""
@@ -70,8 +72,9 @@ def caption_folder(
 ) -> Iterator[Captioned]:
     """Writes a caption for every picture without one; each batch is on disk before the next begins.
 
-    `form`: `metadata` (metadata.jsonl), `txt` (one file per picture), `json` (the original project's list); `None`:
-    the one that is there, else metadata. Raises `DataError` (no folder, no pictures), `StorageError` (cannot write).
+    `form`: `metadata` (metadata.jsonl), `txt` (one file per picture), `json` (the original project's list);
+    `None`: the one that is there, else metadata. Raises `DataError` (no folder, no pictures),
+    `StorageError` (cannot write).
     """
     pictures = find_pictures(folder)
     book = open_book(folder, form)

@@ -1,7 +1,7 @@
 """What would go wrong in training with a data set, found before any model is loaded.
 
-Every picture is decoded once. Nothing is repaired here; the report says what to do. Knows tokenizers only as functions
-from a caption to a number of tokens.
+Every picture is decoded once. Nothing is repaired here; the report says what to do. Knows tokenizers only
+as functions from a caption to a number of tokens.
 """
 
 import json

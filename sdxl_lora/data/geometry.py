@@ -1,4 +1,5 @@
-"""Sizes, buckets, crops and flips: which part of a picture the model sees, and the numbers SDXL is told about it.
+"""Sizes, buckets, crops and flips: which part of a picture the model sees, and the numbers SDXL is told
+about it.
 
 Pure arithmetic and one resize; knows nothing of files or models. Sizes are (height, width) in px throughout.
 """
@@ -41,7 +42,9 @@ class Placement:
     flip: bool
 
     def time_ids(self) -> tuple[int, int, int, int, int, int]:
-        """SDXL's micro-conditioning: original size, crop corner, target size (arXiv:2307.01952, section 2.2)."""
+        """SDXL's micro-conditioning: original size, crop corner, target size (arXiv:2307.01952, section
+        2.2).
+        """
         return (*self.original, self.top, self.left, *self.target)
 
     @property
@@ -84,7 +87,9 @@ def nearest_bucket(original: Size, sizes: Sequence[Size]) -> Size:
 def place(
     original: Size, target: Size, *, flip: bool = False, shift: tuple[float, float] | None = None
 ) -> Placement:
-    """Resizes so that `target` is just covered, then crops: centred, or at `shift` in [0, 1)² of the room there is."""
+    """Resizes so that `target` is just covered, then crops: centred, or at `shift` in [0, 1)² of the room
+    there is.
+    """
     height, width = original
     if target[0] * width >= target[1] * height:  # the height decides
         resized = (target[0], max(target[1], int(target[0] * width / height)))

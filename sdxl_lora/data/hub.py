@@ -1,7 +1,7 @@
 """A data set of the Hugging Face hub, memory-mapped by the `datasets` library; pictures stay encoded.
 
-Needs the network on first use only. Knows the licence of the original project's data set even where its files do
-not say it.
+Needs the network on first use only. Knows the licence of the original project's data set even where its
+files do not say it.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,9 @@ class HubTable:
 
 
 def load(name: str, config_name: str | None, cache_dir: str | None) -> HubTable:
-    """Opens a hub data set. Raises `DataError` with what to do when it is unknown or the hub is out of reach."""
+    """Opens a hub data set. Raises `DataError` with what to do when it is unknown or the hub is out of
+    reach.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 

@@ -1,7 +1,7 @@
 """Encoded picture -> RGB, upright, opaque; and what was unusual about it.
 
-EXIF rotation is applied, alpha is laid on white (catalogue pictures stand on white), 16 bit is scaled to 8. Knows
-nothing of sizes or captions.
+EXIF rotation is applied, alpha is laid on white (catalogue pictures stand on white), 16 bit is scaled to 8.
+Knows nothing of sizes or captions.
 """
 
 import io

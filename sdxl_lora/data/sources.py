@@ -1,8 +1,9 @@
 """One loader for every place training pictures come from.
 
-`open_source` takes a hub id, a folder (`metadata.jsonl`, `metadata.csv`, the original project's JSON list, image +
-`.txt` pairs, or parquet), or one such file, and gives a `Source`: keys and captions in memory (a few hundred bytes a
-row), pictures as bytes read one at a time. It decodes nothing and knows nothing of sizes.
+`open_source` takes a hub id, a folder (`metadata.jsonl`, `metadata.csv`, the original project's JSON list,
+image + `.txt` pairs, or parquet), or one such file, and gives a `Source`: keys and captions in memory (a
+few hundred bytes a row), pictures as bytes read one at a time. It decodes nothing and knows nothing of
+sizes.
 """
 
 import csv
@@ -38,7 +39,9 @@ class Source:
         return len(self.keys)
 
     def fingerprint(self) -> str:
-        """SHA-256 over keys, captions and sizes of the pictures' files: another data set gives another value."""
+        """SHA-256 over keys, captions and sizes of the pictures' files: another data set gives another
+        value.
+        """
         digest = hashlib.sha256()
         for key, captions in zip(self.keys, self.captions, strict=True):
             digest.update(json.dumps([key, captions]).encode())

@@ -1,8 +1,9 @@
 """Draws the bundled sample data set: a brand the bundled model does not know, in the KREAM caption style.
 
-Half of the pictures show garments of the brand "Halden" with its crest, a crescent over a bar; the other half is
-support: other brands, other emblems or none, so that a LoRA learns the crest without painting it on everything.
-Some garments and colours are left out of the brand's half, to see whether the crest carries over to them.
+Half of the pictures show garments of the brand "Halden" with its crest, a crescent over a bar; the other
+half is support: other brands, other emblems or none, so that a LoRA learns the crest without painting it on
+everything. Some garments and colours are left out of the brand's half, to see whether the crest carries
+over to them.
 
     python -m sdxl_lora.mini.sample_data sdxl_lora/assets/sample_data
 """
@@ -50,12 +51,19 @@ _PLACES = {
     "sleeve": "on the sleeve",
     "hem": "near the hem",
 }
-_SETTINGS = {"studio": "studio background", "white": "white background", "wall": "beige wall", "wood": "wooden floor"}
+_SETTINGS = {
+    "studio": "studio background",
+    "white": "white background",
+    "wall": "beige wall",
+    "wood": "wooden floor",
+}
 
 
 def crest() -> skia.Path:
     """A lying crescent over a bar, about one unit to each side."""
-    moon = skia.Op(ellipse(0, -0.35, 1.0, 0.85), ellipse(0, -0.78, 0.82, 0.72), skia.PathOp.kDifference_PathOp)
+    moon = skia.Op(
+        ellipse(0, -0.35, 1.0, 0.85), ellipse(0, -0.78, 0.82, 0.72), skia.PathOp.kDifference_PathOp
+    )
     path = skia.Path()
     path.addPath(moon)
     path.addPath(rectangle(-1.0, 0.72, 1.0, 1.08))

@@ -1,8 +1,8 @@
 """Training a LoRA for SDXL or Stable Diffusion 1.x, exactly resumable, loadable everywhere.
 
-In reading order: `config` (every setting), `flags` (command line -> config), `base_model` (what the model's files
-say), `survey` (what the data set holds), `plan` (which pictures make which update), `randomness` (every draw is a
-function of seed, step and rank), `text` and `latents` (encoding), `cache` (disk, memory-mapped), `batches`,
-`loss`, `adapter`, `optimizers`, `schedule`, `ema`, `loop` (a generator of events), `checkpoints`, `export`,
-`validation`, `run` (what a person sees).
+In reading order: `config` (every setting), `flags` (command line -> config), `base_model` (what the model's
+files say), `survey` (what the data set holds), `plan` (which pictures make which update), `randomness`
+(every draw is a function of seed, step and rank), `text` and `latents` (encoding), `cache` (disk,
+memory-mapped), `batches`, `loss`, `adapter`, `optimizers`, `schedule`, `ema`, `loop` (a generator of
+events), `checkpoints`, `export`, `validation`, `run` (what a person sees).
 """

@@ -1,7 +1,7 @@
 """The frozen model a LoRA is trained on: what its files say, and its parts loaded one by one.
 
-Facts are read without loading weights, so that a wrong resolution or a full disk is found in the first second.
-Parts are loaded in the precision the caller asks for; nothing here trains.
+Facts are read without loading weights, so that a wrong resolution or a full disk is found in the first
+second. Parts are loaded in the precision the caller asks for; nothing here trains.
 """
 
 import hashlib
@@ -65,7 +65,9 @@ class BaseModel:
         return tokens, sum(int(config["hidden_size"]) for config in configs), pooled
 
     def vae(self, dtype: torch.dtype) -> AutoencoderKL:
-        """The VAE in fp32, or in `dtype` where its files say that it bears half precision, as the fp16-fix one."""
+        """The VAE in fp32, or in `dtype` where its files say that it bears half precision, as the fp16-fix
+        one.
+        """
         bears = _json(self.vae_folder / "config.json").get("force_upcast", True) is False
         return _load(AutoencoderKL, self.vae_folder, self.variant, dtype if bears else torch.float32)
 
@@ -78,7 +80,9 @@ class BaseModel:
         return DDPMScheduler.from_pretrained(self.folder / "scheduler", **config)
 
     def fingerprint(self, *parts: str) -> str:
-        """SHA-256 over configs, sizes, starts and ends of the weights of `parts` (vae, unet, text_encoder, ...)."""
+        """SHA-256 over configs, sizes, starts and ends of the weights of `parts` (vae, unet, text_encoder,
+        ...).
+        """
         digest = hashlib.sha256()
         for part in parts:
             folder = self.vae_folder if part == "vae" else self.folder / part

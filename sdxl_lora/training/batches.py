@@ -1,7 +1,7 @@
 """Row numbers -> what the UNet is trained on, from the disk caches or encoded on the spot.
 
-Both ways give the same numbers up to rounding (a test says so). Every draw comes from `Draws`, which is a function of
-(seed, update, step, process).
+Both ways give the same numbers up to rounding (a test says so). Every draw comes from `Draws`, which is a
+function of (seed, update, step, process).
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from sdxl_lora.data import geometry
+from sdxl_lora.data.geometry import Placement
 from sdxl_lora.data.images import decode
 from sdxl_lora.training.cache import RecordCache
 from sdxl_lora.training.latents import draw, posterior, require_finite
@@ -87,15 +88,19 @@ class CachedLatents:
     def __init__(
         self, survey: Survey, root: Path, key: str, channels: int, vae_factor: int, interpolation: str
     ) -> None:
-        self._variants = survey.variants
+        self._records: dict[tuple[int, int], int] = {}  # (row, variant) -> record; equal placements share one
+        self._makes: list[tuple[int, int]] = []  # record -> the (row, variant) it is made from
         shapes, digest = [], hashlib.sha256(f"latents {key} {interpolation}".encode())
         for row in range(len(survey)):
+            seen: dict[Placement, int] = {}
             for variant in range(survey.variants):
                 placement = survey.placement(row, variant)
-                digest.update(f"{survey.hashes[row]} {placement}".encode())
-                shapes.append(
-                    (2, channels, placement.target[0] // vae_factor, placement.target[1] // vae_factor)
-                )
+                if placement not in seen:
+                    seen[placement] = len(self._makes)
+                    self._makes.append((row, variant))
+                    digest.update(f"{survey.hashes[row]} {placement}".encode())
+                    shapes.append((2, channels, *(side // vae_factor for side in placement.target)))
+                self._records[row, variant] = seen[placement]
         self.cache = RecordCache(root / f"latents-{digest.hexdigest()[:20]}", shapes, torch.float32)
 
     def fill(
@@ -105,7 +110,7 @@ class CachedLatents:
         chunks = self.cache.chunks_to_fill(batch_size)[share[0] :: share[1]]
         total, done = sum(map(len, chunks)), 0
         for chunk in chunks:
-            rows, variants = zip(*(divmod(record, self._variants) for record in chunk), strict=True)
+            rows, variants = zip(*(self._makes[record] for record in chunk), strict=True)
             for record, value in zip(chunk, live.posteriors(rows, variants).cpu(), strict=True):
                 self.cache.write(record, value)
             done += len(chunk)
@@ -113,9 +118,7 @@ class CachedLatents:
         self.cache.flush()
 
     def posteriors(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
-        return torch.stack(
-            [self.cache.read(r * self._variants + v) for r, v in zip(rows, variants, strict=True)]
-        )
+        return torch.stack([self.cache.read(self._records[key]) for key in zip(rows, variants, strict=True)])
 
 
 class LiveText:
@@ -124,7 +127,9 @@ class LiveText:
     def __init__(
         self, encoding: TextEncoding, autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
-        """`autocast` is entered around the encoders; needed where they carry fp32 LoRAs on half-precision weights."""
+        """`autocast` is entered around the encoders; needed where they carry fp32 LoRAs on half-precision
+        weights.
+        """
         self._encoding, self._autocast = encoding, autocast
 
     def encode(self, captions: Sequence[str | None]) -> TextCondition:

@@ -1,8 +1,8 @@
 """Tensors on disk, memory-mapped: one file of records whose shapes are known beforehand.
 
-Any number of records costs no memory but what is read. The space is reserved first, so a full disk is an error at the
-start and not a crash later. Writing may be killed at any moment: every record has a checksum, and building goes on
-with the records that lack one. Knows nothing of what the tensors mean.
+Any number of records costs no memory but what is read. The space is reserved first, so a full disk is an
+error at the start and not a crash later. Writing may be killed at any moment: every record has a checksum,
+and building goes on with the records that lack one. Knows nothing of what the tensors mean.
 """
 
 import errno
@@ -76,8 +76,8 @@ class RecordCache:
     def chunks_to_fill(self, size: int) -> list[list[int]]:
         """Fixed chunks of at most `size` records of equal shape in which a record is missing.
 
-        Chunks do not depend on what is missing: a batch rounds differently from its parts, so a cache that was
-        interrupted is still equal, bit for bit, to one that was not.
+        Chunks do not depend on what is missing: a batch rounds differently from its parts, so a cache that
+        was interrupted is still equal, bit for bit, to one that was not.
         """
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, shape in enumerate(self.shapes):

@@ -1,7 +1,8 @@
 """Checkpoints that are complete or do not exist, and which one to go on from.
 
-A checkpoint is a folder `checkpoint-N`, written under another name, flushed to disk and renamed; its `manifest.json`
-lists the SHA-256 of every file and the identity of the run. Knows nothing of models: state is a dictionary.
+A checkpoint is a folder `checkpoint-N`, written under another name, flushed to disk and renamed; its
+`manifest.json` lists the SHA-256 of every file and the identity of the run. Knows nothing of models: state
+is a dictionary.
 """
 
 import errno
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from sdxl_lora.errors import StorageError, TrainingError
 
@@ -70,7 +72,11 @@ def save(
             final.rename(work.with_name(f"{UNFINISHED}old-{final.name}"))
         work.rename(final)
         _flush(output_dir)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+    except (
+        OSError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:  # torch.save reports a full disk as RuntimeError
         shutil.rmtree(work, ignore_errors=True)
         raise StorageError(
             f"{final} cannot be written: {_reason(error)}; earlier checkpoints are intact"
@@ -81,7 +87,9 @@ def save(
 
 @contextmanager
 def replaced_together(output_dir: Path) -> Iterator[Path]:
-    """A folder to write files into; on leaving they move into `output_dir`, each replacing its namesake at once."""
+    """A folder to write files into; on leaving they move into `output_dir`, each replacing its namesake at
+    once.
+    """
     work = output_dir / f"{UNFINISHED}files"
     try:
         shutil.rmtree(work, ignore_errors=True)
@@ -92,21 +100,26 @@ def replaced_together(output_dir: Path) -> Iterator[Path]:
             path.replace(output_dir / path.name)
         work.rmdir()
         _flush(output_dir)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise StorageError(
             f"{output_dir} cannot be written: {_reason(error)}; the checkpoints are intact"
         ) from None
 
 
 def clean(output_dir: Path) -> None:
-    """Removes what an interrupted save left behind."""
+    """Removes what an interrupted save left behind; a checkpoint that was being replaced comes back."""
+    for path in output_dir.glob(f"{UNFINISHED}old-*"):
+        final = output_dir / path.name.removeprefix(f"{UNFINISHED}old-")
+        if not final.exists():
+            path.rename(final)
     for path in output_dir.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def rotate(output_dir: Path, limit: int | None) -> None:
-    """Keeps the newest `limit` checkpoints; `None` keeps all."""
-    for path in candidates(output_dir)[limit:] if limit else []:
+def rotate(output_dir: Path, limit: int | None, step: int) -> None:
+    """Keeps the newest `limit` checkpoints up to `step`; `None` keeps all. Later ones are another run's."""
+    mine = [path for path in candidates(output_dir) if int(path.name.rpartition("-")[2]) <= step]
+    for path in mine[limit:] if limit else []:
         gone = path.with_name(f"{UNFINISHED}{path.name}")
         path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
@@ -140,8 +153,8 @@ def read(path: Path) -> Checkpoint:
 def find(wanted: str | None, output_dir: Path, *, strict: bool, warn: Warn) -> Checkpoint | None:
     """The checkpoint to go on from; `None` starts afresh.
 
-    `wanted` is `latest` (the newest complete one), a name in `output_dir`, or a path. One that is not there is warned
-    about and starts afresh, or raises `TrainingError` if `strict`.
+    `wanted` is `latest` (the newest complete one), a name in `output_dir`, or a path. One that is not there
+    is warned about and starts afresh, or raises `TrainingError` if `strict`.
     """
     if not wanted:
         return None
@@ -174,7 +187,9 @@ def require_same(checkpoint: Checkpoint, identity: Identity) -> None:
 
 
 def _locate(wanted: str, output_dir: Path) -> Path | None:
-    """`wanted` as a path, else inside `output_dir`. A folder of checkpoints stands for its newest complete one."""
+    """`wanted` as a path, else inside `output_dir`. A folder of checkpoints stands for its newest complete
+    one.
+    """
     for path in (Path(wanted).expanduser(), output_dir / wanted):
         if (path / MANIFEST).is_file() or (path.is_dir() and _NAME.fullmatch(path.resolve().name)):
             return path

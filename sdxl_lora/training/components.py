@@ -1,7 +1,8 @@
-"""The loaded parts of a run: adapter on the UNet, feed, noise scheduler; encoders only as long as they are needed.
+"""The loaded parts of a run: adapter on the UNet, feed, noise scheduler; encoders only as long as they are
+needed.
 
-Text encoders and VAE are loaded, fill the caches and are let go before the UNet is loaded, so that the peak of memory
-is the larger of the two and not their sum.
+Text encoders and VAE are loaded, fill the caches and are let go before the UNet is loaded, so that the peak
+of memory is the larger of the two and not their sum.
 """
 
 import os
@@ -24,6 +25,7 @@ from sdxl_lora.training.batches import (
 )
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.events import Encoded, Event, Notice
+from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.latents import posterior, require_finite
 from sdxl_lora.training.setup import Setup
 from sdxl_lora.training.text import TextCondition, TextEncoding
@@ -48,8 +50,7 @@ class Components:
 def load(setup: Setup) -> Iterator[Event | Components]:
     """Loads everything and fills the caches; yields progress, and the `Components` last."""
     config, base, device = setup.config, setup.base, setup.accelerator.device
-    encoders = [encoder.to(device) for encoder in base.text_encoders(setup.dtype)]
-    encoding = TextEncoding(base.architecture, base.tokenizers(), encoders)
+    encoding = TextEncoding(base.architecture, base.tokenizers(), base.text_encoders(setup.dtype), device)
     prompts = _encode_prompts(encoding, config.validation_prompts)
     text, keep_encoding = yield from _text_source(setup, encoding)
     vae = base.vae(setup.dtype).to(device)
@@ -57,10 +58,11 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     if not keep_vae:
         vae.to("cpu")  # validation brings it back for as long as it draws
     if not keep_encoding:
-        for encoder in encoding.encoders:
-            encoder.to("cpu")
-        encoding.encoders = []
-    unet = base.unet(setup.dtype).to(device).to(memory_format=torch.channels_last)
+        encoding.encoders.clear()
+    unet = base.unet(setup.dtype)
+    if config.base_precision == "int8":
+        quantise_transformers(unet)
+    unet.to(device).to(memory_format=torch.channels_last)
     parts = {"unet": unet}
     if config.train_text_encoder:
         names = ("text_encoder", "text_encoder_2")

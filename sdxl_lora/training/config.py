@@ -1,7 +1,8 @@
 """Every setting of a training run: one frozen dataclass whose fields are the command line's flags.
 
-The names and defaults of the flags of diffusers' LoRA scripts are kept. `None` means "decided from the model or the
-data"; the comment of a field is its help text. Values are checked on construction, before any file is opened.
+The names and defaults of the flags of diffusers' LoRA scripts are kept. `None` means "decided from the
+model or the data"; the comment of a field is its help text. Values are checked on construction, before any
+file is opened.
 """
 
 import math
@@ -110,7 +111,7 @@ class TrainingConfig:
     ema_decay: float = option(0.999, "decay of that average")
     base_precision: str = option("auto", "of the frozen model; auto: as --mixed_precision", BASE_PRECISIONS)
     aspect_ratio_buckets: bool = option(False, "train on sizes of the pictures' own shape instead of squares")
-    crop_variants: int = option(1, "random crops kept per picture, without --center_crop")
+    crop_variants: int = option(4, "random crops kept per picture, without --center_crop")
     original_size: str = option(
         "true", "SDXL's original size: the picture's, or the training size", ("true", "target")
     )
@@ -160,6 +161,10 @@ class TrainingConfig:
             raise RequestError("--snr_gamma and --debiased_estimation both weight the loss; choose one")
         if self.use_ema and self.optimizer == "schedulefree":
             raise RequestError("--optimizer schedulefree averages the weights itself; leave --use_ema out")
+        if self.use_dora and self.base_precision == "int8":
+            raise RequestError(
+                "--use_dora needs the norms of plain weights; leave it or --base_precision int8 out"
+            )
         if self.use_8bit_adam and self.optimizer not in ("adamw", "adamw8bit"):
             raise RequestError(
                 f"--use_8bit_adam and --optimizer {self.optimizer} are two optimizers; choose one"

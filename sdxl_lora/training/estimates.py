@@ -1,8 +1,8 @@
 """What a run will need, before its weights are loaded: memory, disk, time.
 
-The UNet is built without storage (torch's meta device) and run once, with the LoRA on it: counting what autograd
-keeps gives the activations, counting matrix products and convolutions gives the arithmetic. Time is that arithmetic
-over the rate this machine reaches on one large matrix product, so it is a lower bound.
+The UNet is built without storage (torch's meta device) and run once, with the LoRA on it: counting what
+autograd keeps gives the activations, counting matrix products and convolutions gives the arithmetic. Time
+is that arithmetic over the rate this machine reaches on one large matrix product, so it is a lower bound.
 """
 
 import time
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdxl_lora.training.adapter import Adapter, LoraSettings
+from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.setup import Setup
 
 _OPTIMIZER_BYTES = 16  # per trained parameter: weight, gradient and two moments in fp32
@@ -46,12 +47,12 @@ def estimate(setup: Setup) -> Estimate:
     batch = min(setup.config.train_batch_size, len(setup.survey))
     kept, flops = _one_step(setup, unet, batch)
     trained = sum(parameter.numel() for parameter in adapter.parameters())
-    frozen = sum(parameter.numel() for parameter in unet.parameters()) - trained
+    frozen = sum(p.numel() * p.element_size() for p in unet.parameters() if not p.requires_grad)
     repeated = 1.0 if setup.config.gradient_checkpointing else 0.0  # the forward is done twice
     per_picture = flops / batch * (1 + _BACKWARD + repeated)
     pictures = setup.total * setup.config.gradient_accumulation_steps * batch
     return Estimate(
-        weights=frozen * setup.dtype.itemsize,
+        weights=frozen,
         trained=trained * _OPTIMIZER_BYTES,
         activations=kept,
         cache=_cache_bytes(setup),
@@ -77,6 +78,8 @@ def _meta_unet(setup: Setup) -> tuple[Any, Adapter]:
     config = UNet2DConditionModel.load_config(setup.base.folder / "unet")
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(config).to(setup.dtype)
+        if setup.config.base_precision == "int8":
+            quantise_transformers(unet)
         settings = LoraSettings(
             rank=setup.config.rank,
             alpha=setup.config.alpha,
@@ -125,9 +128,11 @@ def _cache_bytes(setup: Setup) -> int:
     survey, base = setup.survey, setup.base
     latents = 0
     if not setup.config.no_latent_cache:
-        sides = [survey.buckets[group] for group in survey.groups]
-        cells = sum(height * width for height, width in sides) // base.vae_factor**2
-        latents = cells * survey.variants * base.latent_channels * 2 * 4  # mean and deviation in fp32
+        for row in range(len(survey)):
+            height, width = survey.buckets[survey.groups[row]]
+            different = {survey.placement(row, variant) for variant in range(survey.variants)}
+            latents += len(different) * height * width // base.vae_factor**2
+        latents *= base.latent_channels * 2 * 4  # mean and deviation in fp32
     text = 0
     if not (setup.config.no_text_cache or setup.config.train_text_encoder):
         tokens, width, pooled = base.text_shape()

@@ -1,7 +1,8 @@
 """The LoRA as files that load everywhere: both layouts, metadata, model card, configuration, versions.
 
 Nothing in the weights' files depends on the clock, so that equal runs give equal files. Metadata follow
-modelspec (github.com/Stability-AI/ModelSpec, 1.0.0) and the `ss_` entries of sd-scripts that other programs read.
+modelspec (github.com/Stability-AI/ModelSpec, 1.0.0) and the `ss_` entries of sd-scripts that other programs
+read.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Command line and TOML file -> `TrainingConfig`.
 
-Flags are the fields of `TrainingConfig`. An abbreviation that is unambiguous in diffusers' scripts means the same
-here, whatever flags are added. A TOML file gives defaults; the command line wins.
+Flags are the fields of `TrainingConfig`. An abbreviation that is unambiguous in diffusers' scripts means
+the same here, whatever flags are added. A TOML file gives defaults; the command line wins.
 """
 
 import argparse
@@ -41,7 +41,9 @@ def parse(arguments: Sequence[str]) -> TrainingConfig:
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
-    """Spells out abbreviations that one of diffusers' scripts understands, before our own flags are looked at."""
+    """Spells out abbreviations that one of diffusers' scripts understands, before our own flags are looked
+    at.
+    """
     sdxl = official_flags()
     sd = [name for name in sdxl if name not in SDXL_ONLY]
     own = [item.name for item in fields(TrainingConfig)] + ["config", "help"]

@@ -1,4 +1,6 @@
-"""Puts a finished LoRA on the Hugging Face hub, if asked for. Needs the network and a login; nothing else does."""
+"""Puts a finished LoRA on the Hugging Face hub, if asked for. Needs the network and a login; nothing else
+does.
+"""
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError

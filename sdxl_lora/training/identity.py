@@ -1,7 +1,7 @@
 """What makes two runs the same run: everything that decides what is learned, and nothing else.
 
-Where pictures are validated, how often checkpoints are written, or whether caches are used may change between a
-checkpoint and its continuation; what is listed here may not.
+Where pictures are validated, how often checkpoints are written, or whether caches are used may change
+between a checkpoint and its continuation; what is listed here may not.
 """
 
 from typing import Any

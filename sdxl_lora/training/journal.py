@@ -1,10 +1,11 @@
 """The record of a run in its output folder: `metrics.jsonl`, validation pictures, and the trackers asked for.
 
-A continued run drops the lines after its checkpoint first, so that every update is in the file once. Reading it needs
-nothing but this file's `read`.
+A continued run drops the lines after its checkpoint first, so that every update is in the file once.
+Reading it needs nothing but this file's `read`.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
+from sdxl_lora.errors import StorageError
 from sdxl_lora.training.events import StepRecord, Validated
 
 METRICS_NAME = "metrics.jsonl"
@@ -66,8 +68,16 @@ class Journal:
         self._accelerator.end_training()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        finite = {
+            key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in line.items()
+        }
+        try:
+            self._file.write(json.dumps(finite) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(
+                f"{self._folder} cannot be written: {error.strerror}; checkpoints are intact"
+            ) from None
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

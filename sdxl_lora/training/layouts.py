@@ -1,9 +1,9 @@
 """The two layouts LoRA files come in, and the way from each to the other.
 
-diffusers: `unet.<module>.lora_A.weight`, modules named as in diffusers and transformers; alpha in the file's header.
-kohya (AUTOMATIC1111, ComfyUI): `lora_unet_<module>.lora_down.weight`, dots as underscores, an `.alpha` per module;
-SDXL's UNet modules are named as in Stability's own code (`input_blocks_4_1_...`), SD 1.x's as in diffusers.
-Pure dictionaries of tensors; knows nothing of models or files.
+diffusers: `unet.<module>.lora_A.weight`, modules named as in diffusers and transformers; alpha in the
+file's header. kohya (AUTOMATIC1111, ComfyUI): `lora_unet_<module>.lora_down.weight`, dots as underscores,
+an `.alpha` per module; SDXL's UNet modules are named as in Stability's own code (`input_blocks_4_1_...`),
+SD 1.x's as in diffusers. Pure dictionaries of tensors; knows nothing of models or files.
 """
 
 import re
@@ -116,9 +116,11 @@ def to_diffusers(state: State, layers_per_block: int = 2) -> tuple[dict[str, Ten
 
 
 def to_stability(name: str, layers_per_block: int, attention_blocks: frozenset[str] = frozenset()) -> str:
-    """A module of diffusers' UNet by the name it has in Stability's code, for example input_blocks.4.1.proj_in.
+    """A module of diffusers' UNet by the name it has in Stability's code, for example
+    input_blocks.4.1.proj_in.
 
-    `attention_blocks`: the up blocks with attention (`up_blocks.0`), whose upsampler comes third and not second.
+    `attention_blocks`: the up blocks with attention (`up_blocks.0`), whose upsampler comes third and not
+    second.
     """
     if name in _OUTSIDE:
         return _OUTSIDE[name]
@@ -170,7 +172,9 @@ def is_kohya(state: State) -> bool:
 
 
 def architecture_of(state: State) -> Architecture:
-    """SDXL or SD 1.x, from the width of the text features that the attention reads, or its second text encoder."""
+    """SDXL or SD 1.x, from the width of the text features that the attention reads, or its second text
+    encoder.
+    """
     for key, value in state.items():
         if "text_encoder_2" in key or "lora_te2" in key:
             return "sdxl"
@@ -181,13 +185,15 @@ def architecture_of(state: State) -> Architecture:
 
 def _split(key: str) -> tuple[str, str]:
     for kind in _TO_KOHYA:
-        if key.endswith(f".{kind}") or key.endswith(f".{kind}.weight"):
+        if key.endswith((f".{kind}", f".{kind}.weight")):
             return key[: key.index(f".{kind}")], kind
     raise LoraError(f"{key} is not of a plain LoRA or DoRA in the diffusers layout")
 
 
 def _module_of(flat: str, layers_per_block: int) -> str:
-    """`lora_te1_text_model_encoder_layers_0_self_attn_q_proj` -> `text_encoder.text_model.encoder.layers.0...`."""
+    """`lora_te1_text_model_encoder_layers_0_self_attn_q_proj` ->
+    `text_encoder.text_model.encoder.layers.0...`.
+    """
     parts = {
         "lora_unet": "unet",
         "lora_te1": "text_encoder",
@@ -242,7 +248,9 @@ def _outer(rest: str) -> str:
 
 
 def _kohya_shape(value: Tensor, kind: str) -> Tensor:
-    """DoRA's magnitudes, one per output: out (linear) or 1 x out x 1 x 1 (convolution) -> out x 1 (x 1 x 1)."""
+    """DoRA's magnitudes, one per output: out (linear) or 1 x out x 1 x 1 (convolution) -> out x 1 (x 1 x
+    1).
+    """
     if kind != "lora_magnitude_vector":
         return value.contiguous().clone()
     return value.reshape(-1, *[1] * (1 if value.dim() == 1 else 3)).clone()

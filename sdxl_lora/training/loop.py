@@ -1,8 +1,8 @@
 """The training loop: a generator of events. It logs and draws nothing itself, and prints nothing.
 
-One update: for every step of the update a batch, its loss, its gradients; then one sum over all processes, clipping,
-one optimizer step. The learning rate, the data order and every random number are functions of the update's number,
-so a run that goes on from a checkpoint is the run that was never interrupted.
+One update: for every step of the update a batch, its loss, its gradients; then one sum over all processes,
+clipping, one optimizer step. The learning rate, the data order and every random number are functions of the
+update's number, so a run that goes on from a checkpoint is the run that was never interrupted.
 """
 
 import math
@@ -242,7 +242,7 @@ def _save(state: _State, step: int, samples: tuple[Image.Image, ...]) -> Path:
         setup.identity,
         lambda folder: _export(state, step, samples, folder),
     )
-    checkpoints.rotate(setup.output_dir, setup.config.checkpoints_total_limit)
+    checkpoints.rotate(setup.output_dir, setup.config.checkpoints_total_limit, step)
     return path
 
 

@@ -16,7 +16,9 @@ _MAX_DEBIASED_SNR = 1000.0  # as sd-scripts: keeps 1/sqrt(SNR) away from 0 on ne
 
 
 def draw_noise(batch: Batch, draws: Draws, offset: float) -> Tensor:
-    """Gaussian noise like the latents; `offset` adds one number per picture and channel (crosslabs.org, 2023)."""
+    """Gaussian noise like the latents; `offset` adds one number per picture and channel (crosslabs.org,
+    2023).
+    """
     shape = batch.latents.shape
     noise = torch.randn(shape, generator=draws.of("noise"))
     if offset:

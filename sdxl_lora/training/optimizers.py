@@ -1,6 +1,7 @@
 """The optimizers by name, and the state in which their weights are to be used.
 
-prodigyopt, schedulefree and bitsandbytes are optional packages; a missing one is one line, before weights are loaded.
+prodigyopt, schedulefree and bitsandbytes are optional packages; a missing one is one line, before weights
+are loaded.
 """
 
 import importlib.util

@@ -1,9 +1,9 @@
 """Which pictures make which update, as a pure function of (seed, epoch).
 
-An epoch is a permutation of the data set, sorted into buckets (pictures of one batch have one size), cut into global
-batches of `batch_size x world_size`, shuffled again. Every picture is used exactly once per epoch by exactly one
-process; a process that has none left for a global batch gets a stand-in of weight 0, so that all processes make the
-same number of steps. Knows nothing of pictures.
+An epoch is a permutation of the data set, sorted into buckets (pictures of one batch have one size), cut
+into global batches of `batch_size x world_size`, shuffled again. Every picture is used exactly once per
+epoch by exactly one process; a process that has none left for a global batch gets a stand-in of weight 0,
+so that all processes make the same number of steps. Knows nothing of pictures.
 """
 
 import math
@@ -89,7 +89,9 @@ class Plan:
 
 
 def _slice(batch: tuple[int, ...], rank: int, world_size: int, pictures: int) -> Slice:
-    """The share of `rank` in a global batch; gradients are summed over processes and steps with these weights."""
+    """The share of `rank` in a global batch; gradients are summed over processes and steps with these
+    weights.
+    """
     rows = batch[rank::world_size]
     if not rows:
         return Slice(rows=batch[:1], weight=0.0)

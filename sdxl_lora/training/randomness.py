@@ -1,7 +1,8 @@
-"""Every random draw of a training run is a function of (seed, purpose, step, ...): no stream has to be restored.
+"""Every random draw of a training run is a function of (seed, purpose, step, ...): no stream has to be
+restored.
 
-That makes resuming exact by construction, and keeps validation, logging and caching from moving the training. Draws
-are made on the CPU, so they are equal on every device.
+That makes resuming exact by construction, and keeps validation, logging and caching from moving the
+training. Draws are made on the CPU, so they are equal on every device.
 """
 
 import hashlib

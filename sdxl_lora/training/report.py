@@ -79,7 +79,8 @@ def duration(seconds: float) -> str:
 
 
 def _base(setup: Setup) -> str:
-    return str(setup.dtype).removeprefix("torch.")
+    plain = str(setup.dtype).removeprefix("torch.")
+    return f"int8 (computes in {plain})" if setup.config.base_precision == "int8" else plain
 
 
 def _too_long(setup: Setup) -> int:

@@ -3,6 +3,7 @@
 Everything that is learned is in `loop`; this file turns events into lines, files and tracker entries.
 """
 
+import os
 import resource
 import sys
 import time
@@ -22,10 +23,12 @@ ScorerFor = Callable[[Setup], loop.Scorer | None]
 
 
 def main(arguments: Sequence[str] | None = None, scorer_for: ScorerFor | None = None) -> int:
-    """Trains as `arguments` say. Exit code 0, 2 for anything that must be put right first, 130 when interrupted."""
+    """Trains as `arguments` say. Exit code 0, 2 for anything that must be put right first, 130 when
+    interrupted.
+    """
     try:
         config = flags.parse(sys.argv[1:] if arguments is None else arguments)
-        setup = prepare(config, lambda text: _say(f"note: {text}"))
+        setup = prepare(config, _note)
         hub_upload.require_login(config)
         if config.dry_run:
             if setup.accelerator.is_main_process:
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None, scorer_for: ScorerFor | None = 
         run(setup, scorer_for(setup) if scorer_for else None)
         hub_upload.upload(config, setup)
     except StudioError as error:
-        _say(f"error: {error}")
+        if os.environ.get("RANK", "0") == "0":
+            _say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         _say("interrupted; start the same command with --resume_from_checkpoint latest to go on")
@@ -129,6 +133,11 @@ def memory(device: torch.device) -> str:
     if device.type == "cuda":
         return gigabytes(torch.cuda.max_memory_allocated(device))
     return gigabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _note(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":  # before there is an accelerator to ask
+        _say(f"note: {text}")
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
 """What the data set holds, before any model is loaded: sizes, contents, and where every picture goes.
 
-Reads every file once (header and hash, no pixels). `Survey.placement` is then a pure function of row and variant.
+Reads every file once (header and hash, no pixels). `Survey.placement` is then a pure function of row and
+variant.
 """
 
 import hashlib

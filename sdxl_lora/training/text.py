@@ -1,7 +1,8 @@
 """Captions -> what the UNet is conditioned on: both encoders of SDXL, or the one of SD 1.x.
 
-SDXL reads the penultimate hidden states of both encoders, without the final norm, side by side, and the projected
-state at the first end-of-text token of the second (arXiv:2307.01952, table 1). SD 1.x reads the final states.
+SDXL reads the penultimate hidden states of both encoders, without the final norm, side by side, and the
+projected state at the first end-of-text token of the second (arXiv:2307.01952, table 1). SD 1.x reads the
+final states.
 """
 
 from collections.abc import Sequence
@@ -32,11 +33,15 @@ class TextEncoding:
     """The text half of a model. Gradients flow where the encoders' parameters require them."""
 
     def __init__(
-        self, architecture: Architecture, tokenizers: Sequence[CLIPTokenizer], encoders: Sequence[Any]
+        self,
+        architecture: Architecture,
+        tokenizers: Sequence[CLIPTokenizer],
+        encoders: Sequence[Any],
+        device: torch.device,
     ) -> None:
         self.architecture = architecture
         self.tokenizers = list(tokenizers)
-        self.encoders = list(encoders)
+        self.encoders = [encoder.to(device) for encoder in encoders]
 
     def encode(self, captions: Sequence[str]) -> TextCondition:
         """Captions beyond the encoder's length are cut; the end-of-text token stays."""

@@ -44,7 +44,7 @@ def test_a_damaged_record_is_an_error_and_not_a_wrong_picture(tmp_path):
     cache.write(0, torch.ones(4))
     with (tmp_path / "records.bin").open("r+b") as file:
         file.write(b"\x01")
-    with pytest.raises(StorageError, match="record 0 .* is damaged; delete that folder"):
+    with pytest.raises(StorageError, match=r"record 0 .* is damaged; delete that folder"):
         RecordCache(tmp_path, [(4,)], torch.float32).read(0)
 
 

@@ -8,8 +8,10 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from sdxl_lora import cli
 from sdxl_lora.errors import LoraError
 from sdxl_lora.training import layouts
+from sdxl_lora.training.convert import convert
 from sdxl_lora.training.export import DIFFUSERS_NAME, KOHYA_NAME, weights_hash
 from sdxl_lora.training.layouts import from_stability, to_diffusers, to_kohya, to_stability
 from tests.training.conftest import run
@@ -37,7 +39,9 @@ def pipeline_of(model, architecture):
 
 @pytest.mark.parametrize("architecture", ["sdxl", "sd"])
 @pytest.mark.parametrize("changes", VARIANTS)
-def test_both_layouts_load_in_diffusers_and_draw_the_same(configure, tiny_sdxl, tiny_sd, tmp_path, architecture, changes):
+def test_both_layouts_load_in_diffusers_and_draw_the_same(
+    configure, tiny_sdxl, tiny_sd, tmp_path, architecture, changes
+):
     model = tiny_sdxl if architecture == "sdxl" else tiny_sd
     run(configure(pretrained_model_name_or_path=str(model), learning_rate=0.1, max_train_steps=2, **changes))
     plain = draw(pipeline_of(model, architecture))
@@ -46,7 +50,10 @@ def test_both_layouts_load_in_diffusers_and_draw_the_same(configure, tiny_sdxl, 
         pipeline = pipeline_of(model, architecture)
         pipeline.load_lora_weights(tmp_path / "run", weight_name=name)
         loaded = sum("lora_A" in key for key, _ in pipeline.unet.named_parameters())
-        assert loaded == sum(key.startswith("unet.") and "lora_A" in key for key in load_file(tmp_path / "run" / DIFFUSERS_NAME))
+        assert loaded == sum(
+            key.startswith("unet.") and "lora_A" in key
+            for key in load_file(tmp_path / "run" / DIFFUSERS_NAME)
+        )
         drawn.append(draw(pipeline))
     assert torch.allclose(drawn[0], drawn[1], atol=1e-5)
     assert not torch.allclose(drawn[0], plain, atol=1e-3)
@@ -57,7 +64,9 @@ def test_the_layouts_convert_both_ways_without_loss(configure, tmp_path, changes
     run(configure(max_train_steps=1, **changes))
     ours, theirs = load_file(tmp_path / "run" / DIFFUSERS_NAME), load_file(tmp_path / "run" / KOHYA_NAME)
     back, alphas = to_diffusers(theirs, layers_per_block=1)
-    expected = {key.replace("text_encoder.encoder", "text_encoder.text_model.encoder"): v for key, v in ours.items()}
+    expected = {
+        key.replace("text_encoder.encoder", "text_encoder.text_model.encoder"): v for key, v in ours.items()
+    }
     assert {key.removesuffix(".weight") for key in back} == {key.removesuffix(".weight") for key in expected}
     for key, value in expected.items():
         found = back[key] if key in back else back[key.removesuffix(".weight")]
@@ -70,7 +79,7 @@ def test_the_layouts_convert_both_ways_without_loss(configure, tmp_path, changes
 # from Stability's sgm UNet as sd-scripts names its modules, for SDXL (two layers per block)
 SDXL_NAMES = {
     "down_blocks.1.attentions.0.proj_in": "input_blocks.4.1.proj_in",
-    "down_blocks.2.attentions.1.transformer_blocks.9.attn2.to_out.0": "input_blocks.8.1.transformer_blocks.9.attn2.to_out.0",
+    "down_blocks.2.attentions.1.transformer_blocks.9.attn2.to_v": "input_blocks.8.1.transformer_blocks.9.attn2.to_v",
     "mid_block.attentions.0.transformer_blocks.0.attn1.to_q": "middle_block.1.transformer_blocks.0.attn1.to_q",
     "mid_block.resnets.1.conv2": "middle_block.2.out_layers.3",
     "up_blocks.0.attentions.2.transformer_blocks.0.attn1.to_k": "output_blocks.2.1.transformer_blocks.0.attn1.to_k",
@@ -90,7 +99,11 @@ def test_sdxl_modules_have_the_names_of_stabilitys_code(ours, theirs):
 
 
 def test_sd_modules_keep_their_names_with_underscores():
-    state = {"unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.to_out.0.lora_A.weight": torch.ones(4, 320)}
+    state = {
+        "unet.down_blocks.0.attentions.1.transformer_blocks.0.attn1.to_out.0.lora_A.weight": torch.ones(
+            4, 320
+        )
+    }
     (name, alpha) = sorted(to_kohya(state, {}, "sd"), reverse=True)
     assert name == "lora_unet_down_blocks_0_attentions_1_transformer_blocks_0_attn1_to_out_0.lora_down.weight"
     assert alpha.endswith(".alpha")
@@ -123,7 +136,10 @@ def test_the_header_names_title_base_resolution_data_trigger_and_hash(configure,
         assert header["modelspec.trigger_phrase"] == "Halden"
         assert header["ss_dataset_name"] == str(pictures)
         assert (header["ss_network_dim"], header["ss_network_alpha"]) == ("4", "2.0")
-        assert header["modelspec.hash_sha256"] == f"0x{weights_hash(load_file(tmp_path / 'run' / DIFFUSERS_NAME))}"
+        assert (
+            header["modelspec.hash_sha256"]
+            == f"0x{weights_hash(load_file(tmp_path / 'run' / DIFFUSERS_NAME))}"
+        )
 
 
 def test_equal_runs_give_equal_files(configure, tmp_path):
@@ -143,3 +159,39 @@ def test_the_card_says_how_to_use_it_and_under_which_licence(configure, tmp_path
     assert settings["learning_rate"] == 1e-3
     assert "secret" not in "".join(file.read_text() for file in (tmp_path / "run").glob("*.[jm][sd]*"))
     assert "torch" in json.loads((tmp_path / "run" / "versions.json").read_text())
+
+
+@pytest.mark.parametrize("changes", [{}, {"network_alpha": 2.0}])
+def test_files_convert_both_ways_and_draw_the_same(configure, tiny_sdxl, tmp_path, changes):
+    run(configure(learning_rate=0.1, max_train_steps=2, **changes))
+    (theirs, layout) = convert(tmp_path / "run" / DIFFUSERS_NAME, layers_per_block=1)
+    assert layout == "kohya"
+    original = load_file(tmp_path / "run" / KOHYA_NAME)
+    assert all(torch.equal(value, original[key]) for key, value in load_file(theirs).items())
+    (ours, layout) = convert(tmp_path / "run" / KOHYA_NAME, tmp_path / "ours.safetensors", layers_per_block=1)
+    assert layout == "diffusers"
+    drawn = []
+    for file in (tmp_path / "run" / DIFFUSERS_NAME, theirs, ours):
+        pipeline = pipeline_of(tiny_sdxl, "sdxl")
+        pipeline.load_lora_weights(file.parent, weight_name=file.name)
+        drawn.append(draw(pipeline))
+    assert torch.allclose(drawn[0], drawn[1], atol=1e-5)
+    assert torch.allclose(drawn[0], drawn[2], atol=1e-5)
+
+
+def test_the_verb_converts(configure, tmp_path, capsys):
+    run(configure(max_train_steps=1))
+    file = tmp_path / "run" / KOHYA_NAME
+    assert cli.main(["models", "convert-lora", str(file), "--layers-per-block", "1", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["layout"] == "diffusers"
+    assert load_file(result["path"]).keys() == {
+        key.replace("text_encoder.encoder", "text_encoder.text_model.encoder")
+        for key in load_file(tmp_path / "run" / DIFFUSERS_NAME)
+    }
+
+
+def test_a_file_that_is_no_lora_is_one_line(tmp_path, capsys):
+    (tmp_path / "x.safetensors").write_bytes(b"no")
+    assert cli.main(["models", "convert-lora", str(tmp_path / "x.safetensors")]) == 2
+    assert "cannot be read as safetensors" in capsys.readouterr().err

@@ -99,7 +99,9 @@ def test_every_official_flag_is_there_with_its_default():
     assert len(OFFICIAL_SD) == 51
     assert len({**OFFICIAL_SD, **OFFICIAL_SDXL_ONLY}) == 55
     found = {item.name: item.default for item in fields(TrainingConfig) if item.default is not MISSING}
-    found["pretrained_model_name_or_path"] = found["pretrained_model_name_or_path"] or None  # required, "" = missing
+    found["pretrained_model_name_or_path"] = (
+        found["pretrained_model_name_or_path"] or None
+    )  # required, "" = missing
     official = {**OFFICIAL_SD, **OFFICIAL_SDXL_ONLY}
     assert {name: found[name] for name in official} == official
     assert set(flags.official_flags()) == set(official)
@@ -147,7 +149,9 @@ def test_the_original_projects_command_is_understood_verbatim():
 
 def test_a_toml_file_gives_settings_and_the_command_line_wins(tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text('pretrained_model_name_or_path = "mini"\n[data]\ntrain_data_dir = "x"\n[lora]\nrank = 8\nlearning_rate = 1\n')
+    file.write_text(
+        'pretrained_model_name_or_path = "mini"\n[data]\ntrain_data_dir = "x"\n[lora]\nrank = 8\nlearning_rate = 1\n'
+    )
     config = flags.parse(["--config", str(file), "--rank", "16"])
     assert (config.rank, config.learning_rate, config.train_data_dir) == (16, 1.0, "x")
 

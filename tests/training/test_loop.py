@@ -35,8 +35,8 @@ def the_scripts_losses(
 ) -> list[float]:
     """diffusers' train_text_to_image_lora_sdxl.py written down again, given this project's random draws.
 
-    Encodes everything in every step, one optimizer step per batch, its own LoRA, AdamW; no code of the project but
-    the draws (seed -> noise) and the order of the pictures.
+    Encodes everything in every step, one optimizer step per batch, its own LoRA, AdamW; no code of the
+    project but the draws (seed -> noise) and the order of the pictures.
     """
     tokenizers = [CLIPTokenizer.from_pretrained(model / name) for name in ("tokenizer", "tokenizer_2")]
     encoders = [

@@ -13,12 +13,19 @@ DRAWS = Draws(seed=1, update=2, step=0, rank=0)
 
 
 def scheduler(prediction: str = "epsilon") -> DDPMScheduler:
-    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction)
+    return DDPMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction
+    )
 
 
 def batch(count: int = 3) -> Batch:
     latents = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    return Batch(keys=("x",) * count, latents=latents, condition=TextCondition(torch.zeros(count, 1, 1), None), time_ids=None)
+    return Batch(
+        keys=("x",) * count,
+        latents=latents,
+        condition=TextCondition(torch.zeros(count, 1, 1), None),
+        time_ids=None,
+    )
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
@@ -79,7 +86,8 @@ def test_timesteps_are_spread_over_the_whole_process():
 
 def test_draws_depend_on_seed_update_step_and_process():
     draws = [
-        Draws(seed=s, update=u, step=p, rank=r) for s, u, p, r in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
+        Draws(seed=s, update=u, step=p, rank=r)
+        for s, u, p, r in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
     ]
     noises = {draw_noise(batch(1), d, 0.0).sum().item() for d in draws}
     assert len(noises) == 5

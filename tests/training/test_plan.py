@@ -1,4 +1,6 @@
-"""The order of a run: every picture once per epoch, the same for every process, found again after any interruption."""
+"""The order of a run: every picture once per epoch, the same for every process, found again after any
+interruption.
+"""
 
 from itertools import islice
 
@@ -20,7 +22,9 @@ def rows_of(update: Update, rank: int) -> list[int]:
 @pytest.mark.parametrize("groups", [[0] * 13, [0, 1, 2, 0, 1, 0, 0, 1, 1, 0, 2]])
 def test_every_picture_is_used_once_per_epoch_by_one_process(world_size, accumulation, groups):
     plan = Plan(groups=groups, batch_size=2, accumulation=accumulation, world_size=world_size, seed=5)
-    used = [row for update in first_epoch(plan) for rank in range(world_size) for row in rows_of(update, rank)]
+    used = [
+        row for update in first_epoch(plan) for rank in range(world_size) for row in rows_of(update, rank)
+    ]
     assert sorted(used) == list(range(len(groups)))
 
 

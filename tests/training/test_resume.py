@@ -33,7 +33,9 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 def test_a_run_in_two_parts_ends_with_the_weights_of_one_run_bit_for_bit(
     configure, tmp_path, interrupted_after
 ):
-    """Seven pictures in batches of two are four updates an epoch: inside, at the end of, and after an epoch."""
+    """Seven pictures in batches of two are four updates an epoch: inside, at the end of, and after an
+    epoch.
+    """
     settings = {"caption_dropout": 0.3, "noise_offset": 0.1, "random_flip": True, "max_train_steps": 6}
     run(configure(**settings, output_dir=str(tmp_path / "whole")))
     run(configure(**{**settings, "max_train_steps": interrupted_after}))
@@ -127,7 +129,7 @@ def test_latest_is_the_newest_complete_checkpoint(configure, tmp_path, damage):
 def test_a_damaged_checkpoint_that_was_named_is_an_error(configure, tmp_path):
     run(configure(max_train_steps=2))
     (tmp_path / "run" / "checkpoint-2" / "config.json").write_text("{}")
-    with pytest.raises(StorageError, match="config.json was changed"):
+    with pytest.raises(StorageError, match=r"config.json was changed"):
         setup.prepare(configure(resume_from_checkpoint="checkpoint-2"), print)
 
 
@@ -205,6 +207,20 @@ def test_an_unfinished_save_is_cleaned_up_and_never_chosen(tmp_path):
     assert checkpoints.find("latest", tmp_path, strict=False, warn=said.append) is None
     checkpoints.clean(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_was_being_replaced_comes_back(tmp_path):
+    checkpoints.save(tmp_path, 1, {"a": torch.ones(1)}, {}, lambda folder: None)
+    (tmp_path / "checkpoint-1").rename(tmp_path / ".unfinished-old-checkpoint-1")
+    checkpoints.clean(tmp_path)
+    assert checkpoints.read(tmp_path / "checkpoint-1").step == 1
+
+
+def test_rotation_leaves_later_checkpoints_of_an_earlier_run_alone(tmp_path):
+    for step in (1, 2, 9):
+        checkpoints.save(tmp_path, step, {}, {}, lambda folder: None)
+    checkpoints.rotate(tmp_path, 1, step=2)
+    assert [path.name for path in checkpoints.candidates(tmp_path)] == ["checkpoint-9", "checkpoint-2"]
 
 
 SCRIPT = """

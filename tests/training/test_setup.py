@@ -25,7 +25,7 @@ def prepare(config):
 
 
 def test_a_resolution_the_model_cannot_divide_names_the_nearest(configure, no_weights):
-    with pytest.raises(RequestError, match="resolution 70 is not a multiple of 8, .* use 72"):
+    with pytest.raises(RequestError, match=r"resolution 70 is not a multiple of 8, .* use 72"):
         prepare(configure(resolution=70))
 
 
@@ -39,7 +39,7 @@ def test_pictures_without_captions_are_counted_and_named(configure, pictures, no
 
 def test_unreadable_pictures_are_named(configure, pictures, no_weights):
     (pictures / "2.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="1 of 7 pictures cannot be read: 2.png is not a readable picture"):
+    with pytest.raises(DataError, match=r"1 of 7 pictures cannot be read: 2.png is not a readable picture"):
         prepare(configure())
 
 
@@ -60,7 +60,7 @@ def test_a_folder_that_is_no_model_is_one_line(configure, pictures, no_weights):
 
 def test_an_output_folder_that_cannot_be_written_is_one_line(configure, tmp_path, no_weights):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="--output_dir .* cannot be written"):
+    with pytest.raises(StorageError, match=r"--output_dir .* cannot be written"):
         prepare(configure(output_dir=str(tmp_path / "file" / "run")))
 
 
@@ -103,7 +103,9 @@ def test_a_model_without_weights_is_one_line(configure, tiny_sdxl, tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["sdxl", "sd"])
-def test_the_architecture_and_size_come_from_the_models_files(configure, tiny_sd, tiny_sdxl, architecture, no_weights):
+def test_the_architecture_and_size_come_from_the_models_files(
+    configure, tiny_sd, tiny_sdxl, architecture, no_weights
+):
     model = tiny_sd if architecture == "sd" else tiny_sdxl
     prepared = prepare(configure(pretrained_model_name_or_path=str(model)))
     assert prepared.base.architecture == architecture
@@ -118,7 +120,9 @@ def test_max_train_samples_takes_some_by_the_seed(configure, no_weights):
 
 
 def test_scale_lr_multiplies_by_the_pictures_of_an_update(configure, no_weights):
-    prepared = prepare(configure(scale_lr=True, learning_rate=0.1, train_batch_size=2, gradient_accumulation_steps=3))
+    prepared = prepare(
+        configure(scale_lr=True, learning_rate=0.1, train_batch_size=2, gradient_accumulation_steps=3)
+    )
     assert prepared.learning_rate == pytest.approx(0.6)
 
 
@@ -137,7 +141,14 @@ def test_a_dry_run_says_everything_and_loads_no_weights(tiny_sdxl, pictures, tmp
     )
     printed = capsys.readouterr().out
     assert code == 0
-    for word in ("buckets", "memory     at least", "caches", "time       at least", "a new run", "max_train_steps = 5"):
+    for word in (
+        "buckets",
+        "memory     at least",
+        "caches",
+        "time       at least",
+        "a new run",
+        "max_train_steps = 5",
+    ):
         assert word in printed
     assert "secret" not in printed
 

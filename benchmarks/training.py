@@ -1,0 +1,252 @@
+"""Training speed and memory, ours against diffusers' SDXL LoRA script, in turns on the same model, pictures
+and steps.
+
+    python -m benchmarks.training --peer PATH/train_text_to_image_lora_sdxl.py            # mini, on this machine
+    python -m benchmarks.training --peer PATH --size full --precision bf16 --steps 60     # SDXL's real size, on a GPU
+
+Every run is a process of its own. Steady state: pictures over the median time of an update after the first
+fifth. End to end: from start to finished LoRA, loading, caching and saving included. `--size full` has
+SDXL's configuration with random weights: speed and memory do not depend on what they are. The peer's script
+is run as it is, not copied; only its logging call is watched, and its check for a development version of
+diffusers is skipped.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+_WATCH = """
+import json, resource, runpy, sys, time
+began = time.perf_counter()
+import sdxl_lora
+import accelerate, diffusers, torch
+moments = []
+accelerate.Accelerator.log = lambda self, values, step=None, log_kwargs=None: moments.append(time.perf_counter())
+diffusers.utils.check_min_version = lambda version: None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+_OURS = """
+import json, resource, sys, time
+began = time.perf_counter()
+from sdxl_lora.training import flags, loop, setup
+import torch
+moments = []
+for event in loop.train(setup.prepare(flags.parse(sys.argv[1:]), print)):
+    if isinstance(event, loop.StepRecord):
+        moments.append(time.perf_counter())
+"""
+_REPORT = """
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+if torch.cuda.is_available():
+    peak = torch.cuda.max_memory_allocated()
+print("RESULT " + json.dumps({"seconds": time.perf_counter() - began, "moments": moments, "peak": peak}))
+"""
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        model = _full_size(work / "model") if options.size == "full" else _mini()
+        resolution = options.resolution or (1024 if options.size == "full" else 256)
+        data = _pictures(work / "data", options.pictures, resolution)
+        runs: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+        for number in range(options.rounds):
+            for who in ("ours", "peer") if options.peer else ("ours",):
+                result = _run(who, options, model, data, resolution, work / f"{who}-{number}")
+                runs[who].append(result)
+                print(f"{who:5} {_line(result)}", flush=True)
+    summary = _summary(runs, options, resolution)
+    print(json.dumps(summary, indent=2) if options.json else "\n".join(_table(summary)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Training speed and memory, ours against diffusers' script.")
+    parser.add_argument(
+        "--peer", type=Path, help="diffusers' train_text_to_image_lora_sdxl.py; none: ours alone"
+    )
+    parser.add_argument("--size", choices=("mini", "full"), default="mini")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--resolution", type=int, help="px; default 256 for mini, 1024 for full")
+    parser.add_argument("--precision", choices=("no", "fp16", "bf16"), default="no")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each, in turns")
+    parser.add_argument("--gradient_checkpointing", action="store_true", help="for both")
+    parser.add_argument(
+        "--extra", nargs="*", default=[], help="flags for ours alone, for example base_precision=int8"
+    )
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def _run(
+    who: str, options: argparse.Namespace, model: Path, data: Path, resolution: int, output: Path
+) -> dict[str, float]:
+    flags = [
+        f"--pretrained_model_name_or_path={model}",
+        f"--train_data_dir={data}",
+        f"--output_dir={output}",
+        f"--resolution={resolution}",
+        "--center_crop",
+        f"--train_batch_size={options.batch}",
+        f"--max_train_steps={options.steps}",
+        "--checkpointing_steps=100000",
+        "--learning_rate=1e-4",
+        "--lr_warmup_steps=0",
+        "--seed=0",
+        f"--mixed_precision={options.precision}",
+    ]
+    flags += ["--gradient_checkpointing"] if options.gradient_checkpointing else []
+    if who == "ours":
+        extra = [f"--{flag}" for flag in options.extra]
+        command = [
+            sys.executable,
+            "-c",
+            _OURS + _REPORT,
+            *flags,
+            *extra,
+            f"--training_cache_dir={output}-cache",
+        ]
+    else:
+        command = [sys.executable, "-c", _WATCH + _REPORT, str(options.peer), *flags]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not lines:
+        raise SystemExit(f"{who} failed:\n{done.stderr[-3000:]}")
+    found = json.loads(lines[0].removeprefix("RESULT "))
+    moments = found["moments"]
+    steps = [after - before for before, after in pairwise(moments)][len(moments) // 5 :]
+    return {
+        "steady": options.batch / median(steps),
+        "end_to_end": options.batch * options.steps / found["seconds"],
+        "peak": found["peak"],
+    }
+
+
+def _summary(
+    runs: dict[str, list[dict[str, float]]], options: argparse.Namespace, resolution: int
+) -> dict[str, Any]:
+    summary: dict[str, Any] = {
+        "settings": {
+            "size": options.size,
+            "steps": options.steps,
+            "batch": options.batch,
+            "resolution": resolution,
+            "precision": options.precision,
+            "extra": options.extra,
+        }
+    }
+    for who, results in runs.items():
+        if results:
+            summary[who] = {key: median(result[key] for result in results) for key in results[0]}
+    if runs["peer"]:
+        for key in ("steady", "end_to_end"):
+            summary[f"{key}_ratio"] = summary["ours"][key] / summary["peer"][key]
+    if options.size == "full":
+        summary["floor"] = _floor(options.precision)
+        summary["share_of_floor"] = summary["ours"]["steady"] / summary["floor"]
+    return summary
+
+
+def _floor(precision: str) -> float:
+    """Pictures a second if only the arithmetic counted: 12 TFLOP at 1024 px over the card's measured rate."""
+    import torch
+
+    from sdxl_lora.training.estimates import machine_rate
+
+    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return machine_rate(device, dtype) / 12e12
+
+
+def _line(result: dict[str, float]) -> str:
+    return (
+        f"steady {result['steady']:.3f} pictures/s, end to end {result['end_to_end']:.3f} pictures/s, "
+        f"peak {result['peak'] / 1e9:.2f} GB"
+    )
+
+
+def _table(summary: dict[str, Any]) -> list[str]:
+    lines = [f"settings: {summary['settings']}"]
+    lines += [f"{who:5} {_line(summary[who])}" for who in ("ours", "peer") if who in summary]
+    if "steady_ratio" in summary:
+        lines.append(
+            f"ratio steady {summary['steady_ratio']:.2f}x, end to end {summary['end_to_end_ratio']:.2f}x"
+        )
+    if "floor" in summary:
+        lines.append(f"floor {summary['floor']:.2f} pictures/s, reached {summary['share_of_floor']:.0%}")
+    return lines
+
+
+def _mini() -> Path:
+    from sdxl_lora.models import registry
+
+    info = registry.describe("mini")
+    if info.folder is None:
+        raise SystemExit(f"the bundled model is not in {info.source}; set SDXL_LORA_MINI")
+    return info.folder
+
+
+def _pictures(folder: Path, count: int, side: int) -> Path:
+    """Smooth random pictures with captions in metadata.jsonl."""
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        small = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+        rows.append({"file_name": f"{number}.png", "text": f"top, a photography of shirt number {number}"})
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def _full_size(folder: Path) -> Path:
+    """SDXL base 1.0 with random weights and the bundled model's tokenizers (their vocabulary is smaller)."""
+    import torch
+    from diffusers import (
+        AutoencoderKL,
+        EulerDiscreteScheduler,
+        StableDiffusionXLPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    from benchmarks.sdxl_config import TEXT, TEXT_2, UNET, VAE
+
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    source = _mini()
+    with torch.device(device):
+        parts = {
+            "unet": UNet2DConditionModel(**UNET),
+            "vae": AutoencoderKL(**VAE),
+            "text_encoder": CLIPTextModel(CLIPTextConfig(**TEXT)),
+            "text_encoder_2": CLIPTextModelWithProjection(CLIPTextConfig(**TEXT_2)),
+        }
+    tokenizers = {
+        name: CLIPTokenizer.from_pretrained(source / name, model_max_length=77)
+        for name in ("tokenizer", "tokenizer_2")
+    }
+    scheduler = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    pipeline = StableDiffusionXLPipeline(**parts, **tokenizers, scheduler=scheduler, add_watermarker=False)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
