@@ -1,11 +1,12 @@
 """Seconds per picture: this project's `generate` against the stock diffusers pipeline, in turns.
 
-    python -m benchmarks.generation [--model mini] [--steps N] [--count 1] [--rounds 3] [--precision auto] [--threads N] [--json]
+    python -m benchmarks.generation [--model mini] [--steps N] [--count 1] [--rounds 3] [--threads N] [--json]
 
-Both draw the same pictures: same model folder, prompt, steps, guidance, size and seeds, `count` pictures per round,
-taking turns so that whatever else the machine does falls on both. The stock pipeline is what `from_pretrained` gives: single
-precision, prompt encoded anew each time. Ours repeats its prompt, as a user does who asks for more of the same, and
-draws its previews. The first round of each warms up and is not counted. Loading is not timed.
+Both draw the same pictures: same model folder, prompt, steps, guidance, size and seeds, `count` pictures per
+round, taking turns so that whatever else the machine does falls on both. The stock pipeline is what
+`from_pretrained` gives: single precision, one picture after the other, prompt encoded anew each time. Ours repeats
+its prompt, as a user does who asks for more of the same, and draws its previews. The first round of each warms up
+and is not counted. Loading is not timed.
 """
 
 import argparse
