@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises `InputError` for an unknown name, `ModelUnavailableError` where the hub cannot be reached."""
+    if arguments.convert is not None:
+        return _convert(arguments)
     if arguments.fetch == METRICS:
         _fetch_metrics(arguments.json)
     elif arguments.fetch is not None:

@@ -1,4 +1,4 @@
-"""The LoRA on a frozen model: where it sits, that it is fp32, and its weights out and in.
+"""The LoRA on a frozen model: where it sits, that it is fp32, and its weights by their public names.
 
 Uses peft through diffusers. Freshly added, it changes nothing: its second factor is zero.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -77,19 +77,10 @@ class Adapter:
     def state(self) -> dict[str, Tensor]:
         """Weights by the names of the diffusers layout: `unet.<layer>.lora_A.weight` ..., fp32, on the CPU."""
         return {
-            f"{part}.{name}": value.detach().float().cpu().contiguous().clone()
+            f"{part}.{_standard(part, name)}": value.detach().float().cpu().contiguous().clone()
             for part, module in self.parts.items()
             for name, value in get_peft_model_state_dict(module).items()
         }
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of `state`."""
-        for part, module in self.parts.items():
-            prefix = f"{part}."
-            own = {
-                name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-            }
-            set_peft_model_state_dict(module, own)
 
     def metadata(self) -> dict[str, Any]:
         """The adapter configuration as diffusers keeps it in a file's header."""
@@ -101,8 +92,13 @@ class Adapter:
         }
 
 
+def _standard(part: str, name: str) -> str:
+    """transformers 5 calls the first encoder's layers `encoder...`; files everywhere say `text_model.encoder...`."""
+    return f"text_model.{name}" if part != "unet" and name.startswith("encoder.") else name
+
+
 def _plain(value: Any) -> Any:
-    """JSON-ready, in an order that does not depend on hashing."""
-    if isinstance(value, set | frozenset):
+    """JSON-ready. peft keeps module names in sets, whose order changes from run to run."""
+    if isinstance(value, list | set | frozenset):
         return sorted(value)
-    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
+    return value if isinstance(value, str | int | float | bool | dict | None) else str(value)

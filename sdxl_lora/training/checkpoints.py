@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from sdxl_lora.errors import StorageError, TrainingError
 
@@ -75,7 +74,6 @@ def save(
     except (
         OSError,
         RuntimeError,
-        SafetensorError,
     ) as error:  # torch.save reports a full disk as RuntimeError
         shutil.rmtree(work, ignore_errors=True)
         raise StorageError(
@@ -100,7 +98,7 @@ def replaced_together(output_dir: Path) -> Iterator[Path]:
             path.replace(output_dir / path.name)
         work.rmdir()
         _flush(output_dir)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise StorageError(
             f"{output_dir} cannot be written: {_reason(error)}; the checkpoints are intact"
         ) from None

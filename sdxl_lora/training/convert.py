@@ -12,11 +12,11 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import LoraError, StorageError
+from sdxl_lora.training import tensor_file
 from sdxl_lora.training.layouts import architecture_of, is_kohya, to_diffusers, to_kohya
 
 Layout = Literal["diffusers", "kohya"]
@@ -44,9 +44,9 @@ def convert(
     target = target or source.with_name(f"{source.stem}_{layout}.safetensors")
     kept = {key: value for key, value in header.items() if key != "lora_adapter_metadata"}
     try:
-        save_file(result, target, metadata={"format": "pt", **kept})
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"{target} cannot be written: {error}") from None
+        tensor_file.write(target, result, {"format": "pt", **kept})
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror}") from None
     return target, layout
 
 

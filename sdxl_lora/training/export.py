@@ -13,11 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 import sdxl_lora
 from sdxl_lora.config import Architecture
+from sdxl_lora.training import tensor_file
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.layouts import to_kohya
 
@@ -58,10 +58,10 @@ def write_lora(
     header = metadata(state, facts)
     plain = {key: value.contiguous() for key, value in state.items()}
     diffusers_header = {**header, "lora_adapter_metadata": json.dumps(dict(adapter), sort_keys=True)}
-    save_file(plain, folder / DIFFUSERS_NAME, metadata={"format": "pt", **diffusers_header})
+    tensor_file.write(folder / DIFFUSERS_NAME, plain, {"format": "pt", **diffusers_header})
     alphas = {key.rsplit(".lora_A", 1)[0]: facts.alpha for key in plain if ".lora_A" in key}
     kohya = to_kohya(plain, alphas, facts.architecture, facts.layers_per_block)
-    save_file(kohya, folder / KOHYA_NAME, metadata={"format": "pt", **header})
+    tensor_file.write(folder / KOHYA_NAME, kohya, {"format": "pt", **header})
 
 
 def metadata(state: Mapping[str, Tensor], facts: LoraFacts) -> dict[str, str]:

@@ -87,8 +87,6 @@ def to_kohya(
             raise LoraError(f"{key} belongs to no part of {architecture}; is the architecture right?")
         if part == "unet" and architecture == "sdxl":
             name = to_stability(name, layers_per_block, attention_blocks)
-        elif part.startswith("text_encoder") and not name.startswith(("text_model.", "text_projection")):
-            name = f"text_model.{name}"
         flat = f"{_PREFIXES[architecture][part]}_{name.replace('.', '_')}"
         result[f"{flat}.{_TO_KOHYA[kind]}"] = _kohya_shape(value, kind)
         if kind == "lora_A.weight":
