@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Raises `InputError` for an unknown name, `ModelUnavailableError` where the hub cannot be reached."""
     if arguments.convert is not None:
-        return _convert(arguments)
-    if arguments.fetch == METRICS:
+        _convert(arguments)
+    elif arguments.fetch == METRICS:
         _fetch_metrics(arguments.json)
     elif arguments.fetch is not None:
         _fetch(arguments.fetch, arguments.json)
@@ -68,7 +68,7 @@ def _list(as_json: bool) -> None:
     print(f"\nWithout --model, {automatic} is used here. A folder or a hub id works as well.")
 
 
-def _convert(arguments: argparse.Namespace) -> int:
+def _convert(arguments: argparse.Namespace) -> None:
     from sdxl_lora.training.convert import convert
 
     path, layout = convert(
@@ -81,7 +81,6 @@ def _convert(arguments: argparse.Namespace) -> int:
         terminal.print_json({"path": str(path), "layout": layout})
     else:
         print(f"{path} ({layout} layout)")
-    return 0
 
 
 def _fetch(name: str, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers.models.attention_processor import AttnProcessor
 
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
@@ -23,7 +24,6 @@ from sdxl_lora.training.batches import (
     LiveText,
     TextSource,
 )
-from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.events import Encoded, Event, Notice
 from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.latents import posterior, require_finite
@@ -31,6 +31,7 @@ from sdxl_lora.training.setup import Setup
 from sdxl_lora.training.text import TextCondition, TextEncoding
 
 _TEXT_BATCH = 64
+_FEW_TOKENS = 4096  # latents a picture; up to here plain products beat PyTorch's fused attention on CPUs
 _PICTURE_BATCH = {"cpu": 1, "cuda": 8, "mps": 2}
 
 
@@ -71,7 +72,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
         rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target
     )
     adapter = Adapter(parts, settings, setup.seed)
-    _switch_on(config, parts)
+    _switch_on(setup, parts)
     feed = Feed(
         setup.survey,
         latents,
@@ -158,8 +159,11 @@ def _encode_prompts(
     return encoding.encode(prompts).to(cpu), encoding.unconditional(1).to(cpu)
 
 
-def _switch_on(config: TrainingConfig, parts: dict[str, Any]) -> None:
-    unet = parts["unet"]
+def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
+    config, unet = setup.config, parts["unet"]
+    tokens = (setup.resolution // setup.base.vae_factor) ** 2
+    if setup.accelerator.device.type == "cpu" and tokens <= _FEW_TOKENS:
+        unet.set_attn_processor(AttnProcessor())
     if config.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = True
     if config.enable_xformers_memory_efficient_attention:

@@ -31,6 +31,9 @@ def summary(setup: Setup) -> Iterator[str]:
     upscaled = survey.upscaled()
     if upscaled:
         yield f"warning    {upscaled} of {len(survey)} pictures are smaller than they are trained at: they are enlarged"
+    short = sum(count < config.train_batch_size for _, count in survey.bucket_table())
+    if short:
+        yield f"warning    {short} sizes have fewer pictures than a batch: their batches are short, none is left out"
     cut = _too_long(setup)
     if cut:
         yield f"warning    {cut} of {len(survey.captions)} captions are longer than the text encoder and are cut"

@@ -1,0 +1,46 @@
+"""Estimates without weights, on SDXL's real size."""
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.sdxl_config import UNET
+from sdxl_lora.training import estimates, setup
+from sdxl_lora.training.adapter import Adapter, LoraSettings
+
+
+def test_the_benchmarks_sdxl_has_sdxls_parameters_and_arithmetic():
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**UNET)
+        assert sum(p.numel() for p in unet.parameters()) == 2_567_463_684
+        adapter = Adapter({"unet": unet}, LoraSettings(rank=4, alpha=4), 0)
+        added = {"text_embeds": torch.zeros(1, 1280), "time_ids": torch.zeros(1, 6)}
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            unet(
+                torch.zeros(1, 4, 128, 128), torch.zeros(1), torch.zeros(1, 77, 2048), added_cond_kwargs=added
+            )
+    assert sum(p.numel() for p in adapter.parameters()) * 4 == pytest.approx(
+        23.2e6, rel=0.01
+    )  # as files on the hub
+    assert counter.get_total_flops() == pytest.approx(6e12, rel=0.05)
+
+
+def test_an_estimate_counts_weights_lora_activations_and_caches(configure):
+    prepared = setup.prepare(configure(center_crop=True, random_flip=True), print)
+    found = estimates.estimate(prepared)
+    unet = prepared.base.unet(torch.float32)
+    assert found.weights == sum(p.numel() for p in unet.parameters()) * 4
+    assert found.trained == found.trained_parameters * 16
+    latents = 7 * 2 * 2 * 4 * 16 * 16 * 4  # pictures, flips, moments, channels, side, side, bytes
+    assert found.cache == latents + 8 * (77 * 64 + 32) * 4
+    assert found.seconds > 0
+
+
+def test_checkpointing_gradients_and_int8_lower_the_estimate(configure):
+    plain = estimates.estimate(setup.prepare(configure(), print))
+    saving = estimates.estimate(setup.prepare(configure(gradient_checkpointing=True), print))
+    small = estimates.estimate(setup.prepare(configure(base_precision="int8"), print))
+    assert saving.activations < plain.activations
+    assert small.weights < plain.weights
+    assert saving.flops > plain.flops
