@@ -1,6 +1,22 @@
-"""Words that become prompts: templates with slots, and the vocabulary they suggest. Knows no models."""
+"""Words that become prompts: templates with slots, choices, emphasis, and what a sentence claims.
 
+Knows no models.
+"""
+
+from sdxl_lora.prompts.attributes import Attribute
+from sdxl_lora.prompts.expansion import Expansion, expand, wildcards
 from sdxl_lora.prompts.library import get, problems, templates
 from sdxl_lora.prompts.template import Slot, Template, fill
 
-__all__ = ["Slot", "Template", "fill", "get", "problems", "templates"]
+__all__ = [
+    "Attribute",
+    "Expansion",
+    "Slot",
+    "Template",
+    "expand",
+    "fill",
+    "get",
+    "problems",
+    "templates",
+    "wildcards",
+]

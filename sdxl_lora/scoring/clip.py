@@ -91,6 +91,11 @@ class ClipScorer:
             return torch.empty(0, model.config.projection_dim)
         return torch.cat(rows)[[unique.index(text) for text in texts]]
 
+    def logit_scale(self) -> float:
+        """The model's own inverse temperature: what its cosines were multiplied by in training."""
+        model, _, _ = self._load()
+        return float(model.logit_scale.detach().exp())
+
     def _load(self) -> tuple[Any, Any, Any]:
         with self._lock:
             if self._parts is None:

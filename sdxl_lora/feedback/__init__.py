@@ -1,0 +1,9 @@
+"""Make a picture, judge it, try again with better luck or better words; learn from people's votes.
+
+Knows a generator and a judge by two protocols, and nothing of pages or records.
+"""
+
+from sdxl_lora.feedback.attempts import Attempt, Finished, Generator, Judge, Policy, Pruning
+from sdxl_lora.feedback.loop import improve
+
+__all__ = ["Attempt", "Finished", "Generator", "Judge", "Policy", "Pruning", "improve"]

@@ -1,0 +1,58 @@
+"""How hard to try, as three plain choices: Draft, Standard, Strict."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sdxl_lora.feedback.attempts import Policy
+from sdxl_lora.feedback.calibration import Calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One choice."""
+
+    title: str
+    max_attempts: int
+    quantile: float  # of the calibration's scores: the threshold
+    gates: bool  # whether hard checks count
+    says: str  # one line for the user
+
+
+# Expected cost and gain for Gaussian scores, in pictures and standard deviations: see the closing note of issue 4.
+LEVELS: Final[dict[str, Level]] = {
+    "draft": Level(
+        title="Draft",
+        max_attempts=2,
+        quantile=0.5,
+        gates=False,
+        says="two tries, anything above the middle is fine",
+    ),
+    "standard": Level(
+        title="Standard",
+        max_attempts=4,
+        quantile=0.65,
+        gates=True,
+        says="four tries, the best third is good enough",
+    ),
+    "strict": Level(
+        title="Strict",
+        max_attempts=8,
+        quantile=0.8,
+        gates=True,
+        says="eight tries, only the best fifth is good enough",
+    ),
+}
+
+
+def policy_of(
+    level: Level,
+    calibration: Calibration | None,
+    *,
+    min_score: float | None = None,
+    max_attempts: int | None = None,
+) -> Policy:
+    """The policy of a level; numbers of the user's own win. Without a calibration there is no threshold."""
+    policy = Policy(max_attempts=level.max_attempts if max_attempts is None else max_attempts)
+    if calibration is not None:
+        policy = replace(policy, threshold=calibration.threshold(level.quantile), pruning=calibration.pruning)
+    return policy if min_score is None else replace(policy, threshold=min_score)

@@ -1,0 +1,229 @@
+"""Everything there is to say about a picture: one soft score, the attributes behind it, and hard gates.
+
+The score is what is compared with a threshold. A gate is a plain "no" that no score makes up for: a blank picture,
+a misread brand, the wrong colour, a background that should be white and is not. What cannot be judged here (no OCR,
+weights that are missing) is said once in `notices` and never counts against a picture.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.prompts import emphasis
+from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
+from sdxl_lora.scoring import checks, lettering
+from sdxl_lora.scoring.base import Scorer, default_scorer
+from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall
+from sdxl_lora.scoring.spec import spec_text
+
+WHITE_SHARE = 0.95  # of the border, where a white background was asked for: leaves room for a shadow
+WRONG_COLOUR = (
+    0.5  # probability from which another colour is the picture's colour: more than all others together
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One thing that a picture must not get wrong."""
+
+    name: str  # blank, colour, brand text, white background or sharpness
+    passed: bool | None  # None: cannot be told, which is no failure
+    reason: str  # one line for the user
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What was found out about one picture."""
+
+    score: float  # of the primary scorer; NaN where the picture is blank
+    scorer: str  # its name
+    text: str  # what was scored
+    findings: tuple[Finding, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    others: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # key -> (scorer's name, value)
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """Gates that said no."""
+        return tuple(gate for gate in self.gates if gate.passed is False)
+
+    @property
+    def weakest(self) -> Finding | None:
+        """The claim that shows least, if any is not the most probable."""
+        wrong = [finding for finding in self.findings if not finding.right]
+        return min(wrong, key=lambda finding: finding.probability, default=None)
+
+    @property
+    def attributes(self) -> float:
+        """Geometric mean of the claims' probabilities, 0..1; NaN without claims."""
+        return overall(self.findings)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of claims that show, 0..1; NaN without claims."""
+        return accuracy(self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready but for NaN."""
+        return {
+            "score": self.score,
+            "scorer": self.scorer,
+            "text": self.text,
+            "attributes": [vars(finding) for finding in self.findings],
+            "gates": [vars(gate) for gate in self.gates],
+            "others": {key: {"name": name, "value": value} for key, (name, value) in self.others.items()},
+        }
+
+
+class Panel:
+    """Judges pictures of requests; batched, may be called by several threads."""
+
+    def __init__(
+        self,
+        primary: Scorer,
+        *,
+        probes: ProbeScorer | None = None,
+        others: Sequence[Scorer] = (),
+        gates: bool = True,
+        read_brand: bool = False,
+        least_sharpness: float | None = None,
+    ) -> None:
+        """Args:
+        primary: what thresholds are compared with.
+        others: reported, never optimised.
+        gates: False leaves only the gate of blank pictures.
+        read_brand: OCR, about a second per picture; the bundled model draws no letters.
+        least_sharpness: from a calibration; None = not a gate.
+        """
+        self.primary = primary
+        self.probes = probes
+        self.others = tuple(others)
+        self._gates = gates
+        self._reads_brand = read_brand
+        self._least_sharpness = least_sharpness
+        self._notices: dict[str, None] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What could not be judged so far, one line each."""
+        return tuple(self._notices)
+
+    def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]:
+        """One judgement per picture of `request`. Raises `ModelUnavailableError` if the primary cannot score."""
+        prompt = emphasis.plain(request.prompt)
+        text, slots = spec_text(prompt), dict(request.slots)
+        texts = [text] * len(images)
+        scores = self.primary.score(images, texts)
+        findings = self._probe(images, text, slots)
+        others = {scorer.key: (scorer.name, self._other(scorer, images, texts)) for scorer in self.others}
+        return [
+            Judgement(
+                score=scores[i],
+                scorer=self.primary.name,
+                text=text,
+                findings=findings[i],
+                gates=tuple(self._gate(image, findings[i], prompt, slots)),
+                others={key: (name, values[i]) for key, (name, values) in others.items() if values},
+            )
+            for i, image in enumerate(images)
+        ]
+
+    def _probe(
+        self, images: Sequence[Image.Image], text: str, slots: dict[str, str]
+    ) -> list[tuple[Finding, ...]]:
+        return [()] * len(images) if self.probes is None else self.probes.probe(images, text, slots)
+
+    def _other(self, scorer: Scorer, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        """Scores, or nothing where the scorer's weights are missing."""
+        try:
+            return scorer.score(images, texts)
+        except ModelUnavailableError as error:
+            self._notices[f"{scorer.name} is left out: {error}"] = None
+            return []
+
+    def _gate(
+        self, image: Image.Image, findings: Sequence[Finding], prompt: str, slots: dict[str, str]
+    ) -> list[Gate]:
+        blank = checks.blank_reason(image)
+        if blank is not None:
+            return [Gate(name="blank", passed=False, reason=blank)]
+        if not self._gates:
+            return []
+        gates = [_colour(finding) for finding in findings if finding.attribute == "colour"]
+        if any(words in prompt.lower() for words in WHITE_BACKGROUND):
+            gates.append(_white(image))
+        brand = slots.get("brand", "")
+        if self._reads_brand and brand and (gate := self._brand(image, brand)) is not None:
+            gates.append(gate)
+        if self._least_sharpness is not None:
+            gates.append(_sharp(image, self._least_sharpness))
+        return gates
+
+    def _brand(self, image: Image.Image, brand: str) -> Gate | None:
+        try:
+            found = lettering.BrandTextScorer().read(image, brand)
+        except ModelUnavailableError as error:
+            self._notices[f"the brand's lettering is not read: {error}"] = None
+            return None
+        reasons = {
+            "read": f"reads {brand}",
+            "misread": f"reads {found.text!r}, which is not {brand}",
+            "not readable": "no lettering can be read; it may be a mark without letters",
+        }
+        passed = {"read": True, "misread": False, "not readable": None}[found.state]
+        return Gate(name="brand text", passed=passed, reason=reasons[found.state])
+
+
+def default_panel(
+    *,
+    others: Sequence[Scorer] = (),
+    gates: bool = True,
+    read_brand: bool = False,
+    least_sharpness: float | None = None,
+) -> Panel:
+    """The bundled mini CLIP scores and probes."""
+    clip = default_scorer()
+    return Panel(
+        clip,
+        probes=ProbeScorer(clip),
+        others=others,
+        gates=gates,
+        read_brand=read_brand,
+        least_sharpness=least_sharpness,
+    )
+
+
+def best_of(judgements: Sequence[Judgement]) -> int | None:
+    """Index of the best: fewest failed gates, then the highest score; never a blank one, None if all are."""
+    usable = [i for i, j in enumerate(judgements) if math.isfinite(j.score)]
+    return max(usable, key=lambda i: rank(judgements[i]), default=None)
+
+
+def rank(judgement: Judgement) -> tuple[int, float]:
+    """Larger is better; only for judgements whose score is finite."""
+    return -len(judgement.failed), judgement.score
+
+
+def _colour(finding: Finding) -> Gate:
+    wrong = not finding.right and finding.rival_probability >= WRONG_COLOUR
+    return Gate(name="colour", passed=not wrong, reason=str(finding))
+
+
+def _white(image: Image.Image) -> Gate:
+    found = checks.backdrop(image)
+    return Gate(
+        name="white background",
+        passed=found.white >= WHITE_SHARE,
+        reason=f"{found.white:.0%} of the border is white; the product fills {found.fill:.0%} of the frame",
+    )
+
+
+def _sharp(image: Image.Image, least: float) -> Gate:
+    value = checks.sharpness(image)
+    reason = f"sharpness {value:.2f}; pictures of this model and template have {least:.2f} or more"
+    return Gate(name="sharpness", passed=value >= least, reason=reason)

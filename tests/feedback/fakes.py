@@ -1,0 +1,70 @@
+"""A generator and a judge whose luck the tests decide: the loop's logic needs no model."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from PIL import Image
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import Cancelled
+from sdxl_lora.generation import Event, PictureDone, Started, StepDone
+from sdxl_lora.scoring.panel import Gate, Judgement
+from sdxl_lora.scoring.probes import Finding
+
+STEPS = 10
+REQUEST = GenerationRequest(prompt="a navy jacket", seed=100, steps=STEPS)
+
+
+class FakeGenerator:
+    """Gives a picture whose pixel remembers how often it was called; every step has a preview."""
+
+    def __init__(self, failing: Callable[[GenerationRequest], None] = lambda _: None) -> None:
+        self.requests: list[GenerationRequest] = []
+        self.steps = 0
+        self._failing = failing
+
+    def __call__(
+        self, request: GenerationRequest, *, cancel: threading.Event | None = None
+    ) -> Iterator[Event]:
+        self.requests.append(request)
+        yield Started(request=request, count=1)
+        self._failing(request)
+        image = Image.new("RGB", (8, 8))
+        for step in range(1, STEPS + 1):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("cancelled")
+            self.steps += 1
+            yield StepDone(picture=0, step=step, steps=STEPS, eta=0.0, preview=image)
+        assert request.seed is not None
+        yield PictureDone(index=0, seed=request.seed, image=image, seconds=0.0)
+
+
+class FakeJudge:
+    """Scores by a function of the request."""
+
+    def __init__(
+        self,
+        score: Callable[[GenerationRequest], float],
+        colour: Callable[[GenerationRequest], float] = lambda _: 0.9,
+        failed: Callable[[GenerationRequest], bool] = lambda _: False,
+    ) -> None:
+        self._score, self._colour, self._failed = score, colour, failed
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return ("BLIP is left out",)
+
+    def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]:
+        probability = self._colour(request)
+        finding = Finding(
+            attribute="colour",
+            wanted="navy",
+            probability=probability,
+            rival="black",
+            rival_probability=1 - probability,
+        )
+        gates = (Gate(name="colour", passed=not self._failed(request), reason=str(finding)),)
+        made = Judgement(
+            score=self._score(request), scorer="fake", text="a navy jacket", findings=(finding,), gates=gates
+        )
+        return [made] * len(images)
