@@ -20,10 +20,9 @@ def test_the_benchmarks_sdxl_has_sdxls_parameters_and_arithmetic():
             unet(
                 torch.zeros(1, 4, 128, 128), torch.zeros(1), torch.zeros(1, 77, 2048), added_cond_kwargs=added
             )
-    assert sum(p.numel() for p in adapter.parameters()) * 4 == pytest.approx(
-        23.2e6, rel=0.01
-    )  # as files on the hub
-    assert counter.get_total_flops() == pytest.approx(6e12, rel=0.05)
+    size = sum(p.numel() for p in adapter.parameters()) * 4
+    assert size == pytest.approx(23.2e6, rel=0.01)  # as the files on the hub
+    assert counter.get_total_flops() == pytest.approx(6.77e12, rel=0.01)  # layers 5.98, attention 0.79
 
 
 def test_an_estimate_counts_weights_lora_activations_and_caches(configure):
