@@ -1,12 +1,11 @@
 """The record of a run in its output folder: `metrics.jsonl`, validation pictures, and the trackers asked for.
 
 A continued run drops the lines after its checkpoint first, so that every update is in the file once.
-Reading it needs nothing but this file's `read`.
+`runs` reads it.
 """
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from accelerate import Accelerator
 
 from sdxl_lora.errors import StorageError
 from sdxl_lora.training.events import StepRecord, Validated
+from sdxl_lora.training.runs import METRICS_NAME, read_journal
 
-METRICS_NAME = "metrics.jsonl"
 PICTURES_NAME = "validation"
 
 
@@ -27,7 +26,7 @@ class Journal:
         """`start`: updates made so far; later lines of an interrupted run are dropped."""
         self._folder, self._accelerator = folder, accelerator
         folder.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in read(folder) if line["step"] <= start] if start else []
+        kept = [line for line in read_journal(folder) if line["step"] <= start] if start else []
         text = "".join(json.dumps(line) + "\n" for line in kept)
         (folder / METRICS_NAME).write_text(text, encoding="utf-8")
         self._file = (folder / METRICS_NAME).open("a", encoding="utf-8")
@@ -78,17 +77,3 @@ class Journal:
             raise StorageError(
                 f"{self._folder} cannot be written: {error.strerror}; checkpoints are intact"
             ) from None
-
-
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run so far; a half-written last line is left out."""
-    path = folder / METRICS_NAME
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def losses(lines: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
-    """(update, loss) of every update in the journal."""
-    return [(int(line["step"]), float(line["loss"])) for line in lines if "loss" in line]

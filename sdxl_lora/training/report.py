@@ -59,8 +59,10 @@ def dry_run(setup: Setup, estimate: Estimate) -> Iterator[str]:
         else "goes on    from nothing: a new run"
     )
     yield "settings"
-    for name, value in settings(setup.config):
-        yield f"  {name} = {value}"
+    changed = dict(settings(setup.config))
+    for name, value in asdict(setup.config).items():
+        if name != "hub_token":
+            yield f"  {name} = {value}" + ("" if name in changed else "  (default)")
 
 
 def settings(config: TrainingConfig) -> list[tuple[str, object]]:

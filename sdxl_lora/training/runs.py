@@ -1,0 +1,106 @@
+"""Training runs on disk, for whoever shows them: what was set, how the loss went, what was drawn, what came out.
+
+Reads only what `journal` and `export` wrote; a run that is still going, or was interrupted, reads as far as it got.
+Starts nothing and loads no model, and does not import torch.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+METRICS_NAME = "metrics.jsonl"
+_LORA_NAME = "pytorch_lora_weights.safetensors"
+_SMOOTHING = 0.9  # of the running mean beside the losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Validation pictures after `step` updates."""
+
+    step: int
+    pictures: tuple[Path, ...]
+    prompts: tuple[str, ...]  # one per picture
+    scores: tuple[float, ...]  # one per picture, or none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One output folder."""
+
+    folder: Path
+    losses: tuple[tuple[int, float], ...]  # (update, loss)
+    drawn: tuple[Drawn, ...]
+    settings: dict[str, Any]  # empty until the first checkpoint
+    lora: Path | None  # the finished LoRA, else that of the newest checkpoint
+    finished: bool
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def step(self) -> int:
+        """Updates made."""
+        return self.losses[-1][0] if self.losses else 0
+
+    def smoothed(self) -> list[tuple[int, float]]:
+        """(update, running mean of the loss), without the pull towards 0 at the start."""
+        mean, weight, found = 0.0, 0.0, []
+        for step, loss in self.losses:
+            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+            weight = _SMOOTHING * weight + (1 - _SMOOTHING)
+            found.append((step, mean / weight))
+        return found
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """All runs in a folder or one level below it, the one written to last first."""
+    journals = [*folder.glob(METRICS_NAME), *folder.glob(f"*/{METRICS_NAME}")]
+    newest_first = sorted(journals, key=lambda path: path.stat().st_mtime, reverse=True)
+    return [read_run(path.parent) for path in newest_first]
+
+
+def read_run(folder: Path) -> Run:
+    """One run, as far as it got."""
+    lines = read_journal(folder)
+    checkpoints = [path for path in folder.glob("checkpoint-*") if (path / "manifest.json").is_file()]
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
+    finished = (folder / _LORA_NAME).is_file()
+    source = folder if finished else newest
+    return Run(
+        folder=folder,
+        losses=tuple(
+            (int(line["step"]), float(line["loss"])) for line in lines if line.get("loss") is not None
+        ),
+        drawn=tuple(_drawn(folder, line) for line in lines if "pictures" in line),
+        settings=_settings(source / "config.json") if source else {},
+        lora=source / _LORA_NAME if source else None,
+        finished=finished,
+    )
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl`; a half-written last line is left out."""
+    path = folder / METRICS_NAME
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _drawn(folder: Path, line: dict[str, Any]) -> Drawn:
+    paths = [folder / "validation" / name for name in line["pictures"]]
+    return Drawn(
+        step=int(line["step"]),
+        pictures=tuple(path for path in paths if path.is_file()),
+        prompts=tuple(line["prompts"]),
+        scores=tuple(line.get("scores", ())),
+    )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values

@@ -1,0 +1,70 @@
+"""Runs are read back from their folders, and the page shows them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from sdxl_lora.training import runs
+
+PAGE = Path(__file__).parents[2] / "pages" / "training.py"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two runs, one finished and one in the middle of writing a line."""
+    done, going = tmp_path / "done", tmp_path / "going"
+    for place in (done, going):
+        (place / "validation").mkdir(parents=True)
+        lines = [{"step": n, "loss": 1.0 / n} for n in (1, 2, 3)]
+        lines.append({"step": 3, "pictures": ["000003-0.png"], "prompts": ["a top"], "scores": [0.25]})
+        (place / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        Image.new("RGB", (8, 8)).save(place / "validation" / "000003-0.png")
+    with (going / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    (done / "pytorch_lora_weights.safetensors").write_bytes(b"")
+    (done / "config.json").write_text('{"rank": 4}')
+    return tmp_path
+
+
+def test_a_finished_run_is_read_whole(folder):
+    run = runs.read_run(folder / "done")
+    assert run.losses == ((1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3)))
+    assert run.drawn[0].scores == (0.25,)
+    assert run.drawn[0].pictures == (folder / "done" / "validation" / "000003-0.png",)
+    assert run.settings == {"rank": 4}
+    assert run.finished
+
+
+def test_a_run_that_is_being_written_is_read_as_far_as_it_got(folder):
+    run = runs.read_run(folder / "going")
+    assert (run.step, run.finished, run.lora) == (3, False, None)
+
+
+def test_the_running_mean_of_a_constant_is_that_constant(folder):
+    run = runs.Run(
+        folder=folder, losses=((1, 2.0), (2, 2.0)), drawn=(), settings={}, lora=None, finished=False
+    )
+    assert [mean for _, mean in run.smoothed()] == pytest.approx([2.0, 2.0])
+
+
+def test_runs_are_found_in_a_folder_and_below_it(folder):
+    assert {run.name for run in runs.list_runs(folder)} == {"done", "going"}
+    assert [run.name for run in runs.list_runs(folder / "done")] == ["done"]
+
+
+def test_the_page_shows_a_run(folder):
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    page.text_input(key="training.folder").input(str(folder / "done")).run()
+    assert not page.exception
+    assert "3 updates, finished" in page.caption[0].value
+    assert str(folder / "done" / "pytorch_lora_weights.safetensors") in page.code[0].value
+
+
+def test_the_page_without_runs_says_how_to_start_one(tmp_path):
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    page.text_input(key="training.folder").input(str(tmp_path)).run()
+    assert not page.exception
+    assert "train_sdxl_lora.sh" in page.code[0].value
