@@ -9,12 +9,12 @@ from typing import Any
 
 from PIL import Image
 
+from sdxl_lora.evaluation.claims import CLAIMS, NOTE
 from sdxl_lora.evaluation.pictures import read_picture
 
 MOST_PAIRS = 60  # shown with pictures, worst first; the others are in the JSON and CSV
 THUMBNAIL = 256  # px
-CLAIMS = {"fid": 107.91, "clip": 0.8232, "blip_itm": 0.8449, "lpips": 0.3417, "ssim": 0.8650, "psnr": 24.73}
-CLAIM_NOTE = "claimed by the original project (Top-5 avg), not reproduced"
+_CLAIMED = {claim.metric: claim.claimed for claim in CLAIMS}
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#1c2126}
@@ -80,7 +80,7 @@ def _table(metrics: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, Any
         about = metric["settings"]
         arrow = "↑" if metric["higher_is_better"] else "↓"
         interval = f"{number(metric['ci95'][0])} … {number(metric['ci95'][1])}" if metric["ci95"] else "–"
-        claim = f'<br><span class="warn">{CLAIMS[key]}: {CLAIM_NOTE}</span>' if key in CLAIMS else ""
+        claim = f'<br><span class="warn">{_CLAIMED[key]}: {NOTE}</span>' if key in _CLAIMED else ""
         said = [about[name] for name in ("warning", "note") if name in about]
         warning = "".join(f'<br><span class="warn">{html.escape(text)}</span>' for text in said)
         provenance = f"<details><summary>how</summary><pre>{html.escape(_lines(about))}</pre></details>"
@@ -139,9 +139,10 @@ def _pictures(
 
 
 def _picture(pair: Mapping[str, Any], which: str, folders: Mapping[str, Path]) -> str:
-    if which not in pair or which not in folders:
+    path = folders[which] / pair[which]["file"] if which in pair and which in folders else None
+    if path is None or not path.is_file():
         return "<div></div>"
-    image = Image.fromarray(read_picture(folders[which] / pair[which]["file"]).pixels)
+    image = Image.fromarray(read_picture(path).pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
