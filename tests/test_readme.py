@@ -13,7 +13,7 @@ from sdxl_lora import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/architecture.md")
+DOCUMENTS = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")))]
 PYTHON = ".venv/bin/python"
 VERB = [PYTHON, "-m", "sdxl_lora"]
 
@@ -42,6 +42,12 @@ def flags(verb: str) -> set[str]:
             if isinstance(action, argparse._SubParsersAction):
                 waiting += action.choices.values()
     return found
+
+
+def cli_help(verb: str) -> str:
+    parser = cli.build_parser([verb])
+    [verbs] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return str(verbs.choices[verb].format_help())
 
 
 def training_flags() -> set[str]:
