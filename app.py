@@ -26,4 +26,5 @@ try:
 except StorageError as error:
     st.error(str(error), icon=":material/error:")
     st.stop()
+shared.tell_notices()
 page.run()

@@ -65,6 +65,9 @@ def show(session: str) -> None:
                 **tuning.values(),
             )
             submit(request, session)
+            st.toast(
+                "On its way: the pictures appear beside or below the form.", icon=":material/auto_awesome:"
+            )
         except StudioError as error:
             problem.error(str(error), icon=":material/error:")
 

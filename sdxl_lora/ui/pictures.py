@@ -31,17 +31,21 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
         st.image(str(path), width="stretch", alt=record.request.prompt)
         _facts(record, small=small)
         if not small:
-            _more(record, key, "More like this")
+            _more(record, key)
+        # style.css shows the icons only; the labels are for screen readers
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
             if small:
-                _more(record, key, "")
+                _more(record, key, wide=False)
             _favourite(record, key)
             _download(record, key)
             if not small and st.button(
-                "", key=f"{key}.words", icon=":material/edit:", help="Same seed, change the words"
+                "Change the words",
+                key=f"{key}.words",
+                icon=":material/edit:",
+                help="Same seed, change the words",
             ):
                 change_words(record)
-            if st.button("", key=f"{key}.details", icon=":material/info:", help="Every detail"):
+            if st.button("Details", key=f"{key}.details", icon=":material/info:", help="Every detail"):
                 details(record.id)
 
 
@@ -85,7 +89,7 @@ def details(identifier: str) -> None:
         ):
             composer.open_with(record.request, "All settings of the picture are filled in.")
             st.switch_page(shared.CREATE)
-        _more(record, key, "More like this")
+        _more(record, key)
         with st.container(horizontal=True):
             _favourite(record, key)
             _download(record, key)
@@ -152,20 +156,20 @@ def _facts(record: Record, *, small: bool = False) -> None:
     st.caption("  \n".join(lines), help=help_text)
 
 
-def _more(record: Record, key: str, label: str) -> None:
+def _more(record: Record, key: str, *, wide: bool = True) -> None:
     if st.button(
-        label,
+        "More like this",
         key=f"{key}.more",
         icon=":material/auto_awesome:",
-        help="More like this: new seeds, same settings",
-        width="stretch" if label else "content",
+        help="New seeds, same settings" if wide else "More like this: new seeds, same settings",
+        width="stretch" if wide else "content",
     ):
         more_like(record)
 
 
 def _favourite(record: Record, key: str) -> None:
     st.button(
-        "",
+        "Favourite",
         key=f"{key}.favourite",
         icon=":material/favorite:" if record.favourite else ":material/favorite_border:",
         help="Remove from favourites" if record.favourite else "Add to favourites",
@@ -197,7 +201,7 @@ def _mark(identifier: str, favourite: bool) -> None:
 
 def _download(record: Record, key: str) -> None:
     st.download_button(
-        "",
+        "Download",
         data=record.path.read_bytes,  # read when asked for: pictures of SDXL are large
         file_name=file_name(record.request),
         mime="image/png",

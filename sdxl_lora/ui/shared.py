@@ -58,6 +58,14 @@ def adopt(session: str) -> None:
     st.query_params["session"] = session
 
 
+def tell_notices() -> None:
+    """Says once per session what was repaired in the data folder when the studio started."""
+    if "notices_told" not in st.session_state:
+        st.session_state["notices_told"] = True
+        for notice in studio().store.notices:
+            st.toast(notice, icon=":material/build:", duration="long")
+
+
 def style() -> None:
     """The house style on top of `.streamlit/config.toml`; once per run."""
     st.html(_STYLE)

@@ -12,13 +12,12 @@ import streamlit as st
 from sdxl_lora.config import GenerationRequest, LoraSpec, Precision
 from sdxl_lora.errors import InputError, RequestError
 from sdxl_lora.models import registry, schedulers
-from sdxl_lora.models.registry import ModelDefaults, ModelInfo
+from sdxl_lora.models.registry import ModelDefaults
 from sdxl_lora.ui import words
 
 MAX_LORAS = 4
 SHAPES = {
     "Model's own size": None,
-    "Square": 1.0,
     "Portrait 3:4": 3 / 4,
     "Landscape 4:3": 4 / 3,
     "Custom": None,
@@ -146,7 +145,7 @@ def restore(request: GenerationRequest) -> None:
         model=request.model,
         steps=request.steps,
         guidance=request.guidance,
-        shape=_OWN_SHAPE if request.width is None and request.height is None else _CUSTOM,
+        shape=_shape_of(request),
         width=request.width,
         height=request.height,
         seed="" if request.seed is None else str(request.seed),
@@ -191,20 +190,12 @@ def _loras() -> None:
             )
 
 
-def _info(model: str) -> ModelInfo | None:
-    try:
-        return registry.describe(model)
-    except InputError:
-        return None
-
-
 def _defaults(model: str) -> ModelDefaults:
-    info = _info(model)
-    if info is None:
-        try:
-            registry.describe(model)
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
+    """What an empty field stands for; a model that is not there is said so."""
+    try:
+        info = registry.describe(model)
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
         return ModelDefaults()
     if not info.present and info.bytes:
         st.caption(
@@ -215,12 +206,13 @@ def _defaults(model: str) -> ModelDefaults:
 
 
 def _model_label(model: str) -> str:
-    info = _info(model)
+    try:
+        info = registry.describe(model)
+    except InputError:
+        return model  # typed by hand; `_defaults` says what is wrong with it
     if model == "auto":
-        return f"Automatic ({info.name})" if info else "Automatic"
-    if info is None or info.present:
-        return model
-    return f"{model} (to be fetched)"
+        return f"Automatic ({info.name})"
+    return model if info.present else f"{model} (not on this machine)"
 
 
 def _shape_label(defaults: ModelDefaults) -> Any:
@@ -234,6 +226,21 @@ def _shape_label(defaults: ModelDefaults) -> Any:
         return f"{shape} · {width} × {height}"
 
     return label
+
+
+def _shape_of(request: GenerationRequest) -> str:
+    """The entry of `SHAPES` that gives the size of `request`."""
+    sides = (request.width, request.height)
+    if sides == (None, None):
+        return _OWN_SHAPE
+    try:
+        defaults = registry.describe(request.model).defaults
+    except InputError:
+        return _CUSTOM
+    if sides == (defaults.width, defaults.height):
+        return _OWN_SHAPE
+    fitting = (shape for shape, ratio in SHAPES.items() if ratio and sides == shape_sides(ratio, defaults))
+    return next(fitting, _CUSTOM)
 
 
 def _sides(shape: str, model: str) -> tuple[int | None, int | None]:

@@ -49,7 +49,8 @@ def show() -> Words:
     state.setdefault(PROMPT, "")
     state.setdefault(_FILLED, "")
     groups = _groups()
-    state.setdefault(_GARMENT, next(iter(groups), OWN))
+    if state.get(_GARMENT, "") not in (*groups, OWN):  # first visit, or a template that was taken away
+        state[_GARMENT] = next(iter(groups), OWN)
     garment = st.pills(
         "What are you making?",
         [*groups, OWN],
@@ -101,14 +102,13 @@ def show() -> Words:
 def restore(request: GenerationRequest) -> None:
     """Puts the words of `request` into the widgets; call before they are drawn."""
     state = st.session_state
-    state[PROMPT] = request.prompt
+    state[PROMPT] = state[_FILLED] = request.prompt  # nobody typed it: choosing a template may replace it
     state[NEGATIVE] = request.negative_prompt
     state[_FILLED_NEGATIVE] = ""
     for garment, styles in _groups().items():
         for style, template in styles.items():
             if template.name == request.template and _gives(template, dict(request.slots), request.prompt):
                 state[_GARMENT], state[_STYLE], state[_TEMPLATE] = garment, style, template.name
-                state[_FILLED] = request.prompt
                 state[_FILLED_NEGATIVE] = template.negative
                 for name, value in request.slots:
                     state[_key(template, name)] = value or None

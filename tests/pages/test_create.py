@@ -291,3 +291,13 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(home: Path) -> None:
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT).run()
     assert len(at.error) == 1
     assert not at.exception
+
+
+def test_a_template_may_replace_an_example_but_not_what_was_typed(open_app: Open) -> None:
+    at = open_app()
+    at.button(key="example-1").click().run()
+    at.button_group(key="create.garment").set_value("Jacket").run()
+    assert at.text_area(key="create.prompt").value == WINDBREAKER
+    write(at, "typed by hand")
+    at.button_group(key="create.garment").set_value("T-shirt").run()
+    assert at.text_area(key="create.prompt").value == "typed by hand"
