@@ -82,6 +82,12 @@ def test_every_verb_is_shown() -> None:
     assert set(cli.VERBS) - {words[0] for words in VERBS} == set()
 
 
+def test_every_action_in_the_prose_exists() -> None:
+    named = re.findall(r"`(?:python -m sdxl_lora )?models ([a-z-]+)", README)
+    assert set(named) == {"fetch", "convert-lora"}
+    assert [action for action in named if f"    {action} " not in cli_help("models")] == []
+
+
 def test_every_flag_in_the_prose_exists() -> None:
     known = set().union(*map(flags, cli.VERBS), {"--help"}, training_flags())
     assert {word for word in INLINE if word.startswith("--")} - known == set()
