@@ -241,7 +241,7 @@ def _file_reader(files: Sequence[Path]) -> Callable[[int], bytes]:
 
 def _captions(value: object, where: str) -> tuple[str, ...]:
     """One caption, several, or none. Raises `DataError` for anything that is no text."""
-    values = list(value) if isinstance(value, list | tuple) else [value]
+    values: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
     if not all(item is None or isinstance(item, str) for item in values):
         raise DataError(f"the caption of {where} is {type(value).__name__}, not text or a list of texts")
     return tuple(item for item in values if item and item.strip())

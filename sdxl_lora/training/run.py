@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+import diffusers
 import torch
+import transformers
 from tqdm import tqdm
 
 from sdxl_lora.errors import StudioError
@@ -26,6 +28,9 @@ def main(arguments: Sequence[str] | None = None, scorer_for: ScorerFor | None = 
     """Trains as `arguments` say. Exit code 0, 2 for anything that must be put right first, 130 when
     interrupted.
     """
+    for library in (transformers, diffusers):  # one bar, ours; and no warnings beside one line of error
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
     try:
         config = flags.parse(sys.argv[1:] if arguments is None else arguments)
         setup = prepare(config, _note)
