@@ -7,7 +7,6 @@ sizes.
 """
 
 import csv
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,15 +36,6 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    def fingerprint(self) -> str:
-        """SHA-256 over keys, captions and sizes of the pictures' files: another data set gives another
-        value.
-        """
-        digest = hashlib.sha256()
-        for key, captions in zip(self.keys, self.captions, strict=True):
-            digest.update(json.dumps([key, captions]).encode())
-        return digest.hexdigest()
 
     def select(self, indices: Sequence[int]) -> "Source":
         """The rows `indices`, in that order."""
