@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdxl_lora import cli
+from tests.stand_in import bundled, tiny_mini  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -100,12 +101,10 @@ def test_every_flag_in_the_prose_exists() -> None:
 )
 def test_the_bundled_model_makes_the_pictures_that_are_shown(
     words: list[str],
-    tiny_sdxl: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))
     monkeypatch.chdir(tmp_path)
     assert cli.main(words) == 0
     out = capsys.readouterr().out
@@ -116,10 +115,9 @@ def test_the_bundled_model_makes_the_pictures_that_are_shown(
 
 
 def test_the_sample_data_set_passes_the_check_that_is_shown(
-    tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [words] = [words for words in VERBS if words[0] == "check-data"]
-    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))
     monkeypatch.chdir(ROOT)
     assert cli.main(words) == 0
     assert capsys.readouterr().out
@@ -191,11 +189,11 @@ def test_every_path_of_the_layout_exists() -> None:
 
 
 def test_every_variable_that_the_code_reads_is_explained_and_the_reverse() -> None:
-    explained = set(re.findall(r"`(SDXL_LORA_[A-Z]+)`", README))
+    explained = set(re.findall(r"`(SDXL_LORA_[A-Z_]+)`", README))
     sources = [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/**/*.py")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    read = set(re.findall(r"environ(?:\.get\(|\[)\"(SDXL_LORA_[A-Z]+)\"", code))
-    read |= {f"SDXL_LORA_{name.upper()}" for name in re.findall(r"\bsetting\(\"([a-z]+)\"\)", code)}
+    read = set(re.findall(r"environ(?:\.get\(|\[)\"(SDXL_LORA_[A-Z_]+)\"", code))
+    read |= {f"SDXL_LORA_{name.upper()}" for name in re.findall(r"\bsetting\(\"([a-z_]+)\"\)", code)}
     assert explained == read
 
 
