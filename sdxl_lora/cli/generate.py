@@ -8,16 +8,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
 from sdxl_lora.config import GenerationRequest, LoraSpec
-from sdxl_lora.errors import PromptError, StorageError
+from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
 
 if TYPE_CHECKING:
     from sdxl_lora.records import Record
+    from sdxl_lora.serving.studio import Studio
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +60,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scheduler", default=setting("scheduler"), metavar="NAME", help="sampler other than the model's own"
     )
     add(
+        "--min-score",
+        type=float,
+        default=setting("min_score"),
+        metavar="S",
+        help="make a picture again until it scores this much, and keep the best",
+    )
+    add(
+        "--max-attempts",
+        type=int,
+        default=setting("max_attempts"),
+        metavar="N",
+        help="at most so many attempts per picture (4 with --min-score)",
+    )
+    add(
+        "--level",
+        choices=("draft", "standard", "strict"),
+        default=setting("level"),
+        help="how hard to try: attempts, and the threshold of `score --calibrate`",
+    )
+    add(
         "--output",
         type=Path,
         default=setting("output"),
@@ -74,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         _check_writable(arguments.output)
     started = time.perf_counter()
     made: list[tuple[Record, Path]] = []
-    for record in _make(request):
+    for record in _make_all(arguments, request):
         path = record.path if arguments.output is None else _copy(record.path, arguments.output)
         made.append((record, path))
         if not arguments.json:
@@ -124,14 +146,68 @@ def _slots(pairs: list[str]) -> dict[str, str]:
     return slots
 
 
-def _make(request: GenerationRequest) -> Iterator["Record"]:
-    """The records, one by one as the pictures are done, with a bar over all denoising steps meanwhile."""
-    from sdxl_lora.generation import Started, StepDone
-    from sdxl_lora.serving.studio import Recorded, Studio
+def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iterator["Record"]:
+    """The records of every prompt that the prompt stands for (`{a|b}`, `__list__`), their number said first."""
+    from sdxl_lora.serving.studio import Studio
 
+    expansion = prompts.expand(request.prompt)
+    pictures = expansion.count * request.count
+    if pictures > config.MAX_COUNT:
+        raise PromptError(
+            f"this prompt stands for {expansion.count:,} prompts, {pictures:,} pictures; the most is {config.MAX_COUNT}"
+        )
+    if expansion.count > 1:
+        terminal.note(f"{pictures} pictures: {expansion.count} prompts, {request.count} each")
+    requests = [replace(request, prompt=prompt) for prompt in expansion]
+    looped = (arguments.min_score, arguments.max_attempts, arguments.level) != (None, None, None)
     studio = Studio(config.home())
     for notice in studio.store.notices:
         terminal.note(notice)
+    for one in requests:
+        yield from _make_best(studio, one, arguments) if looped else _make(studio, one)
+
+
+def _make_best(
+    studio: "Studio", request: GenerationRequest, arguments: argparse.Namespace
+) -> Iterator["Record"]:
+    """The best attempt at each picture; what was tried is told on stderr."""
+    from sdxl_lora.feedback import Attempt, Finished
+    from sdxl_lora.feedback.levels import LEVELS
+    from sdxl_lora.serving.attempts import plan, run_attempts
+    from sdxl_lora.serving.studio import Recorded
+
+    level = arguments.level or "standard"
+    if level not in LEVELS:  # from the environment, which argparse does not check
+        raise UnknownNameError("level", level, LEVELS)
+    how = plan(
+        studio,
+        request,
+        level=LEVELS[level],
+        min_score=arguments.min_score,
+        max_attempts=arguments.max_attempts,
+    )
+    if how.policy.threshold is None:
+        terminal.note(
+            "no threshold is known for this template and model; every attempt is made and the best kept"
+            " (`score --calibrate` finds one, --min-score sets one)"
+        )
+    for event in run_attempts(studio, request, how):
+        if isinstance(event, Attempt):
+            words = [f"attempt {event.number}", f"seed {event.request.seed}", event.change, event.verdict]
+            terminal.note(": ".join(filter(None, [", ".join(words[:2]), *words[2:]])))
+        elif isinstance(event, Finished):
+            terminal.note(event.summary)
+            for notice in event.notices:
+                terminal.note(notice)
+        elif isinstance(event, Recorded):
+            yield event.record
+
+
+def _make(studio: "Studio", request: GenerationRequest) -> Iterator["Record"]:
+    """The records, one by one as the pictures are done, with a bar over all denoising steps meanwhile."""
+    from sdxl_lora.generation import Started, StepDone
+    from sdxl_lora.serving.studio import Recorded
+
     steps = [0] * request.count
     with terminal.progress_bar(total=0, unit="step") as bar:
         bar.set_description("loading the model")
@@ -173,6 +249,14 @@ def _line(record: "Record", path: Path) -> str:
     return "  ".join([str(path), f"seed {record.request.seed}", *scores])
 
 
+def _attempts(record: "Record") -> list[dict[str, Any]]:
+    """Every attempt at the picture, the one that was kept among them."""
+    if "attempts" in record.scores:
+        log: list[dict[str, Any]] = record.scores["attempts"]["log"]
+        return log
+    return [{"prompt": record.request.prompt, "seed": record.request.seed, "scores": record.scores}]
+
+
 def _summary(made: "list[tuple[Record, Path]]", *, seconds: float) -> dict[str, Any]:
     first = made[0][0].request  # a request makes at least one picture
     return {
@@ -184,9 +268,7 @@ def _summary(made: "list[tuple[Record, Path]]", *, seconds: float) -> dict[str, 
                 "height": record.height,
                 "prompt": record.request.prompt,
                 "scores": record.scores,
-                "attempts": [
-                    {"prompt": record.request.prompt, "seed": record.request.seed, "scores": record.scores}
-                ],
+                "attempts": _attempts(record),
             }
             for record, path in made
         ],

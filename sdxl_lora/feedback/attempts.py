@@ -37,10 +37,12 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """When to give up on a picture half-way. Only a calibration whose rank correlation allows it makes one."""
+    """When to give up on a picture half-way. Only a calibration whose rank correlation allows it makes one.
+
+    Given up is a picture whose prediction scores less than the prediction of the best one did, of the same words.
+    """
 
     fraction: float  # of the steps, after which the predicted picture is judged
-    threshold: float  # least score of the predicted picture to go on
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from sdxl_lora.errors import DataError, StorageError
@@ -25,7 +26,6 @@ USUAL = 30
 QUANTILE = 0.65
 LEAST_CORRELATION = 0.5  # of preview and final score, to give pictures up early
 _SHARPNESS_QUANTILE = 0.02  # pictures blurred like the worst in fifty fail the gate
-_PREVIEW_QUANTILE = 0.35  # of the previews' scores: the lowest third is given up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,16 @@ class PreviewSample:
     fraction: float  # of the steps
     scores: tuple[float, ...]
 
-    def correlation(self, final: Sequence[float]) -> float:
-        """Spearman's rank correlation with the final scores, -1..1; NaN where one of them is constant."""
-        if len(set(self.scores)) < 2 or len(set(final)) < 2:
+    def correlation(self, final: Sequence[float], prompts: Sequence[str]) -> float:
+        """Spearman's rank correlation with the final scores among pictures of one prompt, -1..1.
+
+        Scores are compared after each prompt's mean is taken off: what differs between prompts says nothing about
+        which seed to go on with. NaN where no prompt has two pictures, or nothing differs.
+        """
+        early, late = _centred(self.scores, prompts), _centred(final, prompts)
+        if len(early) < 3 or np.ptp(early) == 0 or np.ptp(late) == 0:
             return math.nan
-        return float(spearmanr(self.scores, final).statistic)
+        return float(spearmanr(early, late).statistic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,7 @@ class Calibration:
     template: str  # "" = prompts without a template
     scorer: str
     scores: tuple[float, ...]  # finite, in the order they were made
+    prompts: tuple[str, ...]  # of the same pictures
     sharpness: tuple[float, ...] = ()
     previews: tuple[PreviewSample, ...] = ()
 
@@ -72,9 +78,8 @@ class Calibration:
     def pruning(self) -> Pruning | None:
         """The earliest point at which previews foretell the score well enough; None where none does."""
         for sample in sorted(self.previews, key=lambda sample: sample.fraction):
-            if sample.correlation(self.scores) >= LEAST_CORRELATION:
-                threshold = float(np.quantile(sample.scores, _PREVIEW_QUANTILE))
-                return Pruning(fraction=sample.fraction, threshold=threshold)
+            if sample.correlation(self.scores, self.prompts) >= LEAST_CORRELATION:
+                return Pruning(fraction=sample.fraction)
         return None
 
     @classmethod
@@ -90,6 +95,7 @@ class Calibration:
                 template=str(values["template"]),
                 scorer=str(values["scorer"]),
                 scores=tuple(map(float, values["scores"])),
+                prompts=tuple(map(str, values["prompts"])),
                 sharpness=tuple(map(float, values["sharpness"])),
                 previews=previews,
             )
@@ -135,3 +141,13 @@ class Calibrations:
         except (ValueError, TypeError, DataError) as error:
             raise DataError(f"{self.path} is damaged; delete it and calibrate again") from error
         yield from found
+
+
+def _centred(values: Sequence[float], prompts: Sequence[str]) -> NDArray[np.float64]:
+    """Values less their prompt's mean, of the prompts that have several."""
+    groups: dict[str, list[float]] = {}
+    for value, prompt in zip(values, prompts, strict=True):
+        groups.setdefault(prompt, []).append(value)
+    rows = [np.array(group) - np.mean(group) for group in groups.values() if len(group) > 1]
+    # rounded, so that what is equal but for rounding has equal ranks
+    return np.round(np.concatenate(rows), 9) if rows else np.empty(0)

@@ -32,17 +32,19 @@ def improve(
     policy: Policy,
     *,
     cancel: threading.Event | None = None,
+    stride: int = 1,
 ) -> Iterator[Event | Attempt | Finished]:
     """Attempts at one picture, with the generator's own events between them; ends with `Finished`.
 
     Args:
-        request: resolved, of one picture; attempt `n` begins at its seed plus `n`.
+        request: resolved, of one picture; the n-th seed is its own plus `n * stride`.
+        stride: the number of pictures that take their seeds from the same row.
         cancel: stops within one denoising step; attempts that were yielded stay valid.
 
     Raises `Cancelled`; `StudioError` naming the cause where no attempt gave a picture; what generator and judge
     raise about the request itself.
     """
-    return _Loop(request, generator, judge, policy, cancel or threading.Event()).run()
+    return _Loop(request, generator, judge, policy, cancel or threading.Event(), stride).run()
 
 
 @dataclass
@@ -54,6 +56,7 @@ class _Made:
     seconds: float = 0.0
     trouble: str = ""
     pruned: bool = False
+    preview: float = math.nan  # score of the predicted picture part of the way, if it was judged
 
 
 class _Loop:
@@ -64,6 +67,7 @@ class _Loop:
         judge: Judge,
         policy: Policy,
         cancel: threading.Event,
+        stride: int,
     ) -> None:
         if request.seed is None or request.count != 1:
             raise InputError("the loop makes one picture from a seed that is decided; see generation.resolve")
@@ -72,6 +76,7 @@ class _Loop:
         self._judge = judge
         self._policy = policy
         self._cancel = cancel
+        self._stride = stride
         self._best: Attempt | None = None
         self._number = 0
         self._steps = 0  # of all attempts
@@ -80,6 +85,7 @@ class _Loop:
         self._failures = 0  # whole pictures since the last change of the prompt
         self._tried = [request.prompt]
         self._troubles: list[str] = []
+        self._best_preview: tuple[str, float] | None = None  # words and preview's score of the best picture
 
     def run(self) -> Iterator[Event | Attempt | Finished]:
         prompt = self._request.prompt
@@ -109,7 +115,7 @@ class _Loop:
 
     def _next_seed(self, prompt: str) -> GenerationRequest:
         assert self._request.seed is not None  # checked at the start
-        seed = (self._request.seed + self._seeds) % (MAX_SEED + 1)
+        seed = (self._request.seed + self._seeds * self._stride) % (MAX_SEED + 1)
         self._seeds += 1
         return replace(self._request, seed=seed, prompt=prompt)
 
@@ -124,7 +130,7 @@ class _Loop:
     def _try(self, request: GenerationRequest, edit: Edit | None) -> Stream[Event | Attempt, None, Attempt]:
         """One attempt, its events and itself."""
         self._number += 1
-        made = yield from self._make(request, may_prune=self._best is not None and edit is None)
+        made = yield from self._make(request)
         self._steps += made.steps
         judgement = None
         if made.image is not None:
@@ -132,6 +138,7 @@ class _Loop:
         attempt = self._judged(request, made, judgement, edit)
         if attempt.best:
             self._best = attempt
+            self._best_preview = (request.prompt, made.preview)
         if not made.pruned:
             self._failures += 1
         if attempt.judgement is None or not math.isfinite(attempt.judgement.score):
@@ -139,9 +146,9 @@ class _Loop:
         yield attempt
         return attempt
 
-    def _make(self, request: GenerationRequest, *, may_prune: bool) -> Stream[Event, None, _Made]:
+    def _make(self, request: GenerationRequest) -> Stream[Event, None, _Made]:
         made, began = _Made(), time.perf_counter()
-        pruning = self._policy.pruning if may_prune else None
+        pruning = self._policy.pruning
         try:
             with contextlib.closing(_stream(self._generator(request, cancel=self._cancel))) as events:
                 for event in events:
@@ -151,7 +158,8 @@ class _Loop:
                         self._whole = max(self._whole, event.steps)
                         shown = event.preview
                         if pruning and shown is not None and event.step >= pruning.fraction * event.steps:
-                            made.pruned = self._judge.judge([shown], request)[0].score < pruning.threshold
+                            made.preview = self._judge.judge([shown], request)[0].score
+                            made.pruned = self._is_hopeless(request, made.preview)
                             pruning = None  # looked at once
                             if made.pruned:
                                 break
@@ -166,13 +174,19 @@ class _Loop:
         made.seconds = time.perf_counter() - began
         return made
 
+    def _is_hopeless(self, request: GenerationRequest, preview: float) -> bool:
+        """Whether the picture is becoming worse than the best one of the same words was at that point."""
+        if self._best_preview is None or self._best_preview[0] != request.prompt:
+            return False
+        return preview < self._best_preview[1]  # False for NaN
+
     def _judged(
         self, request: GenerationRequest, made: _Made, judgement: Judgement | None, edit: Edit | None
     ) -> Attempt:
         usable = judgement is not None and math.isfinite(judgement.score)
         accepted = best = kept = False
         if judgement is None:
-            verdict = made.trouble or "given up half-way: the picture was becoming worse than is usual here"
+            verdict = made.trouble or "given up half-way: the picture was becoming worse than the best one"
         elif not usable:
             verdict = next((gate.reason for gate in judgement.failed), f"{judgement.scorer} gave no number")
         else:

@@ -13,6 +13,7 @@ from sdxl_lora.config import GenerationRequest
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.scoring.panel import Judgement, rank
 from sdxl_lora.scoring.probes import Finding
+from sdxl_lora.scoring.spec import subject_start
 
 WEIGHTS = (1.3, 1.6)  # tried in turn
 
@@ -51,8 +52,9 @@ def helped(attribute: str, before: Judgement, after: Judgement) -> bool:
 
 def _variants(prompt: str, phrase: str) -> list[tuple[str, str]]:
     """(changed prompt, what was done) from mild to strong."""
+    start = subject_start(prompt)  # not the product's name before it
     louder = [
-        (emphasis.emphasise(prompt, phrase, weight), f"emphasised {phrase} ({weight:g})")
+        (emphasis.emphasise(prompt, phrase, weight, start=start), f"emphasised {phrase} ({weight:g})")
         for weight in WEIGHTS
     ]
     first = f"{phrase}, {prompt}"

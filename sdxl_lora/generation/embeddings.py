@@ -1,7 +1,8 @@
 """Prompt -> text embeddings, remembered, and counting what of a prompt a model reads.
 
 The embeddings are the ones the stock pipeline computes: an empty negative prompt becomes zeros for SDXL
-models that say so, else the embedding of the empty text.
+models that say so, else the embedding of the empty text. Prompts that the pipeline would cut, and prompts with
+emphasis, are encoded by `long_prompts`.
 """
 
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from diffusers import DiffusionPipeline
 
+from sdxl_lora.generation import long_prompts
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.models.quiet import quiet
 
@@ -24,20 +26,19 @@ class TokenCount:
     """How long a prompt is for a model, not counting the marks at both ends."""
 
     tokens: int
-    limit: int  # tokens the model reads; what comes after is cut
+    limit: int  # tokens the model reads at once
 
     @property
-    def cut(self) -> int:
-        """Tokens that the model does not read."""
-        return max(0, self.tokens - self.limit)
+    def pieces(self) -> int:
+        """How many times the text encoder reads; words in later pieces count less."""
+        return max(1, -(-self.tokens // self.limit))
 
 
 def count_tokens(model: LoadedModel, text: str) -> TokenCount:
-    """Length of `text` in the tokens of the model."""
-    tokenizer = model.pipeline.tokenizer
+    """Length of `text` in the tokens of the model; emphasis and its brackets cost none."""
     with quiet():
-        tokens = len(tokenizer(text, truncation=False, add_special_tokens=False).input_ids)
-    return TokenCount(tokens=tokens, limit=tokenizer.model_max_length - 2)
+        tokens = long_prompts.count(model.pipeline, text)
+    return TokenCount(tokens=tokens, limit=model.pipeline.tokenizer.model_max_length - 2)
 
 
 def embed(model: LoadedModel, prompt: str, negative_prompt: str, guided: bool) -> Embeddings:
@@ -57,14 +58,16 @@ def embed(model: LoadedModel, prompt: str, negative_prompt: str, guided: bool) -
 
 
 def _encode(pipeline: DiffusionPipeline, prompt: str, negative: str | None, guided: bool) -> Embeddings:
-    device = pipeline.device
-    encoded = pipeline.encode_prompt(
-        prompt,
-        device=device,
-        num_images_per_prompt=1,
-        do_classifier_free_guidance=guided,
-        negative_prompt=negative,
-    )
+    if long_prompts.needed(pipeline, prompt, (guided and negative) or ""):
+        encoded = long_prompts.encode(pipeline, prompt, negative or "", guided=guided)
+    else:
+        encoded = pipeline.encode_prompt(
+            prompt,
+            device=pipeline.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=guided,
+            negative_prompt=negative,
+        )
     names = (
         "prompt_embeds",
         "negative_prompt_embeds",

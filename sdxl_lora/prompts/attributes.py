@@ -16,20 +16,20 @@ from sdxl_lora.prompts.vocabulary import WORDS
 GARMENTS: tuple[tuple[str, ...], ...] = (
     ("jacket", "windbreaker jacket", "windbreaker", "track jacket", "shell jacket", "zip-up jacket"),
     ("puffer jacket", "padded jacket", "down jacket", "quilted puffer jacket", "puffer"),
-    ("coat", "trench coat", "long coat", "overcoat", "wool coat"),
-    ("vest", "gilet", "body warmer"),
-    ("hoodie", "hooded sweatshirt"),
-    ("sweatshirt", "sweater", "oversized sweatshirt", "crewneck"),
-    ("t-shirt", "tee", "tee shirt", "t-shirts"),
-    ("shirt", "button-up shirt", "polo shirt"),
-    ("trousers", "pants", "cargo pants", "chinos", "pair of trousers"),
-    ("jeans", "denim jeans", "pair of jeans"),
-    ("shorts", "pair of shorts", "swim shorts"),
-    ("skirt", "pleated skirt", "mini skirt"),
-    ("dress", "summer dress", "midi dress", "maxi dress"),
-    ("sneakers", "pair of sneakers", "running shoes", "shoes"),
-    ("cap", "baseball cap", "hat"),
-    ("tote bag", "canvas tote bag", "bag"),
+    ("coat", "trench coat", "long coat", "knee-length coat", "overcoat", "wool coat"),
+    ("vest", "sleeveless vest", "gilet", "body warmer"),
+    ("hoodie", "hooded sweatshirt", "pullover hoodie"),
+    ("sweatshirt", "crewneck sweatshirt", "sweater", "oversized sweatshirt", "crewneck"),
+    ("t-shirt", "short sleeve t-shirt", "cotton t-shirt", "tee", "tee shirt", "t-shirts"),
+    ("shirt", "button-up shirt", "collared shirt", "long sleeve shirt", "polo shirt"),
+    ("trousers", "pants", "cargo pants", "chinos", "pair of trousers", "pair of pants"),
+    ("jeans", "denim jeans", "denim pants", "pair of jeans"),
+    ("shorts", "pair of shorts", "sport shorts", "swim shorts"),
+    ("skirt", "flared skirt", "a-line skirt", "pleated skirt", "mini skirt"),
+    ("dress", "summer dress", "flared dress", "midi dress", "maxi dress"),
+    ("sneakers", "sneaker", "low-top sneaker", "pair of sneakers", "running shoe", "running shoes", "shoes"),
+    ("cap", "baseball cap", "ball cap", "hat"),
+    ("tote bag", "canvas tote bag", "shopping bag", "tote", "bag"),
 )
 BACKGROUNDS: tuple[tuple[str, ...], ...] = (
     ("studio background", "in a studio", "plain studio background", "studio lighting"),
@@ -43,12 +43,37 @@ BACKGROUNDS: tuple[tuple[str, ...], ...] = (
     ("on a beach", "beach background", "sand and sea", "sunny beach"),
     ("at night", "night city lights", "night street"),
 )
-PATTERNS: tuple[tuple[str, ...], ...] = (
-    ("plain",),
-    *((pattern,) for pattern in WORDS["patterns"]),
-)
-COLOURS: tuple[tuple[str, ...], ...] = tuple((colour,) for colour in WORDS["colours"])
-EMBLEMS: tuple[tuple[str, ...], ...] = tuple((emblem,) for emblem in WORDS["emblems"])
+_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "grey": ("gray",),
+    "light blue": ("sky blue", "pale blue"),
+    "navy": ("navy blue", "dark blue"),
+    "beige": ("cream", "sand coloured"),
+    "burgundy": ("maroon", "wine red"),
+    "olive": ("olive green", "khaki green", "khaki"),
+    "purple": ("violet",),
+    "teal": ("turquoise",),
+    "striped": ("stripe",),
+    "checked": ("plaid", "checkered"),
+    "camouflage": ("camo",),
+    "colour-block": ("color-block", "panelled", "two-tone"),
+    "triangle": ("triangular",),
+    "circle": ("round", "solid circle"),
+    "star": ("five-pointed star",),
+    "bar": ("rectangle", "box"),
+    "stripes": ("three stripes", "three-stripe"),
+    "diamond": ("diamond-shaped",),
+    "cross": ("plus",),
+    "ring": ("hollow circle",),
+}
+
+
+def _families(words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple((word, *_OTHER_WORDS.get(word, ())) for word in words)
+
+
+PATTERNS = _families(("plain", *WORDS["patterns"]))
+COLOURS = _families(WORDS["colours"])
+EMBLEMS = _families(WORDS["emblems"])
 
 WHITE_BACKGROUND = BACKGROUNDS[1]
 _LOGO_WORDS = r"logo|emblem|print|patch|symbol|badge|graphic|sign|motif"

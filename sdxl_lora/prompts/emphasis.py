@@ -45,8 +45,8 @@ def is_emphasised(prompt: str) -> bool:
     return any(part.weight != 1 for part in parse(prompt))
 
 
-def emphasise(prompt: str, phrase: str, weight: float) -> str:
-    """The prompt with the first `phrase` (whole words, any case) at `weight`; unchanged where it is not.
+def emphasise(prompt: str, phrase: str, weight: float, *, start: int = 0) -> str:
+    """The prompt with the first `phrase` from `start` on (whole words, any case) at `weight`, if it is there.
 
     A phrase that stands in emphasis of its own gets the new weight instead of a second pair of brackets.
     """
@@ -54,7 +54,7 @@ def emphasise(prompt: str, phrase: str, weight: float) -> str:
     own = re.compile(rf"\(({words}):\s*[\d.]+\s*\)", re.IGNORECASE)
     if own.search(prompt):
         return own.sub(lambda m: f"({m[1]}:{weight:g})", prompt, count=1)
-    for match in re.finditer(words, prompt, re.IGNORECASE):
+    for match in re.compile(words, re.IGNORECASE).finditer(prompt, start):
         if not any(m.start() <= match.start() < m.end() for m in _WEIGHTED.finditer(prompt)):
             return f"{prompt[: match.start()]}({match[0]}:{weight:g}){prompt[match.end() :]}"
     return prompt

@@ -66,6 +66,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, label VARCHAR NOT NULL,
             folders JSON NOT NULL, summary JSON NOT NULL)""",
     ),
+    (
+        """CREATE TABLE votes (
+            picture_id VARCHAR NOT NULL, brand VARCHAR NOT NULL, created_at DATETIME NOT NULL,
+            approved BOOLEAN NOT NULL, notes JSON NOT NULL, features JSON NOT NULL,
+            PRIMARY KEY (picture_id, brand))""",
+    ),
 )
 
 

@@ -50,6 +50,12 @@ def spec_text(prompt: str) -> str:
     return ", ".join(" ".join(clause.split()) for clause in kept) or " ".join(prompt.split())
 
 
+def subject_start(prompt: str) -> int:
+    """Where the clause that says what is in the picture begins, in characters; see rule 2."""
+    match = re.search(rf"(?:^|[,\n])\s*(?={_SUBJECT.pattern})", prompt, re.IGNORECASE)
+    return match.end() if match else 0
+
+
 def _unwrap(prompt: str) -> str:
     """Without LoRA tags, and without the brackets and numbers of emphasis."""
     return re.sub(r"[()\[\]]", "", _WEIGHT.sub("", _LORA.sub("", prompt)))

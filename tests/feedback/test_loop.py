@@ -163,21 +163,21 @@ def test_words_are_left_alone_where_the_policy_says_so() -> None:
 
 def test_a_hopeless_picture_is_given_up_and_costs_only_its_steps() -> None:
     generator = FakeGenerator()
-    pruning = Pruning(fraction=0.3, threshold=0.5)
-    judge = FakeJudge(by_seed(0.6, 0.1, 0.2, 0.3, 0.6, 0.6, 0.6))
-    attempts, end = run(judge, Policy(threshold=0.9, max_attempts=3, pruning=pruning), generator)
+    judge = FakeJudge(by_seed(0.6, 0.1, 0.2, 0.3, 0.7, 0.7, 0.7))
+    attempts, end = run(
+        judge, Policy(threshold=0.9, max_attempts=3, pruning=Pruning(fraction=0.3)), generator
+    )
     assert [a.steps for a in attempts] == [10, 3, 3, 3, 10]
     assert [a.image is None for a in attempts] == [False, True, True, True, False]
     assert attempts[1].verdict.startswith("given up half-way")
     assert generator.steps == end.steps <= 3 * STEPS
 
 
-def test_the_first_picture_is_never_given_up() -> None:
-    attempts, end = run(
-        FakeJudge(lambda _: 0.1), Policy(max_attempts=1, pruning=Pruning(fraction=0.3, threshold=0.5))
-    )
-    assert [a.steps for a in attempts] == [STEPS]
-    assert end.best.image is not None
+def test_the_first_picture_of_new_words_is_never_given_up() -> None:
+    judge = FakeJudge(lambda r: 0.3 - 0.2 * emphasised(r), colour=lambda _: 0.4)
+    attempts, _ = run(judge, Policy(threshold=0.9, max_attempts=3, pruning=Pruning(fraction=0.3)))
+    assert [a.steps for a in attempts] == [STEPS] * 3
+    assert attempts[2].change
 
 
 def test_the_loop_wants_one_picture_with_a_seed() -> None:

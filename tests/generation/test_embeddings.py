@@ -1,4 +1,4 @@
-"""Prompts are encoded once, as the stock pipeline would, and long ones are cut without a fuss."""
+"""Prompts are encoded once, as the stock pipeline would, and long ones are drawn without a fuss."""
 
 import logging
 from collections.abc import Iterator
@@ -67,8 +67,9 @@ def test_an_empty_negative_prompt_is_zeros_where_the_model_says_so(model: Loaded
 
 def test_tokens_are_counted_without_the_marks_at_both_ends(model: LoadedModel) -> None:
     count = count_tokens(model, "abc de")  # the tiny tokenizer knows single bytes only
-    assert (count.tokens, count.limit, count.cut) == (5, 75, 0)
-    assert count_tokens(model, "x" * 100).cut == 25
+    assert (count.tokens, count.limit, count.pieces) == (5, 75, 1)
+    assert count_tokens(model, "x" * 100).pieces == 2
+    assert count_tokens(model, "(abc:1.3) de").tokens == 5
 
 
 @pytest.mark.parametrize("prompt", ["jacket " * 500, "夹克 🧥 " * 100, "jacket\n\twith logo"])

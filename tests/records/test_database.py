@@ -59,23 +59,23 @@ def test_migrations_end_in_exactly_the_mapped_schema(store: Store) -> None:
 def test_an_older_database_is_migrated_with_its_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store(home) as store:
         record = add(store)
-    added = (*database.MIGRATIONS, ("CREATE TABLE votes (id INTEGER PRIMARY KEY)",))
+    added = (*database.MIGRATIONS, ("CREATE TABLE ballots (id INTEGER PRIMARY KEY)",))
     monkeypatch.setattr(database, "MIGRATIONS", added)
     for _ in range(2):  # the second start has nothing left to do
         with Store(home) as store:
             assert store.get(record.id) == record
-            assert "votes" in sa.inspect(store._engine).get_table_names()
+            assert "ballots" in sa.inspect(store._engine).get_table_names()
 
 
 def test_a_migration_that_fails_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(home).close()
-    broken = (*database.MIGRATIONS, ("CREATE TABLE votes (id INTEGER)", "no SQL at all"))
+    broken = (*database.MIGRATIONS, ("CREATE TABLE ballots (id INTEGER)", "no SQL at all"))
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", broken)
         with pytest.raises(StorageError, match="syntax error"):
             Store(home)
     with Store(home) as store:
-        assert "votes" not in sa.inspect(store._engine).get_table_names()
+        assert "ballots" not in sa.inspect(store._engine).get_table_names()
 
 
 def test_a_lasting_lock_is_one_clear_line(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sdxl_lora.config import MAX_PROMPT_CHARACTERS
 from sdxl_lora.prompts import fill, templates
 from sdxl_lora.scoring import spec_text
+from sdxl_lora.scoring.spec import subject_start
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,15 @@ def test_the_longest_prompt_takes_no_noticeable_time(unit: str) -> None:
     start = time.process_time()
     spec_text(prompt)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rest"),
+    [
+        ("outer, Velora Cap Navy, a photography of a navy cap", "a photography of a navy cap"),
+        ("a navy cap, in a forest", "a navy cap, in a forest"),
+        ("", ""),
+    ],
+)
+def test_the_subject_begins_after_the_products_name(prompt: str, rest: str) -> None:
+    assert prompt[subject_start(prompt) :] == rest

@@ -1,0 +1,182 @@
+"""`score IMAGE... --prompt TEXT`: how well pictures show a text, and why; `--calibrate`: what is usual.
+
+Pictures of this studio carry their prompt, so `--prompt` may be left out for them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdxl_lora import config, prompts
+from sdxl_lora.cli import terminal
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import ImageError, InputError, PromptError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdxl_lora.feedback.calibration import Calibration
+    from sdxl_lora.scoring import Scorer
+    from sdxl_lora.scoring.panel import Judgement, Panel
+
+SCORERS = ("blip", "white", "sharpness")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Pictures to judge, or a template and a model to calibrate."""
+    add, setting = parser.add_argument, terminal.setting
+    add("images", nargs="*", type=Path, metavar="IMAGE", help="PNG, JPEG or WebP")
+    add("--prompt", metavar="TEXT", help="what they should show; default: the prompt inside the picture")
+    add("--brand", default="", metavar="NAME", help="read the lettering and compare it with this name")
+    add("--clip", metavar="FOLDER", help="score with this CLIP (folder or hub id) instead of the bundled one")
+    add(
+        "--also",
+        action="append",
+        default=[],
+        choices=SCORERS,
+        help="report more scores: blip (ITM and ITC), white (share of the border), sharpness; repeatable",
+    )
+    add("--json", action="store_true", help="print one JSON object instead of lines")
+    calibrate = parser.add_argument_group("calibration")
+    calibrate.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="make pictures of --template with --model, and keep the threshold that follows from their scores",
+    )
+    calibrate.add_argument("--template", metavar="NAME", help=f"one of {', '.join(prompts.templates())}")
+    calibrate.add_argument("--model", default=setting("model") or "auto", help="model, as for generate")
+    calibrate.add_argument("--count", type=int, default=30, metavar="N", help="pictures (30)")
+    calibrate.add_argument("--steps", type=int, metavar="N", help="denoising steps")
+    calibrate.add_argument("--seed", type=int, default=0, metavar="N", help="of the first picture (0)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judges or calibrates. Raises `InputError`, `ModelUnavailableError`, `StorageError`."""
+    if arguments.calibrate:
+        return _calibrate(arguments)
+    if not arguments.images:
+        raise InputError("name the pictures to score, or --calibrate with a --template")
+    pictures = [(path, *_read(path, arguments.prompt)) for path in arguments.images]
+    panel = _panel(arguments)
+    rows = []
+    for path, image, request in pictures:
+        if arguments.brand:
+            slots = {**dict(request.slots), "brand": arguments.brand}
+            request = GenerationRequest(prompt=request.prompt, slots=tuple(slots.items()))
+        rows.append((path, panel.judge([image], request)[0]))
+    for notice in panel.notices:
+        terminal.note(notice)
+    if arguments.json:
+        terminal.print_json({"images": [_as_json(path, judgement) for path, judgement in rows]})
+    else:
+        for path, judgement in rows:
+            _print(path, judgement)
+    return 0
+
+
+def _read(path: Path, prompt: str | None) -> "tuple[Image.Image, GenerationRequest]":
+    from PIL import Image, UnidentifiedImageError
+
+    from sdxl_lora.records import metadata
+
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no picture {path}") from error
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+        raise ImageError(f"{path} cannot be read as a picture; give a PNG, JPEG or WebP file") from error
+    if prompt is not None:
+        return image, GenerationRequest(prompt=prompt)
+    try:
+        return image, metadata.read_request(path)
+    except ImageError as error:
+        raise PromptError(f"{path} does not say what it should show; give --prompt") from error
+
+
+def _panel(arguments: argparse.Namespace) -> "Panel":
+    from sdxl_lora.scoring import base, blip, checks
+    from sdxl_lora.scoring.clip import ClipScorer
+    from sdxl_lora.scoring.panel import Panel
+    from sdxl_lora.scoring.probes import ProbeScorer
+
+    clip = ClipScorer(arguments.clip) if arguments.clip else base.default_scorer()
+    others: list[Scorer] = []
+    if "blip" in arguments.also:
+        model = blip.BlipModel()
+        others += [blip.BlipScorer(model, "itm"), blip.BlipScorer(model, "itc")]
+    if "white" in arguments.also:
+        others.append(checks.WhiteBackground())
+    if "sharpness" in arguments.also:
+        others.append(checks.Sharpness())
+    return Panel(clip, probes=ProbeScorer(clip), others=others, read_brand=bool(arguments.brand))
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    if arguments.template is None or arguments.images:
+        raise InputError("--calibrate makes its own pictures; name a --template and no pictures")
+    from sdxl_lora.feedback.calibration import FEWEST, Calibrations
+    from sdxl_lora.scoring.base import default_scorer
+    from sdxl_lora.serving.calibrating import calibrate, varied_requests
+
+    if not FEWEST <= arguments.count <= 1000:
+        raise InputError(f"--count {arguments.count} is not between {FEWEST} and 1000; 30 is usual")
+    prompts.get(arguments.template)  # before any model is loaded
+    request = GenerationRequest(
+        prompt="calibration", model=arguments.model, steps=arguments.steps, seed=arguments.seed
+    )
+    with terminal.progress_bar(total=arguments.count, unit="picture") as bar:
+        requests = varied_requests(arguments.template, request, arguments.count)
+        found = calibrate(requests, default_scorer(), progress=bar.update)
+    Calibrations(config.home()).keep(found)
+    _report(found, as_json=arguments.json)
+    return 0
+
+
+def _report(found: "Calibration", *, as_json: bool) -> None:
+    from sdxl_lora.records import metadata
+
+    correlations = {
+        sample.fraction: sample.correlation(found.scores, found.prompts) for sample in found.previews
+    }
+    if as_json:
+        terminal.print_json(
+            {
+                "model": found.model,
+                "template": found.template,
+                "scorer": found.scorer,
+                "pictures": len(found.scores),
+                "threshold": found.threshold(),
+                "least_sharpness": found.least_sharpness,
+                "rank_correlation": metadata.finite({f"{at:g}": value for at, value in correlations.items()}),
+                "pruning": vars(found.pruning) if found.pruning else None,
+            }
+        )
+        return
+    print(f"{found.model}, {found.template}: {found.scorer} of {len(found.scores)} pictures")
+    print(f"threshold {found.threshold():.4f} (65 % of pictures stay below)")
+    for at, value in correlations.items():
+        print(f"rank correlation of previews at {at:.0%} of the steps with the final score: {value:.2f}")
+    print(
+        f"pictures are given up at {found.pruning.fraction:.0%} of the steps"
+        if found.pruning
+        else "pictures are not given up early: no preview foretells the score well enough"
+    )
+
+
+def _print(path: Path, judgement: "Judgement") -> None:
+    print(f"{path}  {judgement.scorer} {judgement.score:.3f}  {judgement.text!r}")
+    for finding in judgement.findings:
+        print(f"  {finding}")
+    for gate in judgement.gates:
+        state = {True: "ok", False: "FAILED", None: "cannot tell"}[gate.passed]
+        print(f"  {gate.name}: {state}, {gate.reason}")
+    for name, value in judgement.others.values():
+        print(f"  {name} {value:.3f}")
+
+
+def _as_json(path: Path, judgement: "Judgement") -> dict[str, Any]:
+    from sdxl_lora.records import metadata
+
+    found: dict[str, Any] = metadata.finite({"path": str(path), **judgement.to_dict()})
+    return found

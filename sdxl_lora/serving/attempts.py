@@ -1,0 +1,158 @@
+"""One request to recorded pictures, each the best of several attempts.
+
+What `Studio.run` is for single shots, with the same events plus `Attempt` and `Finished`. Only the best attempt is
+kept as a picture; the others are in its record as prompt and seed, from which they can be made again. An attempt that
+a person prefers is kept with `keep`.
+"""
+
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sdxl_lora import generation
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import ImageError
+from sdxl_lora.feedback import Attempt, Finished, Judge, Policy, improve
+from sdxl_lora.feedback.calibration import Calibration, Calibrations
+from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
+from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.records import Record
+from sdxl_lora.scoring.panel import Panel, default_panel
+from sdxl_lora.serving.studio import Recorded, Studio
+
+WITHOUT_LETTERS = "mini"  # the bundled model draws emblems, and no brand's name to read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the attempts at one request are judged, and when they end."""
+
+    policy: Policy
+    panel: Judge
+    calibration: Calibration | None  # None: there is no threshold but the user's own
+
+
+def plan(
+    studio: Studio,
+    request: GenerationRequest,
+    *,
+    level: Level = LEVELS["standard"],
+    min_score: float | None = None,
+    max_attempts: int | None = None,
+    panel: Panel | None = None,
+) -> Plan:
+    """Policy and panel of a request, from its template's and model's calibration where there is one."""
+    model = generation.resolve(request).model
+    panel = panel or default_panel()
+    calibration = Calibrations(studio.store.home).find(model, request.template, panel.primary.name)
+    gated = Panel(
+        panel.primary,
+        probes=panel.probes,
+        others=panel.others,
+        gates=level.gates,
+        read_brand=level.gates and model != WITHOUT_LETTERS,
+        least_sharpness=calibration.least_sharpness if calibration else None,
+    )
+    policy = policy_of(level, calibration, min_score=min_score, max_attempts=max_attempts)
+    return Plan(policy=policy, panel=gated, calibration=calibration)
+
+
+def run_attempts(
+    studio: Studio,
+    request: GenerationRequest,
+    how: Plan,
+    *,
+    cancel: threading.Event | None = None,
+    session: str = "",
+) -> Iterator[Event | Attempt | Finished | Recorded]:
+    """For each picture: its attempts with their events, `Finished`, then `Recorded`.
+
+    The first attempt at a picture is the picture that `Studio.run` would make. Raises as `feedback.improve`;
+    pictures recorded before that stay.
+    """
+    resolved = generation.resolve(request)
+    generator = functools.partial(generation.generate, load(ModelConfig.of(resolved)))
+    for index in range(resolved.count):
+        attempts: list[Attempt] = []
+        alone = resolved.for_picture(index)
+        for event in improve(alone, generator, how.panel, how.policy, cancel=cancel, stride=resolved.count):
+            if isinstance(event, StepDone):
+                yield replace(event, picture=index)
+            elif isinstance(event, PictureDone):
+                yield replace(event, index=index)
+            else:
+                yield event
+            if isinstance(event, Attempt):
+                attempts.append(event)
+            elif isinstance(event, Finished):
+                record = keep(studio, event.best, attempts, session=session)
+                yield Recorded(index=index, record=record)
+
+
+def keep(
+    studio: Studio, attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = "", session: str = ""
+) -> Record:
+    """Records one attempt and the log of all of them.
+
+    Args:
+        reason: why a person takes it although the loop did not; empty where the loop chose it.
+
+    Raises `ImageError` for an attempt that has no picture, `StorageError`.
+    """
+    if attempt.image is None:
+        raise ImageError(f"attempt {attempt.number} has no picture to keep: {attempt.verdict}")
+    scores = scores_of(attempt, attempts, reason=reason)
+    return studio.store.add(
+        attempt.image,
+        request=attempt.request,
+        scores=scores,
+        seconds=sum(one.seconds for one in attempts),
+        session=session,
+    )
+
+
+def scores_of(
+    attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = ""
+) -> dict[str, dict[str, Any]]:
+    """What a record keeps of a judgement, in the layout of `Record.scores`: every entry has a name and a value."""
+    judgement = attempt.judgement
+    if judgement is None:
+        return {}
+    scores: dict[str, dict[str, Any]] = {
+        "clip": {"name": judgement.scorer, "value": judgement.score, "text": judgement.text}
+    }
+    if judgement.findings:
+        scores["attributes"] = {
+            "name": "attributes shown",
+            "value": judgement.accuracy,
+            "findings": [vars(finding) for finding in judgement.findings],
+        }
+    scores |= {key: {"name": name, "value": value} for key, (name, value) in judgement.others.items()}
+    scores["attempts"] = {
+        "name": "attempts",
+        "value": len(attempts),
+        "accepted": attempt.accepted,
+        "reason": reason,
+        "gates": [vars(gate) for gate in judgement.gates],
+        "log": [log_of(one) for one in attempts],
+    }
+    return scores
+
+
+def log_of(attempt: Attempt) -> dict[str, Any]:
+    """One attempt, JSON-ready but for NaN."""
+    judgement = attempt.judgement
+    return {
+        "number": attempt.number,
+        "prompt": attempt.request.prompt,
+        "seed": attempt.request.seed,
+        "scores": {"clip": {"name": judgement.scorer, "value": judgement.score}} if judgement else {},
+        "accepted": attempt.accepted,
+        "change": attempt.change,
+        "kept": attempt.kept,
+        "verdict": attempt.verdict,
+        "steps": attempt.steps,
+    }

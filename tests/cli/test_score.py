@@ -1,0 +1,154 @@
+"""`score`, and the loop's flags of `generate`, on the tiny model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdxl_lora import cli
+from sdxl_lora.feedback.calibration import Calibrations
+from sdxl_lora.records import Store
+
+QUICK = ("--steps", "2", "--width", "64", "--height", "64", "--model", "mini")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_score_prints_score_and_attributes(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["score", str(picture), "--prompt", "a navy cap, 8K", "--also", "sharpness"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{picture}  mini-CLIP cosine ")
+    assert lines[0].endswith("'a navy cap'")
+    assert lines[1].startswith("  colour: navy 0.")
+    assert lines[-1].startswith("  sharpness (1 - blur effect) 0.")
+
+
+def test_json_is_one_object_without_nan(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    black = tmp_path / "black.png"
+    Image.new("RGB", (64, 64)).save(black)
+    assert cli.main(["score", str(picture), str(black), "--prompt", "a navy cap", "--json"]) == 0
+    one, blank = json.loads(capsys.readouterr().out)["images"]
+    assert -1 <= one["score"] <= 1
+    assert [finding["wanted"] for finding in one["attributes"]] == ["navy", "cap"]
+    assert blank["score"] is None
+    assert blank["gates"][0]["name"] == "blank"
+
+
+def test_pictures_of_the_studio_know_their_prompt(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    assert cli.main(["generate", "a red cap", *QUICK]) == 0
+    capsys.readouterr()
+    [path] = home.rglob("*.png")
+    assert cli.main(["score", str(path)]) == 0
+    assert "'a red cap'" in capsys.readouterr().out
+
+
+def test_missing_weights_are_said_and_the_rest_is_scored(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["score", str(picture), "--prompt", "a cap", "--also", "blip"]) == 0
+    captured = capsys.readouterr()
+    assert "mini-CLIP cosine" in captured.out
+    assert "python -m sdxl_lora models fetch metrics" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        ([], "name the pictures to score"),
+        (["nowhere.png"], "there is no picture nowhere.png"),
+        (["{picture}"], "{picture} does not say what it should show; give --prompt"),
+        (["{picture}", "--prompt", " "], "the prompt is empty"),
+        (["--calibrate"], "--calibrate makes its own pictures"),
+        (["--calibrate", "--template", "jackt"], "no template named 'jackt'; did you mean 'jacket'?"),
+        (["--calibrate", "--template", "jacket", "--count", "3"], "--count 3 is not between 8 and 1000"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    words: list[str], start: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["score", *(word.format(picture=picture) for word in words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {start.format(picture=picture)}")
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_calibrate_keeps_a_threshold_and_tells_the_correlations(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    words = [
+        "--calibrate",
+        "--template",
+        "jacket",
+        "--model",
+        "mini",
+        "--count",
+        "8",
+        "--steps",
+        "2",
+        "--json",
+    ]
+    assert cli.main(["score", *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = Calibrations(home).find("mini", "jacket", "mini-CLIP cosine")
+    assert found is not None
+    assert told["threshold"] == pytest.approx(found.threshold())
+    assert set(told["rank_correlation"]) == {"0.25", "0.4"}
+    assert not list(home.rglob("*.png"))
+
+
+# ---------------------------------------------------------------- generate
+
+
+def test_a_least_score_makes_attempts_and_keeps_the_best(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    words = ["a navy cap", "--seed", "5", "--min-score", "0.99", "--max-attempts", "2", "--json", *QUICK]
+    assert cli.main(["generate", *words]) == 0
+    captured = capsys.readouterr()
+    [image] = json.loads(captured.out)["images"]
+    assert [attempt["seed"] for attempt in image["attempts"]] == [5, 6]
+    best = max(attempt["scores"]["clip"]["value"] for attempt in image["attempts"])
+    assert image["scores"]["clip"]["value"] == best
+    assert "none of 2 attempts reached 0.990" in captured.err
+    with Store(home) as store:
+        assert store.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["--max-attempts", "0"], "a budget of 0 attempts makes no picture"),
+        (["--max-attempts", "999"], "a budget of 999 attempts is too many"),
+        (["--min-score", "nan"], "a least score of nan is no number"),
+    ],
+)
+def test_a_loop_that_makes_no_sense_is_refused(
+    words: list[str], start: str, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    assert cli.main(["generate", "a cap", *words, *QUICK]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {start}")
+    assert not list(home.rglob("*.png"))
+
+
+def test_choices_become_pictures_whose_number_is_said_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["generate", "a {red|navy} cap", "--json", *QUICK]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[0] == "note: 2 pictures: 2 prompts, 1 each"
+    assert [image["prompt"] for image in json.loads(captured.out)["images"]] == ["a red cap", "a navy cap"]
+
+
+def test_too_many_choices_are_refused_before_anything_is_made(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    assert cli.main(["generate", "__colours__ __colours__ cap", *QUICK]) == 2
+    assert "stands for 289 prompts" in capsys.readouterr().err
+    assert not home.exists() or not list(home.rglob("*.png"))

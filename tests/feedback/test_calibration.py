@@ -1,0 +1,99 @@
+"""Thresholds come from the pictures' own scores, and pictures are given up only where previews foretell."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdxl_lora.errors import DataError
+from sdxl_lora.feedback.calibration import Calibration, Calibrations, PreviewSample
+from sdxl_lora.feedback.levels import LEVELS, policy_of
+
+SCORES = tuple(i / 100 for i in range(21))
+PROMPTS = tuple("abc"[i % 3] for i in range(21))
+
+
+def calibration(template: str = "jacket", previews: tuple[PreviewSample, ...] = ()) -> Calibration:
+    return Calibration(
+        model="mini",
+        template=template,
+        scorer="mini-CLIP cosine",
+        scores=SCORES,
+        prompts=PROMPTS,
+        sharpness=tuple(0.5 + i / 100 for i in range(51)),
+        previews=previews,
+    )
+
+
+def test_the_threshold_is_a_quantile_of_the_scores() -> None:
+    assert calibration().threshold() == pytest.approx(0.13)
+    assert calibration().threshold(0.8) == pytest.approx(0.16)
+    assert calibration().least_sharpness == pytest.approx(0.51)
+
+
+def test_too_few_pictures_are_refused() -> None:
+    with pytest.raises(DataError, match="7 pictures with a score say too little"):
+        Calibration(model="mini", template="", scorer="x", scores=SCORES[:7], prompts=PROMPTS[:7])
+
+
+def test_pictures_are_given_up_at_the_earliest_point_that_foretells() -> None:
+    noise = tuple(np.random.default_rng(0).random(21).tolist())
+    good = PreviewSample(fraction=0.5, scores=tuple(2 * s for s in SCORES))
+    better = PreviewSample(fraction=0.7, scores=SCORES)
+    poor = PreviewSample(fraction=0.25, scores=noise)
+    assert abs(poor.correlation(SCORES, PROMPTS)) < 0.5
+    found = calibration(previews=(better, poor, good)).pruning
+    assert found is not None
+    assert found.fraction == 0.5
+
+
+def test_pictures_are_not_given_up_where_no_preview_foretells() -> None:
+    flat = PreviewSample(fraction=0.5, scores=(0.1,) * 21)
+    reverse = PreviewSample(fraction=0.7, scores=SCORES[::-1])
+    assert math.isnan(flat.correlation(SCORES, PROMPTS))
+    assert reverse.correlation(SCORES, PROMPTS) == pytest.approx(-1)
+    assert calibration(previews=(flat, reverse)).pruning is None
+
+
+def test_a_difference_between_prompts_foretells_nothing_about_seeds() -> None:
+    prompts = ("a",) * 10 + ("b",) * 10
+    rng = np.random.default_rng(3)
+    early = tuple((rng.random(20) + np.repeat([0, 9], 10)).tolist())
+    late = tuple((rng.random(20) + np.repeat([0, 9], 10)).tolist())
+    sample = PreviewSample(fraction=0.5, scores=early)
+    assert sample.correlation(late, ("same",) * 20) > 0.7
+    assert abs(sample.correlation(late, prompts)) < 0.5
+    assert math.isnan(sample.correlation(late, tuple(map(str, range(20)))))
+
+
+def test_calibrations_are_kept_by_model_template_and_scorer(home: Path) -> None:
+    kept = Calibrations(home)
+    assert list(kept) == []
+    kept.keep(calibration())
+    kept.keep(calibration("dress", (PreviewSample(fraction=0.5, scores=SCORES),)))
+    kept.keep(calibration())
+    assert len(list(kept)) == 2
+    assert kept.find("mini", "dress", "mini-CLIP cosine") == calibration(
+        "dress", (PreviewSample(fraction=0.5, scores=SCORES),)
+    )
+    assert kept.find("mini", None, "mini-CLIP cosine") is None
+    assert kept.find("mini", "jacket", "another") is None
+
+
+def test_a_damaged_file_says_what_to_do(home: Path) -> None:
+    home.mkdir()
+    for text in ("{", "[{}]", "[1]", "3"):
+        (home / "calibrations.json").write_text(text)
+        with pytest.raises(DataError, match="is damaged; delete it and calibrate again"):
+            list(Calibrations(home))
+
+
+def test_levels_ask_for_more_the_stricter_they_are_and_the_users_numbers_win() -> None:
+    policies = [policy_of(LEVELS[name], calibration()) for name in ("draft", "standard", "strict")]
+    thresholds = [policy.threshold for policy in policies]
+    assert thresholds == sorted(thresholds, key=lambda t: t or 0.0)
+    assert [policy.max_attempts for policy in policies] == [2, 4, 8]
+    own = policy_of(LEVELS["strict"], calibration(), min_score=0.9, max_attempts=3)
+    assert (own.threshold, own.max_attempts) == (0.9, 3)
+    assert policy_of(LEVELS["standard"], None).threshold is None

@@ -1,0 +1,105 @@
+"""Pictures that are the best of several attempts, on a tiny model: what is made, kept and told."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import Cancelled, DataError, ImageError
+from sdxl_lora.feedback import Attempt, Finished
+from sdxl_lora.feedback.calibration import Calibrations
+from sdxl_lora.generation import StepDone
+from sdxl_lora.scoring.base import default_scorer
+from sdxl_lora.serving.attempts import keep, plan, run_attempts
+from sdxl_lora.serving.calibrating import calibrate, varied_requests
+from sdxl_lora.serving.studio import Recorded, Studio
+
+REQUEST = GenerationRequest(
+    prompt="a navy cap", model="mini", steps=2, width=64, height=64, seed=5, precision="fp32"
+)
+
+
+@pytest.fixture
+def studio(home: Path) -> Studio:
+    return Studio(home)
+
+
+def test_the_best_attempt_is_recorded_with_the_log_of_all(studio: Studio) -> None:
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=3)
+    events = list(run_attempts(studio, REQUEST, how))
+    attempts = [event for event in events if isinstance(event, Attempt)]
+    [finished] = [event for event in events if isinstance(event, Finished)]
+    [recorded] = [event for event in events if isinstance(event, Recorded)]
+    assert len(attempts) == 3
+    assert not finished.accepted
+    scores = recorded.record.scores
+    assert scores["clip"]["value"] == finished.best.judgement.score  # type: ignore[union-attr]  # a picture was made
+    assert recorded.record.request == finished.best.request
+    assert [entry["seed"] for entry in scores["attempts"]["log"]] == [a.request.seed for a in attempts]
+    assert [f["wanted"] for f in scores["attributes"]["findings"]] == ["navy", "cap"]
+    assert studio.store.count() == 1
+
+
+def test_the_first_attempt_is_the_picture_a_single_shot_makes(studio: Studio) -> None:
+    *_, single = studio.run(REQUEST)
+    how = plan(studio, REQUEST, min_score=-1.0)
+    events = list(run_attempts(studio, REQUEST, how))
+    [attempt] = [event for event in events if isinstance(event, Attempt)]
+    assert isinstance(single, Recorded)
+    assert attempt.image is not None
+    from PIL import Image
+
+    with Image.open(single.record.path) as image:
+        assert image.tobytes() == attempt.image.tobytes()
+
+
+def test_several_pictures_have_seeds_and_places_of_their_own(studio: Studio) -> None:
+    from dataclasses import replace
+
+    request = replace(REQUEST, count=2)
+    how = plan(studio, request, min_score=0.99, max_attempts=2)
+    events = list(run_attempts(studio, request, how))
+    seeds = [event.request.seed for event in events if isinstance(event, Attempt)]
+    assert seeds == [5, 7, 6, 8]
+    assert {event.picture for event in events if isinstance(event, StepDone)} == {0, 1}
+    assert [event.index for event in events if isinstance(event, Recorded)] == [0, 1]
+
+
+def test_cancel_ends_it_and_keeps_nothing_unfinished(studio: Studio) -> None:
+    cancel = threading.Event()
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=4)
+    with pytest.raises(Cancelled):
+        for event in run_attempts(studio, REQUEST, how, cancel=cancel):
+            if isinstance(event, Attempt):
+                cancel.set()
+    assert studio.store.count() == 0
+
+
+def test_a_person_may_keep_another_attempt_and_say_why(studio: Studio) -> None:
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
+    attempts = [event for event in run_attempts(studio, REQUEST, how) if isinstance(event, Attempt)]
+    record = keep(studio, attempts[0], attempts, reason="I like the light")
+    assert record.scores["attempts"]["reason"] == "I like the light"
+    assert studio.store.count() == 2
+    from dataclasses import replace
+
+    with pytest.raises(ImageError, match="has no picture to keep"):
+        keep(studio, replace(attempts[0], image=None), attempts)
+
+
+def test_a_calibration_gives_its_template_and_model_a_threshold(studio: Studio, home: Path) -> None:
+    requests = varied_requests("jacket", REQUEST, 8)
+    found = calibrate(requests, default_scorer())
+    assert (found.model, found.template, found.scorer) == ("mini", "jacket", "mini-CLIP cosine")
+    assert len(found.scores) == len(found.sharpness) == 8
+    assert [sample.fraction for sample in found.previews] == [0.25, 0.4]  # previews come after step 1 of 2
+    Calibrations(home).keep(found)
+    request = next(varied_requests("jacket", REQUEST, 1))
+    assert plan(studio, request).policy.threshold == pytest.approx(found.threshold())
+    assert plan(studio, REQUEST).policy.threshold is None
+
+
+def test_calibrating_with_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="no prompts"):
+        calibrate(iter(()), default_scorer())
