@@ -135,7 +135,9 @@ def test_an_update_is_the_mean_over_its_pictures_however_they_are_batched(config
     assert [record.pictures for record in records] in ([4, 3], [3, 4])
     for record in records:
         assert len(record.losses) == record.pictures
-        assert record.loss == pytest.approx(sum(loss for _, loss in record.losses) / record.pictures, rel=1e-5)
+        assert record.loss == pytest.approx(
+            sum(loss for _, loss in record.losses) / record.pictures, rel=1e-5
+        )
 
 
 def test_zero_steps_of_learning_leave_the_picture_as_it_was(configure, tiny_sdxl):
@@ -329,3 +331,21 @@ def test_time_ids_stay_fp32_and_follow_the_placement(configure, pictures):
     source = open_source(str(pictures))
     expected = geometry.place(SIZES[source.keys.index("2.png")], (64, 64)).time_ids()
     assert batch.time_ids.tolist() == [list(expected)]
+
+
+@pytest.mark.parametrize("train_text_encoder", [False, True])
+def test_both_architectures_draw_validation_pictures_of_the_training_size(
+    configure, tiny_sd, tmp_path, train_text_encoder
+):
+    events = run(
+        configure(
+            pretrained_model_name_or_path=str(tiny_sd),
+            validation_prompt="x",
+            num_validation_images=2,
+            max_train_steps=1,
+            train_text_encoder=train_text_encoder,
+        )
+    )
+    images = next(event for event in events if isinstance(event, Validated)).images
+    assert [image.size for image in images] == [(64, 64)] * 2
+    assert images[0].tobytes() != images[1].tobytes()  # seeds of their own
