@@ -42,15 +42,15 @@ class Backdrop:
 
 def backdrop(image: Image.Image) -> Backdrop:
     """Measures border and frame fill; shops such as Amazon ask for a white border and a fill of 0.85."""
-    white = (np.asarray(image.convert("RGB")) >= _WHITE).all(axis=-1)  # HW
+    white = np.asarray(image.convert("RGB")).min(axis=-1) >= _WHITE  # HW
     height, width = white.shape
     edge = max(1, round(_BORDER * min(height, width)))
     border = np.ones_like(white)
     border[edge : height - edge, edge : width - edge] = False
-    rows, columns = (~white).any(axis=1).nonzero()[0], (~white).any(axis=0).nonzero()[0]
+    rows, columns = np.nonzero(~white)
     if len(rows) == 0:
         return Backdrop(white=1.0, fill=0.0)
-    fill = max((rows[-1] - rows[0] + 1) / height, (columns[-1] - columns[0] + 1) / width)
+    fill = max((np.ptp(rows) + 1) / height, (np.ptp(columns) + 1) / width)
     return Backdrop(white=float(white[border].mean()), fill=float(fill))
 
 
@@ -62,8 +62,11 @@ def sharpness(image: Image.Image) -> float:
     if blank_reason(image):
         return math.nan
     scale = _BLUR_SIDE / max(image.size)
-    size = tuple(max(_BLUR_WINDOW + 1, round(side * scale)) for side in image.size)
-    grey = np.asarray(image.convert("L").resize(size, Image.Resampling.BICUBIC), dtype=np.float64) / 255
+    width, height = (max(_BLUR_WINDOW + 1, round(side * scale)) for side in image.size)
+    grey = (
+        np.asarray(image.convert("L").resize((width, height), Image.Resampling.BICUBIC), dtype=np.float64)
+        / 255
+    )
     return 1.0 - float(blur_effect(grey, h_size=_BLUR_WINDOW))
 
 

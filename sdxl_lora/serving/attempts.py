@@ -21,6 +21,7 @@ from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
 from sdxl_lora.scoring.panel import Panel, default_panel
+from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import Recorded, Studio
 
 WITHOUT_LETTERS = "mini"  # the bundled model draws emblems, and no brand's name to read
@@ -67,14 +68,17 @@ def run_attempts(
     *,
     cancel: threading.Event | None = None,
     session: str = "",
+    reviews: Reviews | None = None,
 ) -> Iterator[Event | Attempt | Finished | Recorded]:
     """For each picture: its attempts with their events, `Finished`, then `Recorded`.
 
+    Where no attempt was good enough and people's votes have taught a preference (`reviews`), it chooses among them.
     The first attempt at a picture is the picture that `Studio.run` would make. Raises as `feedback.improve`;
     pictures recorded before that stay.
     """
     resolved = generation.resolve(request)
     generator = functools.partial(generation.generate, load(ModelConfig.of(resolved)))
+    brand = dict(resolved.slots).get("brand", "").strip()
     for index in range(resolved.count):
         attempts: list[Attempt] = []
         alone = resolved.for_picture(index)
@@ -88,7 +92,8 @@ def run_attempts(
             if isinstance(event, Attempt):
                 attempts.append(event)
             elif isinstance(event, Finished):
-                record = keep(studio, event.best, attempts, session=session)
+                chosen = None if event.accepted or reviews is None else reviews.favourite(attempts, brand)
+                record = keep(studio, chosen or event.best, attempts, session=session)
                 yield Recorded(index=index, record=record)
 
 

@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from PIL import Image
+
 from sdxl_lora import generation, prompts
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError
@@ -62,7 +64,8 @@ def calibrate(
     for request in requests:
         resolved = generation.resolve(request)
         text = spec_text(resolved.prompt)
-        images, shown = [], {}
+        images: list[Image.Image] = []
+        shown: dict[float, Image.Image] = {}
         for event in generation.generate(load(ModelConfig.of(resolved)), resolved):
             if isinstance(event, StepDone) and event.preview is not None:
                 for fraction in FRACTIONS:
