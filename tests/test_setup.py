@@ -61,7 +61,7 @@ def top_modules(path: Path) -> Iterator[str]:
 def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
-        ["make", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
+        ["make", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
     )
 
 

@@ -263,7 +263,7 @@ def test_a_data_folder_that_cannot_be_written_is_one_line(
 
 def test_the_program_prints_json_and_nothing_else(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sdxl_lora", "generate", "a jacket", *QUICK, "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path(json.loads(done.stdout)["images"][0]["path"]).is_file()
 
@@ -278,7 +278,7 @@ def test_control_c_ends_a_long_run_with_one_line_and_keeps_what_is_done(home: Pa
         assert process.stdout is not None
         first = process.stdout.readline().split("  ")[0]  # a picture is done
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (130, "interrupted; what was finished before is kept\n")
     with Store(home) as store:
         assert first in [str(record.path) for record in store.page(0, 64)]
