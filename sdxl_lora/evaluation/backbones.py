@@ -18,6 +18,7 @@ from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.evaluation import inception, perceptual, weights
 from sdxl_lora.evaluation.pictures import Picture
 from sdxl_lora.scoring.base import default_scorer
+from sdxl_lora.scoring.blip import BlipModel
 from sdxl_lora.scoring.clip import ClipScorer
 
 BATCH = 4  # pictures in one forward pass; larger gains under 20 % on a processor
@@ -85,16 +86,8 @@ class Blip:
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import BertTokenizerFast, BlipForImageTextRetrieval, BlipImageProcessorPil
-
         sha256 = weights.sha256_of(weights.weights_file(folder))
-        try:
-            self._model: Any = BlipForImageTextRetrieval.from_pretrained(folder, use_safetensors=True)
-            self._tokenizer: Any = BertTokenizerFast.from_pretrained(folder)
-            self._processor: Any = BlipImageProcessorPil.from_pretrained(folder)
-        except (OSError, ValueError) as error:
-            raise ModelUnavailableError(f"{folder} is not a BLIP retrieval model: {error}") from error
-        self._model.eval()
+        self._model = BlipModel(folder)
         self.identity = f"blip-{sha256}"
         self.settings = {
             "backend": f"BlipForImageTextRetrieval ({folder.name})",
@@ -103,19 +96,14 @@ class Blip:
         }
 
     def match(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Array32:
-        """[pictures, 2]: ITM probability 0..1 and ITC cosine -1..1 of each picture with its text."""
-        rows = [self._match(picture, text) for picture, text in zip(pictures, texts, strict=True)]
+        """[pictures, 2]: ITM probability 0..1 and ITC cosine -1..1 of each picture with its text; NaN if
+        blank.
+        """
+        rows = []
+        for picture, text in zip(pictures, texts, strict=True):  # alone: the padding of a batch would show
+            image = Image.fromarray(picture.pixels)
+            rows.append([self._model.match([image], [text], head)[0] for head in ("itm", "itc")])
         return np.array(rows, dtype=np.float32).reshape(len(pictures), 2)
-
-    @torch.inference_mode()
-    def _match(self, picture: Picture, text: str) -> tuple[float, float]:
-        pixels = self._processor(images=[picture.pixels], return_tensors="pt")["pixel_values"]
-        limit = self._model.config.text_config.max_position_embeddings
-        tokens = self._tokenizer([text], truncation=True, max_length=limit, return_tensors="pt")
-        inputs = {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
-        matched = self._model(pixel_values=pixels, **inputs, use_itm_head=True)[0]
-        cosine = self._model(pixel_values=pixels, **inputs, use_itm_head=False)[0]
-        return float(matched.softmax(dim=1)[0, 1]), float(cosine[0, 0])
 
 
 class LpipsDistance:

@@ -10,18 +10,20 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sdxl_lora import __version__
 from sdxl_lora.errors import DataError, ModelUnavailableError, RequestError, UnknownNameError
-from sdxl_lora.evaluation import backbones, colour, lettering, measure, statistics
+from sdxl_lora.evaluation import backbones, colour, measure, statistics
 from sdxl_lora.evaluation.cache import FeatureCache
 from sdxl_lora.evaluation.measure import GENERATED, Measured, Task
 from sdxl_lora.evaluation.metrics import METRICS, Metric
 from sdxl_lora.evaluation.outcomes import Outcome, Unavailable
 from sdxl_lora.evaluation.pairing import Pairing
+from sdxl_lora.scoring import lettering
 
 SCHEMA = 1  # of the report
 DEFAULT_SIDE = 256  # px; what the original project's numbers were taken at
@@ -306,7 +308,7 @@ def _provenance(pairing: Pairing, settings: Settings) -> dict[str, Any]:
         "prompts_sha256": pairing.prompts_hash(),
         "resize": settings.resize,
         "top_by": settings.top_by,
-        "code": _code_version(),
+        "code": dict(_code_version()),
         "packages": {name: found for name in _PACKAGES if (found := _installed(name))},
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -320,7 +322,8 @@ def _installed(package: str) -> str:
         return ""
 
 
-def _code_version() -> dict[str, Any]:
+@lru_cache(maxsize=1)  # of the code this process runs, whatever is committed meanwhile
+def _code_version() -> Mapping[str, Any]:
     """Commit of the source tree and whether it was changed since; empty outside one."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():

@@ -8,16 +8,18 @@ or intervals.
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdxl_lora.evaluation import backbones, colour, lettering, pixel
+from sdxl_lora.evaluation import backbones, colour, pixel
 from sdxl_lora.evaluation.cache import FeatureCache
 from sdxl_lora.evaluation.pairing import Pairing
 from sdxl_lora.evaluation.pictures import BlankCard, Moved, Picture, Source
+from sdxl_lora.scoring import lettering
+from sdxl_lora.scoring.lettering import Words
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]  # pairs done, pairs in all
@@ -138,10 +140,21 @@ def words_task() -> Task:
         "words",
         "rapidocr-1",
         "picture",
-        lambda pictures, _: [
-            lettering.encode(lettering.read_words(picture.pixels)) for (picture,) in pictures
-        ],
+        lambda pictures, _: [encode(lettering.read_words(picture.pixels)) for (picture,) in pictures],
     )
+
+
+def encode(words: Sequence[Words]) -> Array:
+    """What OCR read, for the cache: JSON as bytes."""
+    return np.frombuffer(json.dumps([asdict(item) for item in words]).encode(), dtype=np.uint8)
+
+
+def decode(data: Array) -> list[Words]:
+    """Inverse of `encode`."""
+    return [
+        Words(item["text"], item["confidence"], tuple((x, y) for x, y in item["box"]))
+        for item in json.loads(data.tobytes())
+    ]
 
 
 def embedding_task(name: str, backbone: backbones.ImageBackbone) -> Task:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from sdxl_lora.evaluation import colour as colours
-from sdxl_lora.evaluation import distribution, lettering
-from sdxl_lora.evaluation.measure import Measured
+from sdxl_lora.evaluation import distribution
+from sdxl_lora.evaluation.measure import Measured, decode
+from sdxl_lora.scoring import lettering
 
 TOO_FEW = 50  # pictures below which a Frechet distance says nothing and is not shown
 RELIABLE = 2_048  # pictures below which it depends more on their number than on the model (arXiv:1911.07023)
@@ -54,7 +55,15 @@ def clip(measured: Measured, name: str, task: str) -> Outcome:
 
 def blip(column: int) -> Callable[[Measured, str, str], Outcome]:
     """One column of BLIP's pair (ITM, ITC)."""
-    return lambda measured, name, task: Outcome(list(map(float, measured.of_captions(task, name)[:, column])))
+
+    def compute(measured: Measured, name: str, task: str) -> Outcome:
+        values = [float(value) for value in measured.of_captions(task, name)[:, column]]
+        flat = {
+            i: "one flat colour: BLIP says nothing of it" for i, value in enumerate(values) if np.isnan(value)
+        }
+        return Outcome([None if i in flat else value for i, value in enumerate(values)], skipped=flat)
+
+    return compute
 
 
 def similarity(measured: Measured, name: str, task: str) -> Outcome:
@@ -152,7 +161,7 @@ def ocr(measured: Measured, name: str, task: str) -> Outcome:
     values: list[float | None] = []
     skipped, counts, boxes = {}, {"read": 0, "misread": 0, "not readable": 0}, {}
     for place, (source, brand) in enumerate(zip(measured.sets[name], measured.brands, strict=True)):
-        words = lettering.decode(measured.raw(task, source))
+        words = decode(measured.raw(task, source))
         boxes[place] = [{"text": w.text, "confidence": w.confidence, "box": w.box} for w in words]
         if not brand:
             skipped[place] = "no brand given"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from sdxl_lora.evaluation import lettering
-from sdxl_lora.evaluation.lettering import Words, judge
+from sdxl_lora.scoring import lettering
+from sdxl_lora.scoring.lettering import Words, judge
 
 
 def words(*texts: str) -> list[Words]:
@@ -33,11 +33,6 @@ def test_the_state_of_a_brand_on_a_picture(found: list[str], brand: str, state: 
 
 def test_similarity_is_the_share_of_letters_kept() -> None:
     assert judge(words("GHANTS"), "GIANTS").similarity == pytest.approx(5 / 6)
-
-
-def test_words_survive_the_cache() -> None:
-    found = [Words("NIKE", 0.5, ((1.0, 2.0), (3.0, 2.0), (3.0, 4.0), (1.0, 4.0)))]
-    assert lettering.decode(lettering.encode(found)) == found
 
 
 @pytest.mark.skipif(not lettering.available(), reason=f"OCR is optional: {lettering.INSTALL}")
