@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sdxl_lora.cli import terminal
@@ -71,9 +72,8 @@ def _model_facts(name: str) -> tuple[int, int, int, dict[str, Callable[[str], in
         return _RESOLUTION, 64, 77, {}
     base = base_model.describe(name, info.folder)
     tokenizers = dict(zip(("tokenizer", "tokenizer_2"), base.tokenizers(), strict=False))
-    limit = min(tokenizer.model_max_length for tokenizer in tokenizers.values())
-    counters = {
-        part: lambda caption, tokenizer=tokenizer: token_count(tokenizer, caption)
-        for part, tokenizer in tokenizers.items()
+    limit = min(int(tokenizer.model_max_length) for tokenizer in tokenizers.values())
+    counters: dict[str, Callable[[str], int]] = {
+        part: partial(token_count, tokenizer) for part, tokenizer in tokenizers.items()
     }
     return base.side, base.multiple, limit, counters

@@ -109,7 +109,8 @@ def to_json(report: Report) -> dict[str, object]:
     values = {name: getattr(report, name) for name in report.__dataclass_fields__}
     values["buckets"] = [{"height": h, "width": w, "pictures": n} for (h, w), n in report.buckets]
     values["problems"] = report.problems
-    return json.loads(json.dumps(values))  # type: ignore[no-any-return]
+    plain: dict[str, object] = json.loads(json.dumps(values))
+    return plain
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -193,7 +194,7 @@ def _duplicates(prints: Sequence[tuple[str, _Print]]) -> list[list[str]]:
         if taken[index]:
             continue
         distances = np.bitwise_count(bits[index + 1 :] ^ bits[index]).sum(axis=1)
-        near = index + 1 + np.flatnonzero(distances <= _NEAR_HASH)
+        near = [index + 1 + int(i) for i in np.flatnonzero(distances <= _NEAR_HASH)]
         same = [
             i
             for i in near

@@ -162,11 +162,13 @@ def find(wanted: str | None, output_dir: Path, *, strict: bool, warn: Warn) -> C
                 return read(path)
             except StorageError as error:
                 warn(f"passed over: {error}")
-        return _nothing(f"there is no complete checkpoint in {output_dir}", strict, warn)
-    path = _locate(wanted, output_dir)
-    if path is None:
-        return _nothing(f"there is no checkpoint {wanted}", strict, warn)
-    return read(path)
+        _start_afresh(f"there is no complete checkpoint in {output_dir}", strict, warn)
+        return None
+    place = _locate(wanted, output_dir)
+    if place is None:
+        _start_afresh(f"there is no checkpoint {wanted}", strict, warn)
+        return None
+    return read(place)
 
 
 def require_same(checkpoint: Checkpoint, identity: Identity) -> None:
@@ -197,7 +199,7 @@ def _locate(wanted: str, output_dir: Path) -> Path | None:
     return None
 
 
-def _nothing(reason: str, strict: bool, warn: Warn) -> None:
+def _start_afresh(reason: str, strict: bool, warn: Warn) -> None:
     if strict:
         raise TrainingError(f"{reason}; leave --resume_strict out to start a new run")
     warn(f"{reason}; starting a new training run")

@@ -42,7 +42,7 @@ class _Product(torch.autograd.Function):
         return F.linear(x, dequantise(weight, scale))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         weight, scale = ctx.saved_tensors
         return gradient.to(scale.dtype) @ dequantise(weight, scale), None, None
 

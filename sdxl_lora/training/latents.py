@@ -13,9 +13,7 @@ def posterior(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
     distribution = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
     # logvar is clamped by diffusers; std in fp32, since exp amplifies rounding
     std = torch.exp(0.5 * distribution.logvar.float())
-    shift = vae.config.get("shift_factor") or 0.0
-    scale = vae.config.scaling_factor
-    return torch.stack([(distribution.mean.float() - shift) * scale, std * scale], dim=1)
+    return torch.stack([distribution.mean.float(), std], dim=1) * vae.config.scaling_factor
 
 
 def draw(posterior_: Tensor, noise: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ update's number, so a run that goes on from a checkpoint is the run that was nev
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch.nn import Parameter
 
+from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import checkpoints, components, export, optimizers, schedule, validation
 from sdxl_lora.training.batches import Draws
 from sdxl_lora.training.components import Components
@@ -78,7 +79,6 @@ def train(setup: Setup, score: Scorer | None = None) -> Iterator[Event]:
     Raises `StorageError` when a checkpoint cannot be written; what was saved before stays.
     """
     config, accelerator = setup.config, setup.accelerator
-    checkpoints.clean(setup.output_dir)
     parts = yield from _load(setup)
     state = _make_state(setup, parts)
     start = 0
@@ -117,7 +117,7 @@ def train(setup: Setup, score: Scorer | None = None) -> Iterator[Event]:
     accelerator.wait_for_everyone()
 
 
-def _load(setup: Setup) -> Iterator[Event]:
+def _load(setup: Setup) -> Generator[Event, None, Components]:
     for item in components.load(setup):
         if isinstance(item, Components):
             return item
@@ -169,7 +169,12 @@ def _update(state: _State, update: Update) -> StepRecord:
     parameters = parts.adapter.parameters()
     sum_gradients(parameters, accelerator)
     state.scaler.unscale_(optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm or math.inf)
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm or math.inf))
+    if not math.isfinite(norm) and not state.scaler.is_enabled():  # the scaler leaves such updates out
+        raise TrainingError(
+            f"the gradients of update {update.index + 1} are not finite; what was saved before is good: "
+            "go on from there with a lower --learning_rate in another --output_dir"
+        )
     before = state.scaler.get_scale()
     state.scaler.step(optimizer)
     state.scaler.update()
@@ -183,7 +188,7 @@ def _update(state: _State, update: Update) -> StepRecord:
         epoch=update.epoch,
         loss=float(accelerator.reduce(loss, "sum")),
         learning_rate=learning_rate,
-        grad_norm=float(norm),
+        grad_norm=norm,
         pictures=update.pictures,
         seconds=time.perf_counter() - began,
         skipped=skipped,

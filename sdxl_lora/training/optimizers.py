@@ -62,8 +62,9 @@ def build(
             from schedulefree import AdamWScheduleFree
 
             warmup = config.lr_warmup_steps if config.lr_scheduler == "constant_with_warmup" else 0
-            optimizer = AdamWScheduleFree(parameters, **common, warmup_steps=warmup)
-            optimizer.train()
+            schedule_free = AdamWScheduleFree(parameters, **common, warmup_steps=warmup)
+            schedule_free.train()
+            optimizer = schedule_free
         case _:
             optimizer = torch.optim.AdamW(parameters, **common)
     return optimizer
@@ -72,12 +73,13 @@ def build(
 @contextmanager
 def averaged(optimizer: torch.optim.Optimizer, parameters: Sequence[Parameter]) -> Iterator[None]:
     """Inside, a schedule-free optimizer's parameters are its average; afterwards as before, bit for bit."""
-    if not hasattr(optimizer, "eval"):
+    switch: Any = optimizer
+    if not hasattr(switch, "eval"):
         yield
         return
     with kept(parameters):
-        optimizer.eval()
+        switch.eval()
         try:
             yield
         finally:
-            optimizer.train()
+            switch.train()

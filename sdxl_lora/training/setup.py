@@ -89,8 +89,14 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
     resolution = config.resolution or base.side
     source = open_data(config)
     require_writable(Path(config.output_dir).expanduser())
+    if accelerator.is_main_process and not config.dry_run:
+        checkpoints.clean(Path(config.output_dir).expanduser())
+    accelerator.wait_for_everyone()
     checkpoint = checkpoints.find(
-        config.resume_from_checkpoint, Path(config.output_dir), strict=config.resume_strict, warn=warn
+        config.resume_from_checkpoint,
+        Path(config.output_dir).expanduser(),
+        strict=config.resume_strict,
+        warn=warn,
     )
     seed = _decide_seed(config, checkpoint)
     found = survey(source, config, resolution=resolution, multiple=base.multiple, seed=seed)

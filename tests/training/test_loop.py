@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from sdxl_lora.data import geometry
 from sdxl_lora.data.sources import open_source
+from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import loop, setup
 from sdxl_lora.training.events import Notice, Saved, StepRecord, Validated
 from sdxl_lora.training.randomness import derive, generator
@@ -166,6 +167,15 @@ def test_clipping_really_clips_the_gradients(configure, monkeypatch):
     before = [event.grad_norm for event in events if isinstance(event, StepRecord)]
     assert min(before) > 0.02
     assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+def test_a_run_that_blows_up_stops_before_its_weights_are_spoilt(configure, tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"the gradients of update \d are not finite; .* lower --learning_rate"
+    ):
+        run(configure(learning_rate=1e30, checkpointing_steps=1, max_train_steps=9))
+    newest = max((tmp_path / "run").glob("checkpoint-*"))
+    assert all(torch.isfinite(value).all() for value in weights(newest).values())
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
