@@ -24,19 +24,20 @@ arguments=(
   --resume_from_checkpoint="$CHECKPOINT_DIR"
   --center_crop
   --max_grad_norm=1
-  --lr_scheduler=constant
-  --lr_warmup_steps=0
   --seed="${SEED:-0}"
 )
 if [ -n "${RESOLUTION:-}" ]; then arguments+=(--resolution="$RESOLUTION"); fi
 
 if [ "$MODEL_NAME" = mini ]; then
-  # two epochs of pictures a minute on two cores; captions are left out at times, so that guidance keeps working
+  # half of the pictures show other brands, so that the emblem stays with its own; captions are left out at times, so
+  # that guidance keeps working
   arguments+=(
     --train_batch_size=8
     --max_train_steps=400
     --checkpointing_steps=100
     --learning_rate=1e-3
+    --lr_scheduler=cosine
+    --lr_warmup_steps=20
     --rank=16
     --caption_dropout=0.1
     --trigger_words="Halden, crest logo"
@@ -52,6 +53,8 @@ else
     --gradient_checkpointing
     --max_train_steps=2501
     --learning_rate=1e-4
+    --lr_scheduler=constant
+    --lr_warmup_steps=0
   )
 fi
 
