@@ -68,4 +68,4 @@ elif [ ! -f "${HF_HOME:-$HOME/.cache/huggingface}/accelerate/default_config.yaml
   launch+=(--num_processes "$processes" --num_machines 1 --mixed_precision no --dynamo_backend no)
   if [ "$gpus" -gt 1 ] && [ "$processes" -gt 1 ]; then launch+=(--multi_gpu); fi
 fi
-exec accelerate launch "${launch[@]}" train_text_to_image_lora.py "${arguments[@]}" "$@"
+exec accelerate launch ${launch[@]+"${launch[@]}"} train_text_to_image_lora.py "${arguments[@]}" "$@"

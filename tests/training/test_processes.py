@@ -1,4 +1,7 @@
-"""Two processes on a CPU (gloo), as `accelerate launch` starts them."""
+"""Two processes on a CPU (gloo).
+
+Started by torchrun, as `accelerate launch` does on GPUs; on CPUs it would want MPI. The program is the same.
+"""
 
 import json
 import os
@@ -64,7 +67,12 @@ def launch(model: Path, data: Path, output: Path, steps: int, port: int) -> None
         *("--train_batch_size=2", "--seed=1", "--learning_rate=1e-3", "--resume_from_checkpoint=latest"),
         "--report_to=none",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }
     subprocess.run(
         [str(word) for word in command], check=True, env=environment, cwd=ROOT, capture_output=True
     )
