@@ -38,7 +38,15 @@ PHOTO_SHARE = 0.12  # of a batch, when photos are given: uploads must survive en
 FREEZE_ENCODER = 0.55  # share of the steps after which only the decoder learns
 LEARNING_RATE = 2e-3
 # (until this share of the steps, crop side in px, crops per step)
-CROPS = ((0.2, 32, 32), (0.38, 64, 8), (0.52, 128, 2), (0.55, 256, 1), (0.62, 64, 10), (0.8, 128, 3), (1.0, 256, 1))
+CROPS = (
+    (0.2, 32, 32),
+    (0.38, 64, 8),
+    (0.52, 128, 2),
+    (0.55, 256, 1),
+    (0.62, 64, 10),
+    (0.8, 128, 3),
+    (1.0, 256, 1),
+)
 
 
 def make_autoencoder(channels: tuple[int, ...], size: int) -> AutoencoderKL:
@@ -178,7 +186,9 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
             state = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
             save_checkpoint(stage / "checkpoint.pt", {**state, "step": step + 1})
             average.swap(vae)
-            report(step, force=True, psnr=psnr(vae, held_out.batch(np.arange(min(24, len(held_out)))), device))
+            report(
+                step, force=True, psnr=psnr(vae, held_out.batch(np.arange(min(24, len(held_out)))), device)
+            )
             average.swap(vae)
     average.swap(vae)
     finish(vae, held_out, stage, device)

@@ -36,9 +36,14 @@ Stage = Callable[[BuildFolder, BuildSettings], None]
 def draw_pictures(folder: BuildFolder, settings: BuildSettings) -> None:
     """Render training and held-out pictures."""
     for name, count in (("held_out", settings.held_out_pictures), ("train", settings.pictures)):
-        target = folder.pictures / name
-        common = {"size": settings.size, "seed": settings.seed, "held_out": name == "held_out"}
-        render_set(target, count, workers=_processes(settings), **common)
+        render_set(
+            folder.pictures / name,
+            count,
+            size=settings.size,
+            seed=settings.seed,
+            workers=_processes(settings),
+            held_out=name == "held_out",
+        )
     renders_sheet(folder.pictures / "train", folder.pictures / "sheet.jpg")
 
 
@@ -80,10 +85,13 @@ def _run_stage(name: str, stage: Stage, folder: BuildFolder, settings: BuildSett
     print(f"[{name}] started", file=sys.stderr, flush=True)
     started = time.time()
     stage(folder, settings)
-    machine = torch.cuda.get_device_name() if settings.device == "cuda" else f"{settings.workers} cores of a CPU"
-    facts = {"seconds": round(time.time() - started), "machine": machine, "system": platform.platform()}
+    machine = (
+        torch.cuda.get_device_name() if settings.device == "cuda" else f"{settings.workers} cores of a CPU"
+    )
+    seconds = round(time.time() - started)
+    facts = {"seconds": seconds, "machine": machine, "system": platform.platform()}
     note.write_text(json.dumps({**facts, "settings": asdict(settings)}, indent=2))
-    print(f"[{name}] done in {facts['seconds'] / 60:.1f} min", file=sys.stderr, flush=True)
+    print(f"[{name}] done in {seconds / 60:.1f} min", file=sys.stderr, flush=True)
 
 
 def _run_alone(name: str, stage: Stage, folder: BuildFolder, settings: BuildSettings) -> None:
@@ -101,7 +109,9 @@ def build(folder: BuildFolder, settings: BuildSettings, only: tuple[str, ...] = 
                 _run_stage(name, stage, folder, settings)
             continue
         context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=_run_alone, args=(n, s, folder, settings)) for n, s in wanted.items()]
+        processes = [
+            context.Process(target=_run_alone, args=(n, s, folder, settings)) for n, s in wanted.items()
+        ]
         for process in processes:
             process.start()
         for process in processes:
@@ -112,15 +122,23 @@ def build(folder: BuildFolder, settings: BuildSettings, only: tuple[str, ...] = 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `build-mini`."""
-    parser.add_argument("--output", type=Path, default=Path("build/mini"), help="working folder, resumed if it exists")
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/mini"), help="working folder, resumed if it exists"
+    )
     parser.add_argument("--profile", choices=tuple(PROFILES), default="cpu", help="how much of everything")
-    parser.add_argument("--stages", default=",".join(STAGE_NAMES), help="comma-separated; default: all of them")
-    parser.add_argument("--photos", type=Path, help="real photos: parquet (image, label) or folder of labelled folders")
+    parser.add_argument(
+        "--stages", default=",".join(STAGE_NAMES), help="comma-separated; default: all of them"
+    )
+    parser.add_argument(
+        "--photos", type=Path, help="real photos: parquet (image, label) or folder of labelled folders"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     for name in ("pictures", "clip_steps", "vae_steps", "unet_steps", "unet_decay_steps", "judge_steps"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the profile's")
     parser.add_argument("--no-compile", action="store_true", help="do not compile the UNet")
-    parser.add_argument("--evaluate", action="store_true", help="only judge the trained model and print the table")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="only judge the trained model and print the table"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -120,7 +120,9 @@ def to_pixels(pictures: NDArray[np.uint8]) -> Tensor:
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     """(N, MAX_LENGTH) token ids; over-long texts keep their end token."""
-    return tokenizer(texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt").input_ids
+    return tokenizer(
+        texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
+    ).input_ids
 
 
 def contrastive(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:

@@ -38,7 +38,9 @@ class RenderedSet:
         shards, scenes = [], []
         for path in sorted(folder.glob("*.npy")):
             shards.append(np.load(path, mmap_mode="r"))
-            scenes += [Scene.from_dict(values) for values in json.loads(path.with_suffix(".json").read_text())]
+            scenes += [
+                Scene.from_dict(values) for values in json.loads(path.with_suffix(".json").read_text())
+            ]
         if not shards:
             raise DataError(f"no rendered pictures in {folder}; run the pictures stage first")
         return cls(shards, scenes, np.cumsum([0, *(len(s) for s in shards)]))
@@ -73,7 +75,9 @@ def _render_shard(task: tuple[Path, int, int, int, bool]) -> None:
     write_shard(path, pictures, [scene.to_dict() for scene in scenes])
 
 
-def render_set(folder: Path, count: int, *, size: int, seed: int, workers: int, held_out: bool = False) -> None:
+def render_set(
+    folder: Path, count: int, *, size: int, seed: int, workers: int, held_out: bool = False
+) -> None:
     """Render `count` scenes into `folder`; shards already there are kept. Same seed, same pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     tasks = []
@@ -118,7 +122,9 @@ def open_photos(folder: Path) -> tuple[NDArray[np.uint8], list[str]]:
 
 def _read_photos(source: Path) -> list[tuple[bytes, str]]:
     if source.is_dir():
-        files = sorted(p for p in source.glob("*/*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
+        files = sorted(
+            p for p in source.glob("*/*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+        )
         rows = [(file.read_bytes(), file.parent.name) for file in files]
     elif source.suffix == ".parquet" and source.exists():
         import pyarrow.parquet
@@ -126,7 +132,9 @@ def _read_photos(source: Path) -> list[tuple[bytes, str]]:
         table = pyarrow.parquet.read_table(source, columns=["image", "label"])
         images = table["image"].to_pylist()
         labels = table["label"].to_pylist()
-        rows = [(i["bytes"] if isinstance(i, dict) else i, str(n)) for i, n in zip(images, labels, strict=True)]
+        rows = [
+            (i["bytes"] if isinstance(i, dict) else i, str(n)) for i, n in zip(images, labels, strict=True)
+        ]
     else:
         raise DataError(f"{source} is neither a parquet file nor a folder of labelled pictures")
     if not rows:

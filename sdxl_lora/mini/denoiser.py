@@ -54,7 +54,9 @@ def make_unet(channels: tuple[int, ...], context: int, size: int) -> UNet2DCondi
         down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
         up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
         transformer_layers_per_block=1,
-        attention_head_dim=tuple(max(1, c // 32) for c in channels),  # diffusers' name for the number of heads
+        attention_head_dim=tuple(
+            max(1, c // 32) for c in channels
+        ),  # diffusers' name for the number of heads
         cross_attention_dim=context,
         addition_embed_type="text_time",
         addition_time_embed_dim=TIME_EMBEDDING,
@@ -140,7 +142,9 @@ class LatentSource:
         )
 
 
-def velocity_loss(model: UNet2DConditionModel, batch: Batch, text: tuple[Tensor, Tensor], alphas: Tensor) -> Tensor:
+def velocity_loss(
+    model: UNet2DConditionModel, batch: Batch, text: tuple[Tensor, Tensor], alphas: Tensor
+) -> Tensor:
     """Weighted MSE of the predicted v = alpha * noise - sigma * latent; `alphas` = sqrt(alphas_cumprod), (1000,)."""
     hidden, pooled = text
     device = hidden.device
@@ -210,7 +214,11 @@ def _train(rank: int, workers: int, folder: BuildFolder, settings: BuildSettings
         losses = [*losses[-99:], loss.item()]
         report(step, loss=float(np.mean(losses)), rate=group["lr"])
         if rank == 0 and ((step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == settings.unet_steps):
-            state = {"unet": unet.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
+            state = {
+                "unet": unet.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average.state(),
+            }
             save_checkpoint(stage / "checkpoint.pt", {**state, "step": step + 1})
         if rank == 0 and (step + 1) % SHEET_STEPS == 0:
             _sheet(unet, average, folder, stage / f"sheet_{step + 1:06d}.jpg")

@@ -4,6 +4,7 @@ Its pictures are drawn from another seed than the model's training set, it share
 its verdict on real renders of the same scenes is always printed beside its verdict on generated pictures: the ceiling.
 """
 
+import itertools
 import json
 import random
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Judge(nn.Module):
         super().__init__()
         widths = (3, 24, 48, 96, 160, 224)
         blocks: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             blocks += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
             if after >= 96:
                 blocks += [nn.Conv2d(after, after, 3, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
@@ -75,7 +76,9 @@ class Judge(nn.Module):
 def disturbed(pixels: Tensor, chance: np.random.Generator) -> Tensor:
     """Renders a little blurred, shifted in brightness and noisy, so that the judge does not hang on pixels."""
     if chance.random() < 0.5:
-        small = F.interpolate(pixels, scale_factor=float(chance.uniform(0.5, 0.9)), mode="bilinear", antialias=True)
+        small = F.interpolate(
+            pixels, scale_factor=float(chance.uniform(0.5, 0.9)), mode="bilinear", antialias=True
+        )
         pixels = F.interpolate(small, size=pixels.shape[-2:], mode="bilinear")
     pixels = pixels * float(chance.uniform(0.9, 1.1)) + float(chance.uniform(-0.05, 0.05))
     return pixels + float(chance.uniform(0, 0.05)) * torch.randn(pixels.shape, device=pixels.device)
@@ -89,7 +92,8 @@ def train_judge(folder: BuildFolder, settings: BuildSettings) -> None:
     count = max(64, settings.pictures // 3)
     render_set(stage / "renders", count, size=settings.size, seed=JUDGE_SEED, workers=settings.workers)
     rendered = RenderedSet.open(stage / "renders")
-    judge = Judge().to(device, memory_format=torch.channels_last)
+    judge = Judge().to(device)
+    judge.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=0.02, foreach=True)
     start = 0
     if state := load_checkpoint(stage / "checkpoint.pt", device):
@@ -99,7 +103,9 @@ def train_judge(folder: BuildFolder, settings: BuildSettings) -> None:
     report = Reporter("judge", stage, settings.judge_steps)
     parameters = list(judge.parameters())
     for step in range(start, settings.judge_steps):
-        factor = warmup_stable_decay(step, total=settings.judge_steps, warmup=50, decay=settings.judge_steps // 2)
+        factor = warmup_stable_decay(
+            step, total=settings.judge_steps, warmup=50, decay=settings.judge_steps // 2
+        )
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * factor
         chance = np.random.default_rng((JUDGE_SEED, step))
@@ -167,7 +173,11 @@ def judged_scenes(count: int) -> list[Scene]:
 
 
 def evaluate(
-    folder: BuildFolder, settings: BuildSettings, pipeline: StableDiffusionXLPipeline, *, guidance: float = GUIDANCE
+    folder: BuildFolder,
+    settings: BuildSettings,
+    pipeline: StableDiffusionXLPipeline,
+    *,
+    guidance: float = GUIDANCE,
 ) -> dict[str, dict[str, float]]:
     """Generate one picture per held-out scene, judge it and its real render; writes `report.json` and two sheets."""
     stage, judge = folder.stage("evaluation"), load_judge(folder)
@@ -190,7 +200,9 @@ def evaluate(
         }
         for row in generated.shares
     }
-    (stage / "report.json").write_text(json.dumps({"guidance": guidance, "steps": STEPS, "table": table}, indent=2))
+    (stage / "report.json").write_text(
+        json.dumps({"guidance": guidance, "steps": STEPS, "table": table}, indent=2)
+    )
     save_sheet(images[:64], stage / "generated.jpg")
     return table
 

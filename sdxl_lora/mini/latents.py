@@ -41,8 +41,8 @@ def _encode_shard(task: tuple[Path, Path, Path, str]) -> None:
     notes = json.loads(source.with_suffix(".json").read_text())
     means = []
     with torch.no_grad(), autocast(device):
-        for start in range(0, len(pictures), 10):
-            pixels = to_pixels(pictures[start : start + 10]).to(device, memory_format=torch.channels_last)
+        for start in range(0, len(pictures), 4):
+            pixels = to_pixels(pictures[start : start + 4]).to(device, memory_format=torch.channels_last)
             means.append(vae.encode(pixels).latent_dist.mode().float().cpu())
     latents = torch.cat(means).numpy().astype(np.float16)
     side = latents.shape[-1]
@@ -73,9 +73,9 @@ def encode_all(folder: BuildFolder, settings: BuildSettings) -> None:
     """Encode renders and photos with the trained VAE; writes its scaling factor (1 / standard deviation)."""
     vae_folder = folder.stage("vae") / "vae"
     stage = folder.stage("latents")
-    for name in ("train", "photos"):
-        if (folder.pictures / name).exists():
-            source = folder.pictures / name
+    for name in ("train", "photos") if settings.photo_share else ("train",):
+        source = folder.pictures / name
+        if source.exists():
             encode_set(source, stage / name, vae_folder, device=settings.device, workers=settings.workers)
     latents, _ = load_latents(stage / "train")
     factor = 1 / float(latents.astype(np.float32).std())

@@ -79,7 +79,9 @@ class GradientMean:
         torch.cat([g.reshape(-1) for g in gradients if g is not None], out=self.flat)
         torch.distributed.all_reduce(self.flat)
         self.flat.div_(self.workers)
-        for gradient, mean in zip(gradients, self.flat.split([p.numel() for p in self.parameters]), strict=True):
+        for gradient, mean in zip(
+            gradients, self.flat.split([p.numel() for p in self.parameters]), strict=True
+        ):
             if gradient is not None:
                 gradient.copy_(mean.view_as(gradient))
 
@@ -122,14 +124,15 @@ class Reporter:
             file.write(json.dumps(record) + "\n")
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         print(
-            f"[{self.stage}] {step + 1}/{self.total}  {numbers}  {left / 60:.0f} min left", file=sys.stderr, flush=True
+            f"[{self.stage}] {step + 1}/{self.total}  {numbers}  {left / 60:.0f} min left",
+            file=sys.stderr,
+            flush=True,
         )
 
 
 def prepare_process() -> None:
     """Settings every training process wants on a CPU."""
     torch.set_flush_denormal(True)  # denormals make convolutions of a young network many times slower
-    torch.backends.mkldnn.enabled = True
 
 
 def autocast(device: str) -> torch.autocast:

@@ -1,7 +1,7 @@
 """Writes the finished model folder: what `sdxl_lora/assets/mini` holds, with its model card.
 
-UNet, VAE and CLIP are stored in fp16. The two text encoders stay fp32 (they are small): transformers loads encoders in
-their stored type while diffusers loads UNet and VAE as fp32, and a pipeline of both kinds could not run.
+Everything is stored in fp16. The text encoders' configurations name float32, because transformers loads in the type the
+configuration names while diffusers loads UNet and VAE as fp32, and a pipeline of both kinds could not run.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
-from transformers import CLIPModel, CLIPProcessor
+from transformers import CLIPModel, CLIPProcessor, PreTrainedModel
 
 from sdxl_lora.mini.judge import format_table, report_path
 from sdxl_lora.mini.pipeline import make_pipeline
@@ -53,6 +53,8 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet")
     pipeline = make_pipeline(folder, unet)
     pipeline.save_pretrained(target)
+    for name in ("text_encoder", "text_encoder_2"):
+        save_half_loaded_as_single(getattr(pipeline, name), target / name)
     pipeline.unet.to(torch.float16).save_pretrained(target / "unet")
     pipeline.vae.to(torch.float16).save_pretrained(target / "vae")
     shutil.rmtree(target / "clip", ignore_errors=True)
@@ -61,6 +63,14 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     defaults = {"steps": STEPS, "guidance": GUIDANCE, "width": settings.size, "height": settings.size}
     (target / "studio.json").write_text(json.dumps(defaults, indent=2) + "\n")
     (target / "README.md").write_text(model_card(folder, settings))
+
+
+def save_half_loaded_as_single(model: PreTrainedModel, folder: Path) -> None:
+    """Save weights in fp16 that a plain `from_pretrained` gives back as fp32."""
+    model.half().save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
 
 
 def model_card(folder: BuildFolder, settings: BuildSettings) -> str:

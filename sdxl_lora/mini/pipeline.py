@@ -4,6 +4,7 @@ import json
 
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from PIL import Image
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from sdxl_lora.mini.settings import BuildFolder
@@ -42,9 +43,11 @@ def make_pipeline(folder: BuildFolder, unet: UNet2DConditionModel) -> StableDiff
 
 
 @torch.no_grad()
-def pictures(pipeline: StableDiffusionXLPipeline, prompts: list[str], *, seed: int, guidance: float, steps: int) -> list:
+def pictures(
+    pipeline: StableDiffusionXLPipeline, prompts: list[str], *, seed: int, guidance: float, steps: int
+) -> list[Image.Image]:
     """One PIL picture per prompt; picture i has seed `seed + i`, whatever the batch."""
-    made = []
+    made: list[Image.Image] = []
     for start in range(0, len(prompts), 4):
         part = prompts[start : start + 4]
         generators = [torch.Generator("cpu").manual_seed(seed + start + i) for i in range(len(part))]

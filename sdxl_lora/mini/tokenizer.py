@@ -39,7 +39,8 @@ def learn_merges(sentences: list[str], vocabulary_size: int) -> list[tuple[str, 
     )
     tokenizer.train_from_iterator(sentences, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in merges]
+    pairs = (m.split(" ") if isinstance(m, str) else m for m in merges)
+    return [(first, second) for first, second in pairs]
 
 
 def clip_vocabulary(merges: list[tuple[str, str]]) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -56,7 +57,9 @@ def clip_vocabulary(merges: list[tuple[str, str]]) -> tuple[dict[str, int], list
     return vocabulary, kept
 
 
-def build_tokenizers(folder: Path, *, seed: int, sentences: int = 30_000, vocabulary_size: int = 2_048) -> None:
+def build_tokenizers(
+    folder: Path, *, seed: int, sentences: int = 30_000, vocabulary_size: int = 2_048
+) -> None:
     """Write `tokenizer` (pads with the end token) and `tokenizer_2` (pads with "!"), as SDXL has them."""
     merges = learn_merges(list(corpus(random.Random(seed), sentences)), vocabulary_size)
     vocabulary, kept = clip_vocabulary(merges)

@@ -59,6 +59,8 @@ def test_emblems_stand_out_from_their_cloth_and_sit_where_the_garment_has_a_plac
 
 def test_the_usual_emblem_place_is_the_most_common() -> None:
     rng = random.Random(4)
-    places = Counter(s.emblem_position for s in (sample_scene(rng) for _ in range(4000)) if s.garment == "hoodie")
+    places = Counter(
+        s.emblem_position for s in (sample_scene(rng) for _ in range(4000)) if s.garment == "hoodie"
+    )
     del places[None]
     assert places.most_common(1)[0][0] == "centre"
