@@ -1,10 +1,10 @@
 """A queue in front of one `Studio`: one worker thread, fair turns between sessions, cancel at any time.
 
-Turns are taken job by job, never in the middle of one: jobs may use different models or LoRAs, and changing those costs
-more than a picture.
-Order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time fair queuing", SIGCOMM 1996) with jobs as packets of
-equal length: a session's n-th waiting job stands in round n, and a newcomer joins the round in progress. A session
-with eight jobs waiting therefore delays another by at most the job that is running and one job per other session.
+Turns are taken job by job, never in the middle of one: jobs may use different models or LoRAs, and changing
+those costs more than a picture. Order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time fair
+queuing", SIGCOMM 1996) with jobs as packets of equal length: a session's n-th waiting job is in round n, and
+a newcomer joins the round in progress. A session with eight jobs waiting therefore delays another by at most
+the job that is running and one job per other session.
 
 Knows nothing of models or pages. Nothing here survives the process; finished pictures are in the records.
 """
@@ -20,12 +20,14 @@ from typing import Protocol
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, StudioError
+from sdxl_lora.feedback import Attempt, Finished
 from sdxl_lora.generation import Event, Started, StepDone
 from sdxl_lora.serving.jobs import Job, Picture
 from sdxl_lora.serving.studio import Recorded
 
 log = logging.getLogger(__name__)
 
+KEEP_IMAGES = 8  # finished jobs whose attempts can still be looked at
 SURPRISE = "something unexpected went wrong while making these pictures; the details are in the server's log"
 
 
@@ -33,8 +35,13 @@ class Runner(Protocol):
     """What the queue needs of a `Studio`."""
 
     def run(
-        self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
-    ) -> Iterator[Event | Recorded]: ...
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        session: str = "",
+        level: str = "",
+    ) -> Iterator[Event | Attempt | Finished | Recorded]: ...
 
 
 @dataclass(kw_only=True)
@@ -72,8 +79,8 @@ class JobQueue:
         self._closed = False
         self._thread = self._start_worker()
 
-    def submit(self, request: GenerationRequest, session: str) -> Job:
-        """Puts `request` in line and returns at once."""
+    def submit(self, request: GenerationRequest, session: str, *, level: str = "") -> Job:
+        """Puts `request` in line and returns at once; `level`: how hard to try, "" = one shot."""
         with self._changed:
             if self._closed:
                 raise StudioError("the studio is shutting down; start it again to make pictures")
@@ -86,6 +93,7 @@ class JobQueue:
                 request=request,
                 submitted=time.time(),
                 pictures=tuple(Picture(index=index) for index in range(request.count)),
+                level=level,
             )
             self._entries[job.id] = _Entry(job=job, turn=(turn, self._number))
             self._changed.notify_all()
@@ -166,7 +174,8 @@ class JobQueue:
     def _run(self, entry: _Entry) -> None:
         job = entry.job
         try:
-            for event in self._studio.run(job.request, cancel=entry.cancel, session=job.session):
+            hard = {"level": job.level} if job.level else {}  # who only makes single shots need not know levels
+            for event in self._studio.run(job.request, cancel=entry.cancel, session=job.session, **hard):
                 self._note(entry, event)
         except Cancelled:
             with self._changed:
@@ -180,7 +189,7 @@ class JobQueue:
                 self._learn_pace(entry)
                 self._finish(entry, state="done")
 
-    def _note(self, entry: _Entry, event: Event | Recorded) -> None:
+    def _note(self, entry: _Entry, event: Event | Attempt | Finished | Recorded) -> None:
         """Brings the snapshot up to date with one event."""
         with self._changed:
             now = time.monotonic()
@@ -191,8 +200,15 @@ class JobQueue:
                     changes: dict[str, object] = {"step": event.step, "steps": event.steps}
                     if event.preview is not None:
                         changes["preview"] = event.preview
-                    entry.job = entry.job.with_picture(event.picture, **changes)
-                    entry.ends = now + event.eta
+                    entry.job = replace(
+                        entry.job.with_picture(event.picture, **changes), drawing=event.picture
+                    )
+                    # a loop does not know how many attempts are to come
+                    entry.ends = None if entry.job.level else now + event.eta
+                case Attempt():
+                    entry.job = replace(entry.job, attempts=(*entry.job.attempts, event))
+                case Finished():
+                    entry.job = replace(entry.job, note="; ".join(event.notices) or entry.job.note)
                 case Recorded():
                     entry.job = entry.job.with_picture(event.index, record_id=event.record.id, preview=None)
                     entry.job = replace(entry.job, note=event.unscored or entry.job.note)
@@ -212,6 +228,9 @@ class JobQueue:
         entry.job = replace(entry.job, **changes)  # type: ignore[arg-type]  # names are Job's fields
         pictures = tuple(replace(picture, preview=None) for picture in entry.job.pictures)
         entry.job = replace(entry.job, pictures=pictures)
+        looped = [other for other in self._entries.values() if other.job.attempts and not other.job.active]
+        for other in looped[:-KEEP_IMAGES]:
+            other.job = other.job.without_images()
         over = [job_id for job_id, other in self._entries.items() if not other.job.active]
         for job_id in over[: max(0, len(over) - self._keep)]:
             del self._entries[job_id]
@@ -235,7 +254,7 @@ class JobQueue:
         return replace(entry.job, position=len(ahead), eta=eta)
 
     def _seconds_left(self, entry: _Entry) -> float | None:
-        """Time this job alone still needs: from its own steps, else from the last job of its kind, else unknown."""
+        """Time this job alone still needs: by its own steps, else by the last of its kind, else unknown."""
         now = time.monotonic()
         if entry.ends is not None:
             return max(0.0, entry.ends - now)

@@ -1,6 +1,6 @@
 """One request to recorded pictures: the single path that pages, queue and command line share.
 
-Knows nothing of queues, sessions' turns or pages. One `Studio` may serve several threads, one at a time per model.
+Knows nothing of queues, turns or pages. Threads may share one `Studio`; the model serves one at a time.
 """
 
 import logging
@@ -46,8 +46,8 @@ class Studio:
     ) -> Iterator[Event | Recorded]:
         """Yields the events of `generation.generate`, and a `Recorded` after every `PictureDone`.
 
-        A picture that cannot be scored is kept without a score. Raises any `StudioError`, `Cancelled` among them;
-        pictures recorded before that stay.
+        A picture that cannot be scored is kept without a score. Raises any `StudioError`, `Cancelled` among
+        them; pictures recorded before that stay.
         """
         resolved = generation.resolve(request)
         model = load(ModelConfig.of(resolved))
