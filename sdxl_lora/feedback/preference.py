@@ -1,7 +1,7 @@
 """What people like, learned from their votes: a regularised logistic regression on CLIP features, per brand.
 
 It re-orders candidates that passed the same gates and never outweighs a gate. How well it predicts is measured on
-votes it was not trained on (stratified folds, every vote held out once); until the lower end of that measure's 95 %
+votes it was not trained on (stratified folds, every vote held out once); until the lower end of that measure's 99 %
 interval beats chance it is off, and says why. With 60 votes and hundreds of features nearly any direction fits the
 votes exactly, so the regularisation is strong; it is chosen within each fold, never by the votes that measure.
 """
@@ -19,7 +19,7 @@ from sdxl_lora.scoring.panel import Judgement
 FEWEST = 8  # votes of each kind; fewer cannot be told from luck
 FOLDS = 5
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # inverse regularisation, scikit-learn's C, on standardised features
-_Z = 1.96  # of a 95 % interval
+_Z = 2.58  # of a 99 % interval: it is looked at again after every vote
 
 Features = NDArray[np.float64]  # [pictures, dimensions]
 
@@ -31,7 +31,7 @@ class Report:
     approvals: int
     rejections: int
     auc: float  # chance that an approved picture is placed before a rejected one, held out; 0.5 = guessing
-    low: float  # lower and upper end of its 95 % interval (Hanley and McNeil 1982)
+    low: float  # lower and upper end of its 99 % interval (Hanley and McNeil 1982)
     high: float
     reason: str  # why it is on or off, one line
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from sdxl_lora.errors import StorageError
-from sdxl_lora.records import Store, database, evaluations, layout
+from sdxl_lora.records import Store, database, evaluations, layout, votes
 from tests.records.shared import add, pngs
 
 
@@ -45,7 +45,8 @@ def test_a_database_of_a_newer_version_is_refused_and_kept(home: Path) -> None:
 
 
 def test_migrations_end_in_exactly_the_mapped_schema(store: Store) -> None:
-    assert evaluations.EvaluationRow.metadata is database.Base.metadata  # its table counts too
+    for other in (evaluations.EvaluationRow, votes.VoteRow):
+        assert other.metadata is database.Base.metadata  # their tables count too
     inspector = sa.inspect(store._engine)
     for table in database.Base.metadata.sorted_tables:
         found = {c["name"]: (str(c["type"]), c["nullable"]) for c in inspector.get_columns(table.name)}
