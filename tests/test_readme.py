@@ -148,6 +148,14 @@ def test_the_lora_the_training_writes_is_the_one_that_is_used() -> None:
     assert f"--lora outputs/mini-lora/{DIFFUSERS_NAME}" in README
 
 
+def test_the_models_and_the_room_they_need_are_those_of_the_registry() -> None:
+    from sdxl_lora.models import registry
+
+    assert f"`{registry.describe('sdxl').source}`" in README
+    assert f"`{registry.FIXED_VAE}`" in README
+    assert f"has {registry._ROOM_FOR_SDXL // 10**9} GB free" in " ".join(README.split())
+
+
 def test_every_label_of_the_page_that_is_named_is_on_it() -> None:
     seen = README.split("## What you see")[1].split("\n## ")[0]
     named = {" ".join(label.split()) for label in re.findall(r"\*{1,2}([A-Z][^*]+)\*{1,2}", seen)}
