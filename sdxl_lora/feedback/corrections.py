@@ -87,12 +87,12 @@ def correct_text(request: GenerationRequest, text: str) -> list[Correction]:
 
 def _louder(request: GenerationRequest, attribute: str, say: Callable[[str], None]) -> GenerationRequest:
     """The claim of that name emphasised, where the prompt makes it."""
-    words = emphasis.plain(request.prompt)
+    start = subject_start(request.prompt)
+    words = emphasis.plain(request.prompt[start:])
     claims = [claim for claim in attributes.find(words, dict(request.slots)) if claim.name == attribute]
     if not claims:
         say(f"the prompt names no {attribute}; add one")
         return request
-    start = subject_start(request.prompt)
     prompt = emphasis.emphasise(request.prompt, claims[0].value, LOUDER, start=start)
     if prompt == request.prompt:
         return request

@@ -58,9 +58,8 @@ class Reviews:
         with self._lock:
             known = self._learned.get(brand)
             if known is None or known[0] != votes:
-                features = np.array([vote.features for vote in votes], dtype=np.float64).reshape(
-                    len(votes), -1
-                )
+                rows = [vote.features for vote in votes]
+                features = np.array(rows, dtype=np.float64) if rows else np.empty((0, 0))
                 known = votes, learn(features, [vote.approved for vote in votes])
                 self._learned[brand] = known
             return known[1]

@@ -23,6 +23,7 @@ def test_the_products_name_stays_as_it_is() -> None:
     request = GenerationRequest(prompt="top, Velora Cap Navy, a photo of a navy cap")
     found = correct(request, "wrong colour")
     assert found.request.prompt == "top, Velora Cap Navy, a photo of a (navy:1.4) cap"
+    assert found.words == "wrong colour: emphasised navy (1.4)"
 
 
 def test_a_small_logo_is_said_louder_and_its_smallness_kept_out() -> None:
