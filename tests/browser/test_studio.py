@@ -4,6 +4,11 @@ import time
 from collections.abc import Callable
 
 import pytest
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -71,6 +76,17 @@ def write_prompt(browser: WebDriver, text: str) -> None:
     area.send_keys(text)
 
 
+def press_generate(browser: WebDriver) -> None:
+    """Clicks as a mouse does: the field that was typed into loses the focus, which commits its text."""
+
+    def clicked(driver: WebDriver) -> bool:
+        driver.find_element(By.CSS_SELECTOR, GENERATE).click()
+        return True
+
+    busy = (StaleElementReferenceException, ElementClickInterceptedException, NoSuchElementException)
+    WebDriverWait(browser, TIMEOUT, 0.2, ignored_exceptions=busy).until(clicked)
+
+
 def count(browser: WebDriver, css: str) -> int:
     return len(browser.find_elements(By.CSS_SELECTOR, css))
 
@@ -80,7 +96,7 @@ def test_a_prompt_becomes_a_picture_that_is_found_again_after_a_reload(
 ) -> None:
     open_page(browser, server)
     write_prompt(browser, PROMPT)
-    click(browser, GENERATE)
+    press_generate(browser)
     visible(browser, PROGRESS)
     wait(browser, lambda d: count(d, CARD) == 2 and count(d, PROGRESS) == 0)
     assert "CLIP cosine" in visible(browser, CARD).text
