@@ -87,7 +87,7 @@ def busy_elsewhere(session: str) -> None:
             with st.container(
                 horizontal=True, vertical_alignment="center", border=True, key=f"elsewhere-{job.id}"
             ):
-                st.caption(f"Being made in another tab: {pictures.escape(job.request.prompt)}")
+                st.caption(f"Being made in another tab: {shared.escape(job.request.prompt)}")
                 if st.button("Show", key=f"elsewhere.{job.id}.show", icon=":material/visibility:"):
                     shared.adopt(job.session)
                     st.rerun()

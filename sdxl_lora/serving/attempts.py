@@ -13,7 +13,7 @@ from typing import Any
 
 from sdxl_lora import generation
 from sdxl_lora.config import GenerationRequest
-from sdxl_lora.errors import ImageError
+from sdxl_lora.errors import ImageError, UnknownNameError
 from sdxl_lora.feedback import Attempt, Finished, Judge, Policy, improve
 from sdxl_lora.feedback.calibration import Calibration, Calibrations
 from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
@@ -95,6 +95,32 @@ def run_attempts(
                 chosen = None if event.accepted or reviews is None else reviews.favourite(attempts, brand)
                 record = keep(studio, chosen or event.best, attempts, session=session)
                 yield Recorded(index=index, record=record)
+
+
+class LoopingStudio:
+    """A `Studio` that tries as hard as a job says; what the queue runs."""
+
+    def __init__(self, studio: Studio, reviews: Reviews) -> None:
+        self._studio = studio
+        self._reviews = reviews
+
+    def run(
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        session: str = "",
+        level: str = "",
+    ) -> Iterator[Event | Attempt | Finished | Recorded]:
+        """`Studio.run` where `level` is "", else `run_attempts`. Raises `UnknownNameError` on other levels."""
+        if not level:
+            return self._studio.run(request, cancel=cancel, session=session)
+        if level not in LEVELS:
+            raise UnknownNameError("level", level, LEVELS)
+        how = plan(self._studio, request, level=LEVELS[level])
+        return run_attempts(
+            self._studio, request, how, cancel=cancel, session=session, reviews=self._reviews
+        )
 
 
 def keep(

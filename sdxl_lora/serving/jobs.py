@@ -9,6 +9,7 @@ from typing import Literal
 from PIL import Image
 
 from sdxl_lora.config import GenerationRequest
+from sdxl_lora.feedback import Attempt
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -45,6 +46,9 @@ class Job:
     eta: float | None = None  # seconds until done, waiting included; None = nothing to judge by yet
     error: str | None = None  # one line, when failed
     note: str | None = None  # one line worth knowing although the pictures are there (not scored, and why)
+    level: str = ""  # how hard to try, see `feedback.levels`; "" = one shot
+    attempts: tuple[Attempt, ...] = ()  # so far, of all pictures; only jobs of late keep their images
+    drawing: int = 0  # index of the picture that the latest attempt is at
 
     @property
     def active(self) -> bool:
@@ -62,6 +66,10 @@ class Job:
     def record_ids(self) -> tuple[str, ...]:
         """Records of the pictures finished so far, in the order of the request."""
         return tuple(p.record_id for p in self.pictures if p.record_id is not None)
+
+    def without_images(self) -> "Job":
+        """This job with its attempts' words only: pictures take much memory."""
+        return replace(self, attempts=tuple(replace(attempt, image=None) for attempt in self.attempts))
 
     def with_picture(self, index: int, **changes: object) -> "Job":
         """This job with picture `index` changed; the number of pictures stays."""

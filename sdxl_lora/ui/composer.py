@@ -1,16 +1,18 @@
 """The composer: words and settings on the page, into one request and back again."""
 
 import hashlib
+from dataclasses import replace
 
 import streamlit as st
 
-from sdxl_lora import generation
+from sdxl_lora import generation, prompts
 from sdxl_lora.config import GenerationRequest
-from sdxl_lora.errors import StudioError
+from sdxl_lora.errors import PromptError, StudioError
 from sdxl_lora.records import metadata
-from sdxl_lora.ui import shared, tuning, words
+from sdxl_lora.ui import attempts, shared, tuning, words
 
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more
+MAX_EXPANDED = 32  # pictures of a prompt with choices in it
 START_COUNT = 2
 _RECALLED = "create.recalled"
 _COUNT = "create.count"
@@ -41,6 +43,7 @@ def show(session: str) -> None:
         width="stretch",
         persist_state="session",
     )
+    attempts.choose_level()
     with st.expander("Fine-tune", icon=":material/tune:"):
         tuning.show()
     with st.expander("Start from an earlier picture", icon=":material/image_search:"):
@@ -79,8 +82,22 @@ def count() -> int:
 
 def submit(request: GenerationRequest, session: str) -> None:
     """Checks what can be checked without a model, and puts `request` in the queue. Raises `StudioError`."""
-    generation.resolve(request)
-    shared.queue().submit(request, session)
+    requests = [replace(request, prompt=prompt) for prompt in _expanded(request)]
+    for one in requests:
+        generation.resolve(one)
+    for one in requests:
+        shared.queue().submit(one, session, level=attempts.level())
+
+
+def _expanded(request: GenerationRequest) -> list[str]:
+    """Every prompt that `{a|b}` and `__list__` stand for. Raises `PromptError` where that is too many pictures."""
+    expansion = prompts.expand(request.prompt)
+    if expansion.count * request.count > MAX_EXPANDED:
+        raise PromptError(
+            f"this prompt stands for {expansion.count:,} prompts; at {request.count} pictures each that is more than"
+            f" the {MAX_EXPANDED} that are made at once"
+        )
+    return list(expansion)
 
 
 def _restore(request: GenerationRequest) -> None:

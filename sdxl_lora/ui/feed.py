@@ -7,7 +7,7 @@ import streamlit as st
 
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.serving.jobs import Job, Picture
-from sdxl_lora.ui import pictures, shared
+from sdxl_lora.ui import attempts, pictures, shared
 
 POLL_SECONDS = 0.7
 SHOWN_JOBS = 6  # finished ones; everything else is in the gallery
@@ -25,6 +25,7 @@ def show(session: str) -> bool:
             _headline(job)
             _verdict(job)
             _grid(job)
+            attempts.show(job)
     return bool(jobs)
 
 
@@ -48,6 +49,7 @@ def _live(session: str, expected: list[str]) -> None:
                     st.rerun()
             st.progress(job.progress)
             _grid(job)
+            attempts.show(job)
 
 
 def standing(job: Job) -> str:
@@ -58,6 +60,8 @@ def standing(job: Job) -> str:
     if job.progress == 0:
         return f"Getting the model ready{left}"
     done = len(job.record_ids)
+    if job.level:
+        return f"{done} of {len(job.pictures)} done, attempt {len(job.attempts) + 1}{left}"
     return f"{done} of {len(job.pictures)} done{left}"
 
 
@@ -72,7 +76,7 @@ def duration(seconds: float) -> str:
 
 def _headline(job: Job) -> None:
     with st.container(key=f"headline-{job.id}"):
-        st.markdown(pictures.escape(job.request.prompt))
+        st.markdown(shared.escape(job.request.prompt))
 
 
 def _verdict(job: Job) -> None:

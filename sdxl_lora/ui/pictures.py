@@ -9,7 +9,8 @@ import streamlit as st
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.records import Record
-from sdxl_lora.ui import composer, shared
+from sdxl_lora.ui import attempts, composer, shared, votes
+from sdxl_lora.ui.shared import escape
 
 SCORE_HELP = (
     "How well the picture fits the words, judged by {name}: -1 to 1, higher fits better. "
@@ -31,12 +32,15 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
         st.image(str(path), width="stretch", alt=record.request.prompt)
         _facts(record, small=small)
         if not small:
+            attempts.why(record, key)
             _more(record, key)
         # style.css shows the icons only; the labels are for screen readers
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
             if small:
                 _more(record, key, wide=False)
             _favourite(record, key)
+            if not small:
+                votes.show(record, key)
             _download(record, key)
             if not small and st.button(
                 "Change the words",
@@ -146,7 +150,9 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 def _facts(record: Record, *, small: bool = False) -> None:
     """Scores, seed and age in small print."""
     lines, help_text = [], None
-    for score in record.scores.values():
+    for kind, score in record.scores.items():
+        if kind == "attempts":  # a number of tries is no score
+            continue
         name, value = str(score.get("name", "score")), score.get("value")
         if isinstance(value, int | float):
             lines.append(f"{escape(name)} **{value:.2f}**")
@@ -176,11 +182,6 @@ def _favourite(record: Record, key: str) -> None:
         on_click=_mark,
         args=(record.id, not record.favourite),
     )
-
-
-def escape(text: str) -> str:
-    """`text` as plain words in Markdown."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-!|~$:" else c for c in text)
 
 
 def _delete(identifier: str) -> None:

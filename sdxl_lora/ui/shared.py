@@ -12,7 +12,9 @@ from pathlib import Path
 import streamlit as st
 
 from sdxl_lora import config
+from sdxl_lora.serving.attempts import LoopingStudio
 from sdxl_lora.serving.queue import JobQueue
+from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import Studio
 
 CREATE = "pages/create.py"
@@ -23,12 +25,12 @@ MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
 _STYLE = Path(__file__).with_name("style.css")
 
 
-@st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda pair: pair[1].close())
-def _shared(home: Path) -> tuple[Studio, JobQueue]:
-    studio = Studio(home)
-    queue = JobQueue(studio)
+@st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda parts: parts[1].close())
+def _shared(home: Path) -> tuple[Studio, JobQueue, Reviews]:
+    studio, reviews = Studio(home), Reviews(home)
+    queue = JobQueue(LoopingStudio(studio, reviews))
     atexit.register(queue.close)  # Ctrl+C must not leave the worker inside a native call
-    return studio, queue
+    return studio, queue, reviews
 
 
 def studio() -> Studio:
@@ -39,6 +41,16 @@ def studio() -> Studio:
 def queue() -> JobQueue:
     """The one queue of this process. Raises as `studio`."""
     return _shared(config.home())[1]
+
+
+def reviews() -> Reviews:
+    """The votes of this process's data folder. Raises as `studio`."""
+    return _shared(config.home())[2]
+
+
+def escape(text: str) -> str:
+    """`text` as plain words in Markdown."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-!|~$:" else c for c in text)
 
 
 def session_id() -> str:
