@@ -47,7 +47,7 @@ def make_pipeline(folder: BuildFolder, unet: UNet2DConditionModel) -> StableDiff
 def pictures(
     pipeline: StableDiffusionXLPipeline, prompts: list[str], *, seed: int, guidance: float, steps: int
 ) -> list[Image.Image]:
-    """One PIL picture per prompt; picture i has seed `seed + i`. The UNet runs in bf16, as the studio has it on CPUs."""
+    """One PIL picture per prompt; picture i has seed `seed + i`. The UNet runs in bf16, as in the studio on CPUs."""
     made: list[Image.Image] = []
     for start in range(0, len(prompts), 4):
         part = prompts[start : start + 4]
