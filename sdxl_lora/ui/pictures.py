@@ -9,6 +9,7 @@ import streamlit as st
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.records import Record
+from sdxl_lora.serving.reviews import brand_of
 from sdxl_lora.ui import attempts, composer, shared, votes
 from sdxl_lora.ui.shared import escape
 
@@ -94,6 +95,7 @@ def details(identifier: str) -> None:
             composer.open_with(record.request, "All settings of the picture are filled in.")
             st.switch_page(shared.CREATE)
         _more(record, key)
+        votes.report(brand_of(record))
         with st.container(horizontal=True):
             _favourite(record, key)
             _download(record, key)

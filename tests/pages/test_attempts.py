@@ -70,3 +70,14 @@ def test_choices_in_a_prompt_become_jobs_and_too_many_are_refused(open_app: Open
     at = press(at)
     assert f"more than the {composer.MAX_EXPANDED}" in at.error[0].value
     assert len(shared.queue().jobs()) == 2
+
+
+def test_details_tell_how_well_the_taste_of_the_brand_is_known(open_app: Open, finish: Finish) -> None:
+    at = generated(open_app(), finish)
+    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    key = f"job.{job.id}.{record.id}"
+    at.button(key=f"{key}.approve").click().run()
+    at.button(key=f"{key}.details").click().run()
+    told = [element.value for element in at.caption if element.value.startswith("Taste for")]
+    assert len(told) == 1
+    assert "1 approvals and 0 rejections" in told[0]
