@@ -81,10 +81,14 @@ def test_a_scorer_that_gives_no_number_leaves_the_picture_unscored(home: Path) -
 
 def test_cancelling_keeps_the_pictures_that_are_done(home: Path) -> None:
     studio, cancel = Studio(home), threading.Event()
-    with pytest.raises(Cancelled):
+
+    def cancel_after_the_first_picture() -> None:
         for event in studio.run(REQUEST, cancel=cancel):
             if isinstance(event, Recorded):
                 cancel.set()
+
+    with pytest.raises(Cancelled):
+        cancel_after_the_first_picture()
     assert studio.store.count() == 1
 
 
