@@ -93,7 +93,7 @@ def train_judge(folder: BuildFolder, settings: BuildSettings) -> None:
     render_set(stage / "renders", count, size=settings.size, seed=JUDGE_SEED, workers=settings.workers)
     rendered = RenderedSet.open(stage / "renders")
     judge = Judge().to(device)
-    judge.to(memory_format=torch.channels_last)
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=0.02, foreach=True)
     start = 0
     if state := load_checkpoint(stage / "checkpoint.pt", device):
