@@ -5,14 +5,16 @@ What is in the cache is not done again, and if everything is, no file is even op
 or intervals.
 """
 
+import io
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sdxl_lora.evaluation import backbones, colour, pixel
 from sdxl_lora.evaluation.cache import FeatureCache
@@ -53,6 +55,7 @@ class Task:
     identity: str
     kind: str  # "picture", "pair" or "caption"
     compute: Callable[[Sequence[tuple[Picture, ...]], Sequence[str]], Sequence[Array]]
+    side: int | None = None  # px; the task needs pictures at this size only, not at their own
 
 
 @dataclass
@@ -109,8 +112,8 @@ def pixel_tasks(side: int) -> list[Task]:
         return lambda pairs, _: [np.array(metric(one.resized(side), two.resized(side))) for one, two in pairs]
 
     return [
-        Task("psnr", f"psnr-1-{side}", "pair", each(pixel.psnr)),
-        Task("ssim", f"ssim-{pixel.SSIM_WINDOW}-{side}", "pair", each(pixel.ssim)),
+        Task("psnr", f"psnr-1-{side}", "pair", each(pixel.psnr), side),
+        Task("ssim", f"ssim-{pixel.SSIM_WINDOW}-{side}", "pair", each(pixel.ssim), side),
     ]
 
 
@@ -198,7 +201,7 @@ def measure(
     measured = Measured(sets, references, captions, [pair.facts.get("brand", "") for pair in pairs])
     for task in tasks:
         measured.arrays[task.name] = {}
-    decoder = _Decoder()
+    decoder = _Decoder(cache, {source.identity for source in references})
     for start in range(0, len(pairs), CHUNK):
         places = range(start, min(start + CHUNK, len(pairs)))
         for task in tasks:
@@ -229,7 +232,7 @@ def _do(task: Task, items: Sequence[Item], cache: FeatureCache, decoder: "_Decod
     known = cache.get(keys.values())
     missing = [item for item in items if keys[item] not in known]
     if missing:
-        pictures = [tuple(decoder.decode(source) for source in item.sources) for item in missing]
+        pictures = [tuple(decoder.at(source, task.side) for source in item.sources) for item in missing]
         arrays = task.compute(pictures, [item.text for item in missing])
         fresh = {keys[item]: np.asarray(array) for item, array in zip(missing, arrays, strict=True)}
         cache.put(fresh)
@@ -238,20 +241,47 @@ def _do(task: Task, items: Sequence[Item], cache: FeatureCache, decoder: "_Decod
 
 
 class _Decoder:
-    """Keeps the pictures of the last chunk or two, so that each is decoded once for all tasks."""
+    """Keeps the pictures of the last chunk or two, so that each is decoded once for all tasks.
 
-    def __init__(self, most: int = 3 * CHUNK + 4) -> None:
+    References are met again with every new run: the sizes they are needed at go into the cache, as PNG.
+    """
+
+    def __init__(self, cache: FeatureCache, references: Collection[str], most: int = 4 * CHUNK + 4) -> None:
+        self._cache = cache
+        self._references = references
         self._most = most
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
 
+    def at(self, source: Source, side: int | None) -> Picture:
+        """The picture; if `side` is given, perhaps only as large as that."""
+        if side is None or source.identity not in self._references:
+            return self.decode(source)
+        key = f"png-{side}|{source.identity}"
+        if key not in self._pictures and source.identity not in self._pictures:
+            known = self._cache.get([key])
+            if key in known:
+                with Image.open(io.BytesIO(known[key].tobytes())) as image:
+                    return self._keep(key, Picture(np.asarray(image.convert("RGB"))))
+        if key in self._pictures:
+            return self._pictures[key]
+        small = self.decode(source).resized(side)
+        buffer = io.BytesIO()
+        Image.fromarray(small).save(buffer, "PNG", compress_level=1)
+        self._cache.put({key: np.frombuffer(buffer.getvalue(), np.uint8)})
+        return self._keep(key, Picture(small))
+
     def decode(self, source: Source) -> Picture:
+        """The picture at its own size."""
         identity = source.identity
-        if identity not in self._pictures:
-            if isinstance(source, Moved):
-                self._pictures[identity] = source.applied_to(self.decode(source.original))
-            else:
-                self._pictures[identity] = source.decode()
-            while len(self._pictures) > self._most:
-                self._pictures.popitem(last=False)
-        self._pictures.move_to_end(identity)
-        return self._pictures[identity]
+        if identity in self._pictures:
+            self._pictures.move_to_end(identity)
+            return self._pictures[identity]
+        if isinstance(source, Moved):
+            return self._keep(identity, source.applied_to(self.decode(source.original)))
+        return self._keep(identity, source.decode())
+
+    def _keep(self, key: str, picture: Picture) -> Picture:
+        self._pictures[key] = picture
+        while len(self._pictures) > self._most:
+            self._pictures.popitem(last=False)
+        return picture

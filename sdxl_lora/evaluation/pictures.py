@@ -42,6 +42,8 @@ class Picture:
 
     def resized(self, side: int) -> Pixels:
         """The picture squashed to `side` x `side` px with PIL's bicubic filter (antialiased), uint8."""
+        if self.pixels.shape[:2] == (side, side):
+            return self.pixels
         if side not in self._sizes:
             small = Image.fromarray(self.pixels).resize((side, side), Image.Resampling.BICUBIC)
             self._sizes[side] = np.asarray(small)

@@ -15,7 +15,7 @@ from sdxl_lora.evaluation.cache import FeatureCache
 from sdxl_lora.evaluation.engine import Settings, evaluate
 from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import Pairing, pair_folders
-from tests.evaluation.drawing import garment, noisy_folders, save_all
+from tests.evaluation.drawing import garment, noisy, noisy_folders, save_all
 
 FAST = Settings(metrics=("psnr", "ssim", "kid_mini", "clip_mini"), resize=64)
 RESULT_KEYS = {"mean", "std", "n", "ci95", "top5_mean", "per_image", "higher_is_better", "settings"}
@@ -253,3 +253,23 @@ def test_the_original_five_pairs_give_the_numbers_its_notebook_recorded() -> Non
     assert report["metrics"]["psnr"]["mean"] == pytest.approx(9.8838, abs=5e-5)
     assert report["metrics"]["ssim"]["mean"] == pytest.approx(0.5960, abs=5e-5)
     assert report["baselines"]["blank_card"]["metrics"]["ssim"] > report["metrics"]["ssim"]["mean"]
+
+
+def test_new_pictures_against_known_references_leave_the_references_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated, reference = noisy_folders(tmp_path / "one", 4)
+    cache = FeatureCache(None)
+    evaluate(pair_folders(generated, reference), cache=cache)
+    other = save_all(tmp_path / "two", ((f"img_{i:02}.png", noisy(500 + i)) for i in range(4)))
+    fresh = evaluate(pair_folders(other, reference)).to_dict()
+    decoded: list[str] = []
+    read = pictures.read_picture
+
+    def counted(path: Path) -> pictures.Picture:
+        decoded.append(path.parent.name)
+        return read(path)
+
+    monkeypatch.setattr(pictures, "read_picture", counted)
+    assert evaluate(pair_folders(other, reference), cache=cache).to_dict() == fresh
+    assert decoded == ["two"] * 4
