@@ -45,5 +45,7 @@ def _declare_operators(spec: importlib.machinery.ModuleSpec | None) -> None:
 
 def install() -> None:
     """Put the finder in place, once."""
-    if "torchvision" not in sys.modules and not any(isinstance(f, _DeclareMissingOperators) for f in sys.meta_path):
+    if "torchvision" not in sys.modules and not any(
+        isinstance(f, _DeclareMissingOperators) for f in sys.meta_path
+    ):
         sys.meta_path.insert(0, _DeclareMissingOperators())
