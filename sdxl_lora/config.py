@@ -37,7 +37,9 @@ class LoraSpec:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.weight) or abs(self.weight) > 10:
-            raise RequestError(f"LoRA weight {self.weight} is not between -10 and 10; 1 is the trained strength")
+            raise RequestError(
+                f"LoRA weight {self.weight} is not between -10 and 10; 1 is the trained strength"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -67,7 +67,7 @@ def write_shard(path: Path, pictures: NDArray[np.uint8], notes: list[dict[str, o
     os.replace(temporary, path)
 
 
-def _render_shard(task: tuple[Path, int, int, int, bool]) -> None:
+def _render_shard(task: tuple[Path, int, int, int, bool | None]) -> None:
     path, count, size, seed, held_out = task
     rng = random.Random(seed)
     scenes = [sample_scene(rng, held_out=held_out) for _ in range(count)]
@@ -76,7 +76,7 @@ def _render_shard(task: tuple[Path, int, int, int, bool]) -> None:
 
 
 def render_set(
-    folder: Path, count: int, *, size: int, seed: int, workers: int, held_out: bool = False
+    folder: Path, count: int, *, size: int, seed: int, workers: int, held_out: bool | None = False
 ) -> None:
     """Render `count` scenes into `folder`; shards already there are kept. Same seed, same pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def render_set(
     for number, start in enumerate(range(0, count, SHARD)):
         path = folder / f"{number:04d}.npy"
         if not path.exists():
-            shard_seed = seed * 1_000_003 + number * 2 + int(held_out)
+            shard_seed = seed * 1_000_003 + number * 2 + int(bool(held_out))
             tasks.append((path, min(SHARD, count - start), size, shard_seed, held_out))
     progress = tqdm(total=len(tasks) * SHARD, unit="picture", desc=f"render {folder.name}", disable=None)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:

@@ -1,6 +1,7 @@
 """A judge of prompt following that has no part in making the model: a classifier trained on renders only.
 
-Its pictures are drawn from another seed than the model's training set, it shares no weights with the mini CLIP, and
+Its pictures are drawn from another seed than the model's training set and show every combination, also those the model
+is tested on; it shares no weights with the mini CLIP, and
 its verdict on real renders of the same scenes is always printed beside its verdict on generated pictures: the ceiling.
 """
 
@@ -37,7 +38,7 @@ from sdxl_lora.mini.scene import Scene, sample_scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import GUIDANCE, STEPS, save_sheet
 
-BATCH = 24
+BATCH = 32
 LEARNING_RATE = 2e-3
 JUDGE_SEED = 77  # of its own renders
 PROMPT_SEED = 2026  # of the scenes that are judged
@@ -61,9 +62,9 @@ class Judge(nn.Module):
         widths = (3, 24, 48, 96, 160, 224)
         blocks: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):
-            blocks += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
+            blocks += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
             if after >= 96:
-                blocks += [nn.Conv2d(after, after, 3, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
+                blocks += [nn.Conv2d(after, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
         self.trunk = nn.Sequential(*blocks)
         self.heads = AttributeHeads(2 * widths[-1])
 
@@ -90,7 +91,14 @@ def train_judge(folder: BuildFolder, settings: BuildSettings) -> None:
     torch.manual_seed(JUDGE_SEED)
     stage, device = folder.stage("judge"), settings.device
     count = max(64, settings.pictures // 3)
-    render_set(stage / "renders", count, size=settings.size, seed=JUDGE_SEED, workers=settings.workers)
+    render_set(
+        stage / "renders",
+        count,
+        size=settings.size,
+        seed=JUDGE_SEED,
+        workers=settings.workers,
+        held_out=None,
+    )
     rendered = RenderedSet.open(stage / "renders")
     judge = Judge().to(device)
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs

@@ -132,11 +132,11 @@ def is_held_out(scene: Scene) -> bool:
     return _fraction("triple", scene.garment, scene.emblem, scene.emblem_colour) < 0.15
 
 
-def sample_scene(rng: random.Random, *, held_out: bool = False) -> Scene:
-    """Draw a scene for training, or one with a held-out combination. Same state of `rng`, same scene."""
+def sample_scene(rng: random.Random, *, held_out: bool | None = False) -> Scene:
+    """Draw a scene for training, one with a held-out combination, or (None) any. Same state of `rng`, same scene."""
     while True:
         scene = _draw(rng)
-        if is_held_out(scene) == held_out:
+        if held_out is None or is_held_out(scene) == held_out:
             return scene
 
 

@@ -118,9 +118,7 @@ class LoopingStudio:
         if level not in LEVELS:
             raise UnknownNameError("level", level, LEVELS)
         how = plan(self._studio, request, level=LEVELS[level])
-        return run_attempts(
-            self._studio, request, how, cancel=cancel, session=session, reviews=self._reviews
-        )
+        return run_attempts(self._studio, request, how, cancel=cancel, session=session, reviews=self._reviews)
 
 
 def keep(

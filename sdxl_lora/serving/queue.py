@@ -174,7 +174,9 @@ class JobQueue:
     def _run(self, entry: _Entry) -> None:
         job = entry.job
         try:
-            hard = {"level": job.level} if job.level else {}  # who only makes single shots need not know levels
+            hard = (
+                {"level": job.level} if job.level else {}
+            )  # who only makes single shots need not know levels
             for event in self._studio.run(job.request, cancel=entry.cancel, session=job.session, **hard):
                 self._note(entry, event)
         except Cancelled:

@@ -24,7 +24,11 @@ def test_a_level_makes_attempts_that_are_told_with_their_reasons(open_app: Open,
     at = at.button_group(key="create.level").set_value("Draft").run()
     at = generated(at, finish)
     [job] = shared.queue().jobs()
-    assert (job.level, len(job.attempts), job.error) == ("draft", 2, None)  # nothing is calibrated: all are made
+    assert (job.level, len(job.attempts), job.error) == (
+        "draft",
+        2,
+        None,
+    )  # nothing is calibrated: all are made
     assert "2 attempts" in [expander.label for expander in at.expander]
     told = " ".join(element.value for element in at.markdown)
     assert "no threshold" in told

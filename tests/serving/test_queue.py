@@ -188,7 +188,9 @@ def test_a_bug_fails_its_job_and_the_queue_works_on(
 ) -> None:
     runner.gate.set()
     for _ in range(3):
+        dying = queue._thread
         failed = over(queue, ask("surprise"))
+        dying.join(TIMEOUT)  # so that its traceback is told in this test, not in the next
         assert (failed.state, failed.error) == ("failed", SURPRISE)
     assert over(queue, ask("fine")).state == "done"
 
