@@ -79,7 +79,7 @@ def model_card(folder: BuildFolder, settings: BuildSettings) -> str:
 
     report = json.loads(report_path(folder).read_text())
     rows = []
-    steps = {"clip": settings.clip_steps, "vae": settings.vae_steps, "unet": settings.unet_steps}
+    steps = {name: getattr(settings, f"{name}_steps") for name in ("clip", "vae", "judge", "unet")}
     for name in ("pictures", "tokenizers", "clip", "vae", "judge", "latents", "unet"):
         note = json.loads((folder.stage(name) / "done.json").read_text())
         rows.append(f"| {name} | {note['seconds'] / 60:.0f} | {note['machine']} | {steps.get(name, '')} |")

@@ -29,14 +29,14 @@ class BuildSettings:
     vae_channels: tuple[int, ...] = (32, 48, 96, 128)
     vae_scale: float = 1.0  # multiplies every batch size of the VAE's crop schedule
 
-    unet_steps: int = 8_000
-    unet_decay_steps: int = 1_600  # the last steps, over which the learning rate falls to 3 %
+    unet_steps: int = 4_000
+    unet_decay_steps: int = 1_200  # the last steps, over which the learning rate falls to 3 %
     unet_batch: int = 32
     unet_channels: tuple[int, ...] = (48, 96, 256)
     unet_learning_rate: float = 1e-3
     photo_share: float = 0.0  # of the UNet's batch, when real photos are given
 
-    judge_steps: int = 1_600
+    judge_steps: int = 4_000
     judge_prompts: int = 300
 
 
