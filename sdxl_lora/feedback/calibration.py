@@ -25,6 +25,7 @@ FEWEST = 8  # pictures; fewer say nothing about a quantile
 USUAL = 30
 QUANTILE = 0.65
 LEAST_CORRELATION = 0.5  # of preview and final score, to give pictures up early
+_CERTAIN = 2.5  # deviations from chance; several fractions are looked at
 _SHARPNESS_QUANTILE = 0.02  # pictures blurred like the worst in fifty fail the gate
 
 
@@ -78,7 +79,9 @@ class Calibration:
     def pruning(self) -> Pruning | None:
         """The earliest point at which previews foretell the score well enough; None where none does."""
         for sample in sorted(self.previews, key=lambda sample: sample.fraction):
-            if sample.correlation(self.scores, self.prompts) >= LEAST_CORRELATION:
+            correlation = sample.correlation(self.scores, self.prompts)
+            certain = correlation * math.sqrt(len(self.scores) - 1) > _CERTAIN  # its deviation by chance is 1
+            if correlation >= LEAST_CORRELATION and certain:
                 return Pruning(fraction=sample.fraction)
         return None
 

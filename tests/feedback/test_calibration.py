@@ -56,6 +56,15 @@ def test_pictures_are_not_given_up_where_no_preview_foretells() -> None:
     assert calibration(previews=(flat, reverse)).pruning is None
 
 
+def test_a_few_pictures_do_not_prove_that_previews_foretell() -> None:
+    previews = (PreviewSample(fraction=0.5, scores=(0.0, 0.02, 0.01, 0.04, 0.03, 0.06, 0.05, 0.07)),)
+    few = Calibration(
+        model="mini", template="", scorer="x", scores=SCORES[:8], prompts=("a",) * 8, previews=previews
+    )
+    assert previews[0].correlation(few.scores, few.prompts) > 0.5
+    assert few.pruning is None
+
+
 def test_a_difference_between_prompts_foretells_nothing_about_seeds() -> None:
     prompts = ("a",) * 10 + ("b",) * 10
     rng = np.random.default_rng(3)
