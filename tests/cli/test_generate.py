@@ -273,7 +273,13 @@ def test_control_c_ends_a_long_run_with_one_line_and_keeps_what_is_done(home: Pa
     words = ["a jacket", *QUICK, "--steps", "150", "--count", "64"]
     command = [sys.executable, "-m", "sdxl_lora", "generate", *words]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs ignore Ctrl-C, and so would the program under test
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline().split("  ")[0]  # a picture is done
