@@ -50,15 +50,7 @@ def test_gradients_are_summed_over_processes_and_those_without_stay_without(tmp_
 
 def launch(model: Path, data: Path, output: Path, steps: int, port: int) -> None:
     command = [
-        *(
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            "--cpu",
-            "--num_processes=2",
-            "--num_machines=1",
-        ),
-        *("--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={port}"),
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"),
         ROOT / "train_text_to_image_lora.py",
         f"--pretrained_model_name_or_path={model}",
         f"--train_data_dir={data}",
