@@ -18,7 +18,6 @@ class Level:
     says: str  # one line for the user
 
 
-# Expected cost and gain for Gaussian scores, in pictures and standard deviations: see the closing note of issue 4.
 LEVELS: Final[dict[str, Level]] = {
     "draft": Level(
         title="Draft",
