@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sdxl_lora.mini.clip import to_pixels
-from sdxl_lora.mini.dataset import RenderedSet, open_photos
+from sdxl_lora.mini.dataset import RenderedSet, open_photos, to_pixels
 from sdxl_lora.mini.optimisation import (
     MovingAverage,
     Reporter,

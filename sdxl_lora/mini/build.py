@@ -77,18 +77,23 @@ def _processes(settings: BuildSettings) -> int:
 
 
 def _run_stage(name: str, stage: Stage, folder: BuildFolder, settings: BuildSettings) -> None:
-    """Run one stage unless it is done, and note what it took."""
+    """Run one stage unless it is done, and note what it took, interrupted earlier runs of it included."""
     note = folder.stage(name) / "done.json"
     if note.exists():
         print(f"[{name}] already done", file=sys.stderr)
         return
     print(f"[{name}] started", file=sys.stderr, flush=True)
+    spent = folder.stage(name) / "seconds.txt"
+    earlier = float(spent.read_text()) if spent.exists() else 0.0
     started = time.time()
-    stage(folder, settings)
+    try:
+        stage(folder, settings)
+    finally:
+        spent.write_text(f"{earlier + time.time() - started:.1f}")
     machine = (
         torch.cuda.get_device_name() if settings.device == "cuda" else f"{settings.workers} cores of a CPU"
     )
-    seconds = round(time.time() - started)
+    seconds = round(float(spent.read_text()))
     facts = {"seconds": seconds, "machine": machine, "system": platform.platform()}
     note.write_text(json.dumps({**facts, "settings": asdict(settings)}, indent=2))
     print(f"[{name}] done in {seconds / 60:.1f} min", file=sys.stderr, flush=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -29,7 +28,7 @@ from transformers import (
 
 from sdxl_lora.mini.attributes import CLASSES, AttributeHeads, targets
 from sdxl_lora.mini.captions import caption, photo_caption
-from sdxl_lora.mini.dataset import RenderedSet, open_photos
+from sdxl_lora.mini.dataset import RenderedSet, open_photos, to_pixels
 from sdxl_lora.mini.optimisation import (
     Reporter,
     autocast,
@@ -111,11 +110,6 @@ def make_towers(tokenizer: CLIPTokenizer, settings: BuildSettings) -> Towers:
             if "token_embedding" in name:
                 nn.init.normal_(parameter, std=0.05)
     return Towers(clip, first, AttributeHeads(PROJECTION), AttributeHeads(PROJECTION))
-
-
-def to_pixels(pictures: NDArray[np.uint8]) -> Tensor:
-    """NxHxWx3 uint8 -> (N, 3, H, W) float32 in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:

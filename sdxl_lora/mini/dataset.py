@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from torch import Tensor
 from tqdm import tqdm
 
 from sdxl_lora.errors import DataError
@@ -56,6 +58,11 @@ class RenderedSet:
     def batch(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """NxHxWx3 uint8."""
         return np.stack([self.picture(int(i)) for i in indices])
+
+
+def to_pixels(pictures: NDArray[np.uint8]) -> Tensor:
+    """NxHxWx3 uint8 -> (N, 3, H, W) float32 in -1..1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def write_shard(path: Path, pictures: NDArray[np.uint8], notes: list[dict[str, object]]) -> None:

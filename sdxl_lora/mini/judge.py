@@ -21,8 +21,7 @@ from tqdm import tqdm
 
 from sdxl_lora.mini.attributes import CLASSES, NONE, AttributeHeads, targets
 from sdxl_lora.mini.captions import caption
-from sdxl_lora.mini.clip import to_pixels
-from sdxl_lora.mini.dataset import RenderedSet, render_set
+from sdxl_lora.mini.dataset import RenderedSet, render_set, to_pixels
 from sdxl_lora.mini.optimisation import (
     Reporter,
     autocast,

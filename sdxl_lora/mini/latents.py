@@ -15,8 +15,7 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sdxl_lora.mini.clip import to_pixels
-from sdxl_lora.mini.dataset import RenderedSet
+from sdxl_lora.mini.dataset import RenderedSet, to_pixels
 from sdxl_lora.mini.optimisation import autocast, prepare_process
 from sdxl_lora.mini.renderer import emblem_mask
 from sdxl_lora.mini.scene import Scene

@@ -18,7 +18,8 @@ from sdxl_lora.mini.autoencoder import (
     psnr,
     reconstruction_loss,
 )
-from sdxl_lora.mini.clip import contrastive, to_pixels
+from sdxl_lora.mini.clip import contrastive
+from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.denoiser import Batch, make_unet, velocity_loss
 from sdxl_lora.mini.judge import BARS, Judge, judged_scenes, verdict
 from sdxl_lora.mini.latents import EMBLEM_WEIGHT, loss_weights
