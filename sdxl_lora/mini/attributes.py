@@ -1,5 +1,7 @@
 """The attributes of a scene as classes of a classifier, for CLIP's auxiliary heads and for the judge."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -30,16 +32,19 @@ def targets(scenes: list[Scene]) -> dict[str, Tensor]:
 
 
 class AttributeHeads(nn.ModuleDict):
-    """One linear classifier per attribute on shared features of width `features`."""
+    """One linear classifier per attribute (all of them, or those in `names`) on shared features of width `features`."""
 
-    def __init__(self, features: int) -> None:
-        super().__init__({name: nn.Linear(features, len(classes)) for name, classes in CLASSES.items()})
+    def __init__(self, features: int, names: Iterable[str] = tuple(CLASSES)) -> None:
+        super().__init__({name: nn.Linear(features, len(CLASSES[name])) for name in names})
+
+    def losses(self, features: Tensor, wanted: dict[str, Tensor]) -> list[Tensor]:
+        """Cross-entropy of each attribute; `features` (N, width), `wanted` as `targets` gives it."""
+        return [nn.functional.cross_entropy(head(features), wanted[name]) for name, head in self.items()]
 
     def loss(self, features: Tensor, wanted: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy over attributes; `features` (N, width), `wanted` as `targets` gives it."""
-        losses = [nn.functional.cross_entropy(self[name](features), wanted[name]) for name in CLASSES]
-        return torch.stack(losses).mean()
+        """Mean cross-entropy over attributes."""
+        return torch.stack(self.losses(features, wanted)).mean()
 
     def predict(self, features: Tensor) -> dict[str, Tensor]:
         """Attribute -> predicted class indices (N,)."""
-        return {name: self[name](features).argmax(-1) for name in CLASSES}
+        return {name: head(features).argmax(-1) for name, head in self.items()}

@@ -22,13 +22,14 @@ from sdxl_lora.mini.autoencoder import train_autoencoder
 from sdxl_lora.mini.clip import train_clip
 from sdxl_lora.mini.dataset import import_photos, render_set
 from sdxl_lora.mini.denoiser import train_denoiser
-from sdxl_lora.mini.judge import evaluate, format_table, report_path, train_judge
+from sdxl_lora.mini.judge import train_judge
 from sdxl_lora.mini.latents import encode_all
 from sdxl_lora.mini.package import package
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.settings import PROFILES, BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import renders_sheet
 from sdxl_lora.mini.tokenizer import build_tokenizers
+from sdxl_lora.mini.verdict import evaluate, format_table, report_path
 
 Stage = Callable[[BuildFolder, BuildSettings], None]
 

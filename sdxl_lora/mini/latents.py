@@ -32,7 +32,9 @@ def loss_weights(scene: Scene, side: int) -> NDArray[np.float16]:
     rows, columns = np.nonzero(emblem_mask(scene, side) > 0.02)
     if len(rows):
         top, left = max(0, rows.min() - EMBLEM_MARGIN), max(0, columns.min() - EMBLEM_MARGIN)
-        weights[top : rows.max() + EMBLEM_MARGIN + 1, left : columns.max() + EMBLEM_MARGIN + 1] = EMBLEM_WEIGHT
+        weights[top : rows.max() + EMBLEM_MARGIN + 1, left : columns.max() + EMBLEM_MARGIN + 1] = (
+            EMBLEM_WEIGHT
+        )
     return weights
 
 

@@ -12,10 +12,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPModel, CLIPProcessor, PreTrainedModel
 
-from sdxl_lora.mini.judge import format_table, report_path
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import GUIDANCE, STEPS
+from sdxl_lora.mini.verdict import format_table, report_path
 
 CARD = """---
 license: apache-2.0

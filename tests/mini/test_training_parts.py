@@ -21,12 +21,13 @@ from sdxl_lora.mini.autoencoder import (
 from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.denoiser import Batch, make_unet, velocity_loss
-from sdxl_lora.mini.judge import BARS, Judge, judged_scenes, verdict
+from sdxl_lora.mini.judge import Judge, close_ups, likeliest
 from sdxl_lora.mini.latents import EMBLEM_WEIGHT, loss_weights
 from sdxl_lora.mini.pipeline import make_scheduler
 from sdxl_lora.mini.renderer import emblem_mask, render
 from sdxl_lora.mini.scene import Scene, is_held_out, sample_scene
 from sdxl_lora.mini.tokenizer import MAX_LENGTH, build_tokenizers
+from sdxl_lora.mini.verdict import BARS, judged_scenes, verdict
 
 LOGO = Scene(
     garment="t-shirt", colour="navy", emblem="circle", emblem_colour="white", emblem_position="centre", seed=3
@@ -146,6 +147,22 @@ def test_any_text_has_tokens_and_comes_back(tmp_path: Path) -> None:
             assert ids[-1] == tokenizer.eos_token_id
             decoded = tokenizer.decode(ids, skip_special_tokens=True)
             assert decoded.replace(" ", "") == text.lower().replace(" ", "")
+
+
+def test_the_judge_looks_closely_where_the_map_points() -> None:
+    places = torch.full((1, 16, 16), -9.0)
+    places[0, 11, 4] = 9.0
+    assert torch.equal(likeliest(places), torch.tensor([[11.0, 4.0]]))
+    pixels = torch.zeros(1, 3, 128, 128)
+    pixels[0, :, 92, 36] = 1
+    assert close_ups(pixels, likeliest(places)).sum() == 3
+
+
+def test_a_close_up_at_the_edge_stays_inside_the_picture() -> None:
+    pixels = torch.rand(2, 3, 128, 128)
+    corners = close_ups(pixels, torch.tensor([[0.0, 0.0], [15.0, 15.0]]))
+    assert torch.equal(corners[0], pixels[0, :, :40, :40])
+    assert torch.equal(corners[1], pixels[1, :, -40:, -40:])
 
 
 def test_the_judge_is_asked_about_combinations_that_were_not_trained_on() -> None:
