@@ -8,7 +8,9 @@ a template add their own values to the lists. Pure strings: knows no models.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from sdxl_lora.prompts.emphasis import plain
 from sdxl_lora.prompts.template import article
 from sdxl_lora.prompts.vocabulary import WORDS
 
@@ -77,7 +79,7 @@ EMBLEMS = _families(WORDS["emblems"])
 
 WHITE_BACKGROUND = BACKGROUNDS[1]
 _LOGO_WORDS = r"logo|emblem|print|patch|symbol|badge|graphic|sign|motif"
-_SLOTS = {
+SLOTS: Final = {  # claim -> the slots of the shipped templates that make it
     "colour": ("colour",),
     "second colour": ("second_colour",),
     "garment": ("product",),
@@ -86,7 +88,7 @@ _SLOTS = {
     "logo colour": ("logo_colour",),
     "background": ("setting",),
 }
-NAMES = tuple(_SLOTS)
+NAMES = tuple(SLOTS)
 Families = tuple[tuple[str, ...], ...]
 
 
@@ -148,7 +150,7 @@ class _Search:
         without: str = "",
     ) -> Attribute | None:
         """Adds the first match that touches `before`, or `after` but for an "and", where given."""
-        own = [self._slots.get(slot, "").strip() for slot in _SLOTS[name]]
+        own = [plain(self._slots.get(slot, "")).strip() for slot in SLOTS[name]]
         words = sorted({*own, *(w for family in families for w in family)} - {""}, key=len, reverse=True)
         pattern = rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-]){following}"
         matches = [m for m in re.finditer(pattern, self._sentence, re.IGNORECASE) if self._is_free(m.span())]

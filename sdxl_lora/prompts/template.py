@@ -4,7 +4,8 @@ Pattern syntax
     {colour}         the slot's value; {colour:title} with capitals, for product names
     [ with {logo}]   left out when a slot directly inside is empty; may be nested
     {a} {A}          "a" or "an" before what follows; {a:product} also nothing where the product is plural
-Values are put in as they are and never read as syntax. Pure strings: knows no files and no models.
+Values are put in as they are and never read as syntax; only their emphasis is left out of names. Pure strings: knows
+no files and no models.
 """
 
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sdxl_lora.errors import PromptError, UnknownNameError
+from sdxl_lora.prompts.emphasis import plain
 
 MAX_VALUE = 200  # characters of one slot
 
@@ -195,7 +197,8 @@ def _resolved(parts: list[str | _Article], values: dict[str, str]) -> Iterator[s
     for i, part in enumerate(parts):
         if isinstance(part, _Article):
             following = "".join(p for p in parts[i + 1 :] if isinstance(p, str))
-            word = "" if part.governor and is_plural(values[part.governor]) else article(following)
+            plural = part.governor is not None and is_plural(plain(values[part.governor]))
+            word = "" if plural else article(following)
             yield word.capitalize() if part.capital else word
             capital = part.capital and not word
         elif capital and part.strip():
@@ -207,8 +210,8 @@ def _resolved(parts: list[str | _Article], values: dict[str, str]) -> Iterator[s
 
 
 def _titled(text: str) -> str:
-    """Capitals at the start of words; letters that are capitals stay so ("DRY-fit tee" -> "DRY-fit Tee")."""
-    return " ".join(word[:1].upper() + word[1:] for word in text.split())
+    """Capitals at the start of words, and no emphasis; other capitals stay ("DRY-fit (tee:1.4)" -> "DRY-fit Tee")."""
+    return " ".join(word[:1].upper() + word[1:] for word in plain(text).split())
 
 
 def _tidied(text: str) -> str:

@@ -1,11 +1,16 @@
 """What a person says is wrong becomes an edit that can be read before it runs, and undone after."""
 
+import json
+from typing import Any
+
 import pytest
 
+from sdxl_lora import prompts
 from sdxl_lora.config import GenerationRequest
-from sdxl_lora.errors import InputError, PromptError, UnknownNameError
-from sdxl_lora.feedback.corrections import TAGS, correct, correct_text
-from sdxl_lora.feedback.history import History
+from sdxl_lora.errors import DataError, InputError, PromptError, UnknownNameError
+from sdxl_lora.feedback.changes import template_of
+from sdxl_lora.feedback.corrections import TAGS, correct, correct_all, correct_text
+from sdxl_lora.feedback.history import MAX_STEPS, History
 
 REQUEST = GenerationRequest(
     prompt="a navy cap with a white star logo, in a forest", negative_prompt="blurry", seed=1
@@ -69,6 +74,92 @@ def test_what_is_not_understood_is_said(text: str) -> None:
         correct_text(REQUEST, text)
 
 
+# ---------------------------------------------------------------- of a template: its slots
+
+
+def filled(**values: str) -> GenerationRequest:
+    template = prompts.get("jacket")
+    slots = template.complete(values)
+    return GenerationRequest(
+        prompt=prompts.fill(template, slots), template="jacket", slots=tuple(slots.items()), seed=1
+    )
+
+
+def test_where_a_template_made_the_prompt_its_slot_is_edited() -> None:
+    found = correct(filled(), "wrong colour").request
+    assert dict(found.slots)["colour"] == "(navy:1.4)"
+    assert template_of(found) is not None
+    assert "a photography of a (navy:1.4) windbreaker jacket" in found.prompt
+    assert "Jacket Navy" in found.prompt  # names are not emphasised
+    assert correct(found, "wrong colour").request == found
+
+
+def test_articles_and_plurals_do_not_mind_emphasis() -> None:
+    template = prompts.get("bottom-wear")
+    for product, words in (
+        ("cargo pants", "of (orange:1.4) (cargo pants:1.4)"),
+        ("skirt", "of an (orange:1.4) ("),
+    ):
+        prompt = prompts.fill(template, {"colour": "(orange:1.4)", "product": f"({product}:1.4)"})
+        assert words in prompt
+
+
+def test_a_word_of_the_users_own_is_emphasised_in_its_slot_too() -> None:
+    found = correct(filled(colour="heliotrope"), "wrong colour").request
+    assert dict(found.slots)["colour"] == "(heliotrope:1.4)"
+    assert correct(found, "wrong colour").request == found
+
+
+def test_a_missing_logo_gets_the_one_the_template_would_have() -> None:
+    found = correct(filled(logo=""), "logo missing")
+    assert "triangle logo" in found.request.prompt
+    assert "asked for triangle" in found.words
+
+
+@pytest.mark.parametrize(
+    ("text", "slot", "value"),
+    [
+        ("please make it red", "colour", "red"),
+        ("the jacket should be olive, not navy", "colour", "olive"),
+        ("wrong colour, I wanted black", "colour", "black"),
+        ("change the background to a white background", "setting", "white background"),
+        ("I want a star logo instead", "logo", "star"),
+    ],
+)
+def test_a_wish_in_free_text_changes_what_it_names(text: str, slot: str, value: str) -> None:
+    found = correct_text(filled(), text)
+    assert dict(found[-1].request.slots)[slot] == value
+    assert template_of(found[-1].request) is not None
+
+
+def test_a_wish_works_without_a_template() -> None:
+    [found] = correct_text(REQUEST, "make it red")
+    assert found.request.prompt == "a red cap with a white star logo, in a forest"
+    assert found.words == "colour: navy -> red"
+    [olive] = correct_text(REQUEST, "make it olive")
+    assert olive.request.prompt.startswith("an olive cap")
+    louder = correct(REQUEST, "logo too small").request
+    assert correct_text(louder, "make it red")[-1].request.prompt.startswith(
+        "a red cap with a white (star:1.4)"
+    )
+
+
+def test_what_is_wished_for_already_is_not_understood_as_a_change() -> None:
+    with pytest.raises(PromptError, match="it is not clear what to change"):
+        correct_text(REQUEST, "make it navy")
+
+
+def test_tags_and_text_come_one_upon_the_other() -> None:
+    found = correct_all(filled(), ("background busy", "wrong colour"), "a bigger logo")
+    slots = dict(found[-1].request.slots)
+    assert (slots["colour"], slots["logo"]) == ("(navy:1.4)", "(triangle:1.4)")
+    assert "clutter" in found[-1].request.negative_prompt
+    assert correct_all(filled(), (), " ") == []
+
+
+# ---------------------------------------------------------------- history
+
+
 def test_history_is_a_tree_in_which_nothing_is_lost() -> None:
     red = correct(REQUEST, "wrong colour")
     busy = correct(REQUEST, "background busy")
@@ -83,3 +174,34 @@ def test_history_is_a_tree_in_which_nothing_is_lost() -> None:
     assert (again.at, len(again.steps)) == (1, 4)
     with pytest.raises(InputError, match="no step 9; it has 4"):
         tree.go_to(9)
+
+
+def test_history_survives_being_written_down() -> None:
+    red = correct(filled(), "wrong colour")
+    tree = History.begin(filled()).change(red.request, red.words).made("a" * 32)
+    assert History.from_dict(json.loads(json.dumps(tree.to_dict()))) == tree
+    assert History.from_dict(History().to_dict()) == History()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"steps": [{}], "at": 0},
+        {"steps": [], "at": "x"},
+        {"steps": [{"request": {"prompt": "a"}, "words": "", "parent": 0, "records": []}], "at": 0},
+        {"steps": [{"request": {"prompt": "a"}, "words": "", "parent": None, "records": []}], "at": 1},
+        {"steps": [{"request": {"prompt": ""}, "words": "", "parent": None, "records": []}], "at": 0},
+    ],
+)
+def test_what_is_no_history_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="this is no history"):
+        History.from_dict(values)
+
+
+def test_a_history_that_grew_too_long_begins_anew() -> None:
+    tree = History.begin(REQUEST)
+    for number in range(MAX_STEPS + 1):
+        tree = tree.change(GenerationRequest(prompt=f"cap number {number}"), "")
+    assert len(tree.steps) <= MAX_STEPS
+    assert tree.current.request.prompt == f"cap number {MAX_STEPS}"

@@ -1,0 +1,97 @@
+"""What differs between two requests, in the words of the form: for edits that are shown before they run, and for history.
+
+Pure: requests in, words out.
+"""
+
+from dataclasses import dataclass
+
+from sdxl_lora import prompts
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import InputError
+from sdxl_lora.prompts import Template
+
+_SETTINGS = {
+    "model": "Model",
+    "loras": "LoRAs",
+    "steps": "Steps",
+    "guidance": "Guidance",
+    "width": "Width",
+    "height": "Height",
+    "precision": "Precision",
+    "scheduler": "Scheduler",
+}
+_OF_THE_MODEL = (None, "auto")  # left to the model, which may have decided meanwhile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One field before and after."""
+
+    what: str  # the field's label: a slot's, "Words", "Avoid", "Steps" ...
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        if not self.before:
+            return f"{self.what}: {self.after}"
+        return f"{self.what}: {self.before} → {self.after or 'nothing'}"
+
+
+def template_of(request: GenerationRequest) -> Template | None:
+    """The template of a request, while its prompt is still exactly what the template gives."""
+    if request.template is None:
+        return None
+    try:
+        template = prompts.get(request.template)
+        return template if prompts.fill(template, dict(request.slots)) == request.prompt else None
+    except InputError:  # it is gone, or has changed since
+        return None
+
+
+def alike(one: GenerationRequest, other: GenerationRequest) -> bool:
+    """Whether two requests wish for the same: equal but for seed and number, and for what one leaves to the model."""
+    return one.prompt == other.prompt and _clauses(one) == _clauses(other) and not _settings(one, other)
+
+
+def changes(before: GenerationRequest, after: GenerationRequest) -> tuple[Change, ...]:
+    """Everything that makes `after` another wish: slots or words, what to avoid, settings. Seeds and counts do not."""
+    found = [*_words(before, after)]
+    new = [c for c in _clauses(after) if c not in _clauses(before)]
+    gone = [c for c in _clauses(before) if c not in _clauses(after)]
+    if new or gone:
+        found.append(Change(what="Avoid", before=", ".join(gone), after=", ".join(new)))
+    return (*found, *_settings(before, after))
+
+
+def _settings(before: GenerationRequest, after: GenerationRequest) -> list[Change]:
+    found = []
+    for name, label in _SETTINGS.items():
+        old, now = getattr(before, name), getattr(after, name)
+        if old != now and old not in _OF_THE_MODEL and now not in _OF_THE_MODEL:
+            found.append(Change(what=label, before=_text(old), after=_text(now)))
+    return found
+
+
+def _words(before: GenerationRequest, after: GenerationRequest) -> list[Change]:
+    """Slot by slot where both come from one template, else the whole sentence."""
+    template = template_of(after)
+    if template is None or template_of(before) != template:
+        if before.prompt == after.prompt:
+            return []
+        return [Change(what="Words", before=before.prompt, after=after.prompt)]
+    old, now = template.complete(dict(before.slots)), template.complete(dict(after.slots))
+    return [
+        Change(what=slot.label, before=old[slot.name], after=now[slot.name])
+        for slot in template.slots
+        if old[slot.name] != now[slot.name]
+    ]
+
+
+def _clauses(request: GenerationRequest) -> list[str]:
+    return [clause.strip() for clause in request.negative_prompt.split(",") if clause.strip()]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):  # LoRAs
+        return ", ".join(f"{lora.path} × {lora.weight:g}" for lora in value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
