@@ -1,10 +1,11 @@
 """Trains the VAE of the bundled model: 8x smaller, 4 latent channels, sharp at 256 px.
 
-Loss: L1, a little MSE, L1 of image gradients at three scales (edges), pooled L1 and chroma L1 (colours), a small KL
-term, and, at first only, a guide that pulls three latent channels to the pooled picture; without it the first minutes
-go grey. Small crops first: they show the most different content per second. The encoder stops learning at 55 % of the
-steps, so that the decoder's last polish leaves the latents as they are (f8, 4 channels: what SDXL's inpainting
-pipeline expects). Measured alternatives are in `docs/log.md`.
+Loss: L1, MSE (a little at first, more in the decoder's last polish, because it is what PSNR measures), L1 of image
+gradients at three scales (edges), pooled L1 and chroma L1 (colours), a small KL term, and, at first only, a guide that
+pulls three latent channels to the pooled picture; without it the first minutes go grey. Small crops first: they show
+the most different content per second. The encoder stops learning at 55 % of the steps, so that the decoder's last
+polish leaves the latents as they are (f8, 4 channels: what SDXL's inpainting pipeline expects). Measured alternatives
+are in `docs/log.md`.
 """
 
 import json
@@ -94,7 +95,8 @@ def reconstruction_loss(decoded: Tensor, pixels: Tensor, progress: float) -> Ten
     chroma = torch.stack([difference[:, 0] - difference[:, 1], difference[:, 2] - difference[:, 1]], 1)
     pooled = F.avg_pool2d(difference, 8).abs().mean() + F.avg_pool2d(chroma, 4).abs().mean()
     sharp = (0.12 + 0.2 * progress) * gradient_difference(difference)
-    return difference.abs().mean() + 0.5 * difference.pow(2).mean() + pooled + sharp
+    squared = (0.5 if progress < FREEZE_ENCODER else 6.0) * difference.pow(2).mean()
+    return difference.abs().mean() + squared + pooled + sharp
 
 
 def learning_rates(progress: float, warmup: float) -> tuple[float, float]:

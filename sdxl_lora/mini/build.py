@@ -30,6 +30,7 @@ from sdxl_lora.mini.settings import PROFILES, BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import renders_sheet
 from sdxl_lora.mini.tokenizer import build_tokenizers
 from sdxl_lora.mini.verdict import evaluate, format_table, report_path
+from sdxl_lora.mini.vision import train_vision
 
 Stage = Callable[[BuildFolder, BuildSettings], None]
 
@@ -65,12 +66,23 @@ STAGES: tuple[dict[str, Stage], ...] = (
     {"pictures": draw_pictures},
     {"tokenizers": make_tokenizers},
     {"clip": train_clip, "vae": train_autoencoder, "judge": train_judge},
+    {"vision": train_vision},
     {"latents": encode_all},
     {"unet": train_denoiser},
     {"evaluation": judge_model},
     {"mini": package},
 )
 STAGE_NAMES = tuple(name for group in STAGES for name in group)
+# settings that have a flag of their own
+ADJUSTABLE = (
+    "pictures",
+    "clip_steps",
+    "vision_steps",
+    "vae_steps",
+    "unet_steps",
+    "unet_decay_steps",
+    "judge_steps",
+)
 
 
 def _processes(settings: BuildSettings) -> int:
@@ -139,7 +151,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photos", type=Path, help="real photos: parquet (image, label) or folder of labelled folders"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything")
-    for name in ("pictures", "clip_steps", "vae_steps", "unet_steps", "unet_decay_steps", "judge_steps"):
+    for name in ADJUSTABLE:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the profile's")
     parser.add_argument("--no-compile", action="store_true", help="do not compile the UNet")
     parser.add_argument(
@@ -154,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
         if name not in STAGE_NAMES:
             raise UnknownNameError("stage", name, STAGE_NAMES)
     settings = replace(PROFILES[arguments.profile], seed=arguments.seed)
-    for name in ("pictures", "clip_steps", "vae_steps", "unet_steps", "unet_decay_steps", "judge_steps"):
+    for name in ADJUSTABLE:
         if (value := getattr(arguments, name)) is not None:
             settings = replace(settings, **{name: value})
     if arguments.no_compile:

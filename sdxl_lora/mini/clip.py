@@ -220,14 +220,7 @@ def accuracies(
 def write_models(towers: Towers, tokenizer: CLIPTokenizer, stage: Path, settings: BuildSettings) -> None:
     """Save `clip` (with its processor), `text_encoder` and `text_encoder_2` under `stage`."""
     towers.modules().to("cpu").eval()
-    towers.clip.save_pretrained(stage / "clip")
-    processor = CLIPImageProcessor(
-        size={"shortest_edge": settings.size},
-        crop_size={"height": settings.size, "width": settings.size},
-        image_mean=[0.5, 0.5, 0.5],
-        image_std=[0.5, 0.5, 0.5],
-    )
-    CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(stage / "clip")
+    save_scorer(towers.clip, tokenizer, stage / "clip", settings.size)
     second = CLIPTextModelWithProjection(towers.clip.config.text_config)
     second.text_model.load_state_dict(towers.clip.text_model.state_dict())
     second.text_projection.load_state_dict(towers.clip.text_projection.state_dict())
@@ -236,3 +229,15 @@ def write_models(towers: Towers, tokenizer: CLIPTokenizer, stage: Path, settings
     inner = getattr(first, "text_model", first)  # transformers 5 flattened CLIPTextModel
     inner.load_state_dict(towers.first.text_model.state_dict())
     first.save_pretrained(stage / "text_encoder")
+
+
+def save_scorer(clip: CLIPModel, tokenizer: CLIPTokenizer, target: Path, size: int) -> None:
+    """Save a CLIP with the processor that feeds it pictures of `size` px in -1..1."""
+    clip.to("cpu").eval().save_pretrained(target)
+    processor = CLIPImageProcessor(
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+    )
+    CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(target)

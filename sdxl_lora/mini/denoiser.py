@@ -39,6 +39,7 @@ from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import denoiser_sheet
 
 CAPTION_DROPOUT = 0.1
+EMBLEM_SHARE = 0.75  # of the renders in a batch: shapes of emblems are learned last, so they are shown more
 TIME_EMBEDDING = 32  # width of each of the six size and crop embeddings
 CHECKPOINT_STEPS = 500
 SHEET_STEPS = 1_000
@@ -112,6 +113,8 @@ class LatentSource:
         self.photos, _ = load_latents(folder.stage("latents") / "photos")
         self.labels = open_photos(folder.pictures / "photos")[1]
         self.scenes = rendered_scenes(folder)
+        marked = np.array([scene.emblem is not None for scene in self.scenes])
+        self.with_emblem, self.plain = np.flatnonzero(marked), np.flatnonzero(~marked)
         self.factor = 1 / float(self.latents.astype(np.float32).std())
 
     def draw(self, step: int, rank: int, count: int) -> Batch:
@@ -126,7 +129,8 @@ class LatentSource:
                 weights.append(np.ones_like(self.weights[0]))
                 text = photo_caption(self.labels[i], words)
             else:
-                i = int(chance.integers(len(self.scenes)))
+                pool = self.with_emblem if chance.random() < EMBLEM_SHARE else self.plain
+                i = int(chance.choice(pool))
                 latents.append(self.latents[i])
                 weights.append(self.weights[i])
                 text = caption(self.scenes[i], words, full=words.random() < 0.3)

@@ -42,7 +42,7 @@ def _layer(before: int, after: int, stride: int) -> list[nn.Module]:
 
 
 class Judge(nn.Module):
-    """Convolutional classifier of every attribute; about 1.6 M parameters."""
+    """Convolutional classifier of every attribute; about 2.0 M parameters."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -58,8 +58,8 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     pipeline.unet.to(torch.float16).save_pretrained(target / "unet")
     pipeline.vae.to(torch.float16).save_pretrained(target / "vae")
     shutil.rmtree(target / "clip", ignore_errors=True)
-    CLIPModel.from_pretrained(folder.stage("clip") / "clip").half().save_pretrained(target / "clip")
-    CLIPProcessor.from_pretrained(folder.stage("clip") / "clip").save_pretrained(target / "clip")
+    CLIPModel.from_pretrained(folder.stage("vision") / "clip").half().save_pretrained(target / "clip")
+    CLIPProcessor.from_pretrained(folder.stage("vision") / "clip").save_pretrained(target / "clip")
     defaults = {"steps": STEPS, "guidance": GUIDANCE, "width": settings.size, "height": settings.size}
     (target / "studio.json").write_text(json.dumps(defaults, indent=2) + "\n")
     (target / "README.md").write_text(model_card(folder, settings))
@@ -79,8 +79,8 @@ def model_card(folder: BuildFolder, settings: BuildSettings) -> str:
 
     report = json.loads(report_path(folder).read_text())
     rows = []
-    steps = {name: getattr(settings, f"{name}_steps") for name in ("clip", "vae", "judge", "unet")}
-    for name in ("pictures", "tokenizers", "clip", "vae", "judge", "latents", "unet"):
+    steps = {name: getattr(settings, f"{name}_steps") for name in ("clip", "vision", "vae", "judge", "unet")}
+    for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
         note = json.loads((folder.stage(name) / "done.json").read_text())
         rows.append(f"| {name} | {note['seconds'] / 60:.0f} | {note['machine']} | {steps.get(name, '')} |")
     quality = json.loads((folder.stage("vae") / "quality.json").read_text())

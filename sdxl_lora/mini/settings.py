@@ -23,7 +23,13 @@ class BuildSettings:
     clip_steps: int = 1_400
     clip_batch: int = 64
     clip_width: int = 128  # vision tower
-    clip_patch: int = 32  # px; 16 sees small emblems better and costs a CPU five times as much
+    clip_patch: int = 32  # px; enough to teach the text towers, which is what this stage is for
+
+    vision_steps: int = 1_400
+    vision_batch: int = 48
+    vision_width: int = 128
+    vision_layers: int = 5
+    vision_patch: int = 16  # px; sees small emblems, and costs a CPU five times as much as 32
 
     vae_steps: int = 6_000
     vae_channels: tuple[int, ...] = (32, 48, 96, 128)
@@ -48,7 +54,8 @@ PROFILES: dict[str, BuildSettings] = {
         workers=1,
         clip_steps=6_000,
         clip_batch=256,
-        clip_patch=16,
+        vision_steps=8_000,
+        vision_batch=256,
         vae_steps=12_000,
         vae_channels=(32, 64, 128, 128),
         vae_scale=4.0,
@@ -69,6 +76,10 @@ PROFILES: dict[str, BuildSettings] = {
         clip_batch=8,
         clip_width=32,
         clip_patch=16,
+        vision_steps=3,
+        vision_batch=8,
+        vision_width=32,
+        vision_layers=1,
         vae_steps=3,
         vae_channels=(8, 8, 16, 16),
         unet_steps=3,
