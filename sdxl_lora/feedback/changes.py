@@ -1,4 +1,4 @@
-"""What differs between two requests, in the words of the form: for edits that are shown before they run, and for history.
+"""What differs between two requests, in the words of the form: for edits that are seen before they run, and history.
 
 Pure: requests in, words out.
 """

@@ -20,7 +20,8 @@ from sdxl_lora.scoring.spec import subject_start
 LOUDER = 1.4  # weight of what did not show enough
 _NEGATION = re.compile(r"\b(?:no|without|remove|less|not so much|too much) (?P<what>[\w-]+)", re.IGNORECASE)
 _WISH = re.compile(
-    r"\b(?:make (?:it|them|the [\w -]+?)|should be|change (?:it|them|the [\w -]+?) to|i want(?:ed)?|rather|prefer|use)\b"
+    r"\b(?:make (?:it|them|the [\w -]+?)|change (?:it|them|the [\w -]+?) to|should be|i want(?:ed)?|rather|prefer|use)"
+    r"\b"
     r"(?P<what>.*?)(?=\b(?:instead|not|but)\b|[.;!]|$)",
     re.IGNORECASE,
 )

@@ -90,6 +90,15 @@ class Votes:
         with storage_errors(self._database), Session(self._engine) as session, session.begin():
             session.execute(statement)
 
+    def describe(self, picture_id: str, brand: str = "", *, tags: Sequence[str], text: str) -> None:
+        """Replaces what a vote says besides yes and no; nothing where there is no vote."""
+        with storage_errors(self._database), Session(self._engine) as session, session.begin():
+            session.execute(
+                sa.update(VoteRow)
+                .where(VoteRow.picture_id == picture_id, VoteRow.brand == brand.strip())
+                .values(notes={"tags": list(tags), "text": text})
+            )
+
     def withdraw(self, picture_id: str, brand: str = "") -> None:
         """Forgets a vote, if there is one."""
         self._delete(VoteRow.picture_id == picture_id, VoteRow.brand == brand.strip())
@@ -97,6 +106,12 @@ class Votes:
     def reset(self, brand: str = "") -> None:
         """Forgets every vote of a brand: what was learned from them is gone too."""
         self._delete(VoteRow.brand == brand.strip())
+
+    def find(self, picture_id: str, brand: str = "") -> Vote | None:
+        """The vote on one picture in the name of a brand, if there is one."""
+        with storage_errors(self._database), Session(self._engine) as session:
+            row = session.get(VoteRow, (picture_id, brand.strip()))
+            return None if row is None else _vote(row)
 
     def of_brand(self, brand: str = "", *, model: str | None = None) -> list[Vote]:
         """Votes of a brand, oldest first; `model`: only those with features of this CLIP."""

@@ -29,12 +29,21 @@ class ClipScorer:
     key = "clip"
 
     def __init__(
-        self, source: str | Path, *, name: str | None = None, device: str | torch.device = "cpu"
+        self,
+        source: str | Path,
+        *,
+        name: str | None = None,
+        device: str | torch.device = "cpu",
+        fetched: str = "",
     ) -> None:
-        """`name`: what to call the score; default `CLIP cosine (<last part of source>)`."""
+        """`name`: what to call the score; default `CLIP cosine (<last part of source>)`.
+
+        `fetched`: the command that fetches the weights, for a model that is never fetched unasked.
+        """
         self.source = str(source)
         self.name = name or f"CLIP cosine ({Path(self.source).name})"
         self.device = torch.device(device)
+        self._fetched = fetched
         self._lock = threading.Lock()
         self._parts: tuple[Any, Any, Any] | None = None  # model, tokenizer, image processor
 
@@ -99,25 +108,30 @@ class ClipScorer:
     def _load(self) -> tuple[Any, Any, Any]:
         with self._lock:
             if self._parts is None:
-                self._parts = _load_parts(self.source, self.device)
+                self._parts = _load_parts(self.source, self.device, self._fetched)
             return self._parts
 
 
-def _load_parts(source: str, device: torch.device) -> tuple[Any, Any, Any]:
-    """Model, tokenizer and image processor; safetensors only."""
+def _load_parts(source: str, device: torch.device, fetched: str) -> tuple[Any, Any, Any]:
+    """Model, tokenizer and image processor; safetensors only, but for what was fetched by hand (`fetched`)."""
+    local = bool(fetched)
     # importing transformers takes seconds: only those pay who score
     from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
     try:
         model, report = CLIPModel.from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            source,
+            use_safetensors=None if local else True,  # pickles are read as weights only, whatever they say
+            dtype=torch.float32,
+            output_loading_info=True,
+            local_files_only=local,
         )
-        tokenizer = CLIPTokenizer.from_pretrained(source)
-        processor = CLIPImageProcessorPil.from_pretrained(source)
+        tokenizer = CLIPTokenizer.from_pretrained(source, local_files_only=local)
+        processor = CLIPImageProcessorPil.from_pretrained(source, local_files_only=local)
     except (RuntimeError, SafetensorError) as error:
         raise ModelUnavailableError(_damaged(source)) from error
     except (OSError, ValueError) as error:  # what transformers raises for missing files and unreachable hubs
-        advice = (
+        advice = fetched or (
             "make it again (`python -m sdxl_lora build-mini` makes the mini model's)"
             if Path(source).is_absolute()
             else "name a folder that holds it, or connect to the hub once"

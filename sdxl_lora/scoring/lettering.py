@@ -47,6 +47,7 @@ class Lettering:
     state: State
     similarity: float  # of the most similar text: 1 - (insertions + deletions) / both lengths; 0 without one
     text: str
+    words: tuple[Words, ...] = ()  # everything that was read on the picture, with where it stands
 
 
 def available() -> bool:
@@ -81,7 +82,7 @@ def judge(words: Sequence[Words], brand: str) -> Lettering:
     scored = [(1.0 if wanted in text else Indel.normalized_similarity(wanted, text), text) for text in texts]
     similarity, text = max(scored, default=(0.0, ""))
     state: State = "read" if similarity >= READ else "misread" if similarity >= MISREAD else "not readable"
-    return Lettering(state, float(similarity), text)
+    return Lettering(state, float(similarity), text, tuple(words))
 
 
 def letters(text: str) -> str:

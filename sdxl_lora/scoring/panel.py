@@ -18,7 +18,8 @@ from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
 from sdxl_lora.scoring import checks, lettering
 from sdxl_lora.scoring.base import Scorer, default_scorer
-from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall
+from sdxl_lora.scoring.lettering import Lettering
+from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall, probes_of
 from sdxl_lora.scoring.spec import spec_text
 
 WHITE_SHARE = 0.95  # of the border, where a white background was asked for: leaves room for a shadow
@@ -46,6 +47,7 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     gates: tuple[Gate, ...] = ()
     others: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # key -> (scorer's name, value)
+    lettering: Lettering | None = None  # what was read on the picture; None where nobody looked
 
     @property
     def failed(self) -> tuple[Gate, ...]:
@@ -121,14 +123,17 @@ class Panel:
         scores = self.primary.score(images, texts)
         findings = self._probe(images, text, slots)
         others = {scorer.key: (scorer.name, self._other(scorer, images, texts)) for scorer in self.others}
+        brand = slots.get("brand", "")
+        read = [self._read(image, brand) for image in images]
         return [
             Judgement(
                 score=scores[i],
                 scorer=self.primary.name,
                 text=text,
                 findings=findings[i],
-                gates=tuple(self._gate(image, findings[i], prompt, slots)),
+                gates=tuple(self._gate(image, findings[i], prompt, read[i], brand)),
                 others={key: (name, values[i]) for key, (name, values) in others.items() if values},
+                lettering=read[i],
             )
             for i, image in enumerate(images)
         ]
@@ -146,8 +151,23 @@ class Panel:
             self._notices[f"{scorer.name} is left out: {error}"] = None
             return []
 
+    def _read(self, image: Image.Image, brand: str) -> Lettering | None:
+        """What is written on the picture, where a brand was asked for and its name can be looked for."""
+        if not self._reads_brand or not brand or checks.blank_reason(image) is not None:
+            return None
+        try:
+            return lettering.BrandTextScorer().read(image, brand)
+        except ModelUnavailableError as error:
+            self._notices[f"the brand's lettering is not read: {error}"] = None
+            return None
+
     def _gate(
-        self, image: Image.Image, findings: Sequence[Finding], prompt: str, slots: dict[str, str]
+        self,
+        image: Image.Image,
+        findings: Sequence[Finding],
+        prompt: str,
+        read: Lettering | None,
+        brand: str,
     ) -> list[Gate]:
         blank = checks.blank_reason(image)
         if blank is not None:
@@ -157,26 +177,11 @@ class Panel:
         gates = [_colour(finding) for finding in findings if finding.attribute == "colour"]
         if any(words in prompt.lower() for words in WHITE_BACKGROUND):
             gates.append(_white(image))
-        brand = slots.get("brand", "")
-        if self._reads_brand and brand and (gate := self._brand(image, brand)) is not None:
-            gates.append(gate)
+        if read is not None:
+            gates.append(_brand(read, brand))
         if self._least_sharpness is not None:
             gates.append(_sharp(image, self._least_sharpness))
         return gates
-
-    def _brand(self, image: Image.Image, brand: str) -> Gate | None:
-        try:
-            found = lettering.BrandTextScorer().read(image, brand)
-        except ModelUnavailableError as error:
-            self._notices[f"the brand's lettering is not read: {error}"] = None
-            return None
-        reasons = {
-            "read": f"reads {brand}",
-            "misread": f"reads {found.text!r}, which is not {brand}",
-            "not readable": "no lettering can be read; it may be a mark without letters",
-        }
-        passed = {"read": True, "misread": False, "not readable": None}[found.state]
-        return Gate(name="brand text", passed=passed, reason=reasons[found.state])
 
 
 def default_panel(
@@ -190,7 +195,7 @@ def default_panel(
     clip = default_scorer()
     return Panel(
         clip,
-        probes=ProbeScorer(clip),
+        probes=probes_of(clip),
         others=others,
         gates=gates,
         read_brand=read_brand,
@@ -212,6 +217,16 @@ def rank(judgement: Judgement) -> tuple[int, float]:
 def _colour(finding: Finding) -> Gate:
     wrong = not finding.right and finding.rival_probability >= WRONG_COLOUR
     return Gate(name="colour", passed=not wrong, reason=str(finding))
+
+
+def _brand(read: Lettering, brand: str) -> Gate:
+    reasons = {
+        "read": f"reads {brand}",
+        "misread": f"reads {read.text!r}, which is not {brand}",
+        "not readable": "no lettering can be read; it may be a mark without letters",
+    }
+    passed = {"read": True, "misread": False, "not readable": None}[read.state]
+    return Gate(name="brand text", passed=passed, reason=reasons[read.state])
 
 
 def _white(image: Image.Image) -> Gate:

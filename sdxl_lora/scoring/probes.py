@@ -8,6 +8,7 @@ sentence itself as the template; normalising over contrasting prompts also makes
 giving both the same probability.
 """
 
+import functools
 import math
 import threading
 from collections import OrderedDict
@@ -107,6 +108,12 @@ class ProbeScorer:
             while len(self._memory) > _REMEMBERED * len(attributes.NAMES):
                 self._memory.popitem(last=False)
         return embedded
+
+
+@functools.lru_cache(maxsize=4)
+def probes_of(clip: ClipScorer) -> ProbeScorer:
+    """The probes of a CLIP, with what they remember of sentences; one per CLIP and process."""
+    return ProbeScorer(clip)
 
 
 def overall(findings: Sequence[Finding]) -> float:

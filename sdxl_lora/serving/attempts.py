@@ -9,7 +9,6 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sdxl_lora import generation
 from sdxl_lora.config import GenerationRequest
@@ -20,11 +19,11 @@ from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
+from sdxl_lora.scoring import held_out
 from sdxl_lora.scoring.panel import Panel, default_panel
+from sdxl_lora.serving import scores
 from sdxl_lora.serving.reviews import Reviews
-from sdxl_lora.serving.studio import Recorded, Studio
-
-WITHOUT_LETTERS = "mini"  # the bundled model draws emblems, and no brand's name to read
+from sdxl_lora.serving.studio import WITHOUT_LETTERS, Recorded, Studio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,8 @@ def plan(
 ) -> Plan:
     """Policy and panel of a request, from its template's and model's calibration where there is one."""
     model = generation.resolve(request).model
-    panel = panel or default_panel()
+    reported = held_out.chosen()
+    panel = panel or default_panel(others=() if reported is None else (reported,))
     calibration = Calibrations(studio.store.home).find(model, request.template, panel.primary.name)
     gated = Panel(
         panel.primary,
@@ -133,55 +133,10 @@ def keep(
     """
     if attempt.image is None:
         raise ImageError(f"attempt {attempt.number} has no picture to keep: {attempt.verdict}")
-    scores = scores_of(attempt, attempts, reason=reason)
     return studio.store.add(
         attempt.image,
         request=attempt.request,
-        scores=scores,
+        scores=scores.of_attempt(attempt, attempts, reason=reason),
         seconds=sum(one.seconds for one in attempts),
         session=session,
     )
-
-
-def scores_of(
-    attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = ""
-) -> dict[str, dict[str, Any]]:
-    """What a record keeps of a judgement, in the layout of `Record.scores`: every entry has a name and a value."""
-    judgement = attempt.judgement
-    if judgement is None:
-        return {}
-    scores: dict[str, dict[str, Any]] = {
-        "clip": {"name": judgement.scorer, "value": judgement.score, "text": judgement.text}
-    }
-    if judgement.findings:
-        scores["attributes"] = {
-            "name": "attributes shown",
-            "value": judgement.accuracy,
-            "findings": [vars(finding) for finding in judgement.findings],
-        }
-    scores |= {key: {"name": name, "value": value} for key, (name, value) in judgement.others.items()}
-    scores["attempts"] = {
-        "name": "attempts",
-        "value": len(attempts),
-        "accepted": attempt.accepted,
-        "reason": reason,
-        "gates": [vars(gate) for gate in judgement.gates],
-        "log": [log_of(one) for one in attempts],
-    }
-    return scores
-
-
-def log_of(attempt: Attempt) -> dict[str, Any]:
-    """One attempt, JSON-ready but for NaN."""
-    judgement = attempt.judgement
-    return {
-        "number": attempt.number,
-        "prompt": attempt.request.prompt,
-        "seed": attempt.request.seed,
-        "scores": {"clip": {"name": judgement.scorer, "value": judgement.score}} if judgement else {},
-        "accepted": attempt.accepted,
-        "change": attempt.change,
-        "kept": attempt.kept,
-        "verdict": attempt.verdict,
-        "steps": attempt.steps,
-    }

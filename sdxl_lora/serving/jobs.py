@@ -23,13 +23,16 @@ class Picture:
     steps: int = 0  # denoising steps in all; 0 = not known yet
     preview: Image.Image | None = None  # latest look at the unfinished picture; None once it is recorded
     record_id: str | None = None  # set once the picture is in the gallery
+    attempts: int = 0  # attempts at it that are over
+    budget: int = 1  # attempts at it in all, at most
 
     @property
     def progress(self) -> float:
         """Share done, 0 to 1."""
         if self.record_id is not None:
             return 1.0
-        return self.step / self.steps if self.steps else 0.0
+        step = self.step / self.steps if self.steps else 0.0
+        return min((self.attempts + step) / self.budget, 0.99 if self.attempts else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,9 @@ class Job:
     state: State = "queued"
     position: int = 0  # jobs that start before this one ends its wait, the running one included
     pictures: tuple[Picture, ...] = ()
-    eta: float | None = None  # seconds until done, waiting included; None = nothing to judge by yet
+    eta: float | None = (
+        None  # seconds until done, waiting included (with attempts: at most); None = not known yet
+    )
     error: str | None = None  # one line, when failed
     note: str | None = None  # one line worth knowing although the pictures are there (not scored, and why)
     level: str = ""  # how hard to try, see `feedback.levels`; "" = one shot

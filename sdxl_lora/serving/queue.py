@@ -21,6 +21,7 @@ from typing import Protocol
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, StudioError
 from sdxl_lora.feedback import Attempt, Finished
+from sdxl_lora.feedback.levels import LEVELS
 from sdxl_lora.generation import Event, Started, StepDone
 from sdxl_lora.serving.jobs import Job, Picture
 from sdxl_lora.serving.studio import Recorded
@@ -54,13 +55,17 @@ class _Entry:
     drawing_since: float | None = (
         None  # monotonic seconds; set when the model is ready and the first picture begins
     )
-    ends: float | None = None  # monotonic seconds, as estimated at the latest step
+    ends: float | None = (
+        None  # monotonic seconds, as estimated at the latest step; with attempts: at the latest
+    )
+    attempt_since: float | None = None  # monotonic seconds; when the attempt in progress began
+    attempt_takes: float = 0.0  # seconds of the longest attempt so far
 
     @property
     def kind(self) -> tuple[object, ...]:
         """Requests of one kind take about the same time per picture."""
         r = self.job.request
-        return r.model, r.steps, r.width, r.height, r.precision
+        return r.model, r.steps, r.width, r.height, r.precision, self.job.level
 
 
 class JobQueue:
@@ -92,7 +97,10 @@ class JobQueue:
                 session=session,
                 request=request,
                 submitted=time.time(),
-                pictures=tuple(Picture(index=index) for index in range(request.count)),
+                pictures=tuple(
+                    Picture(index=index, budget=LEVELS[level].max_attempts if level in LEVELS else 1)
+                    for index in range(request.count)
+                ),
                 level=level,
             )
             self._entries[job.id] = _Entry(job=job, turn=(turn, self._number))
@@ -197,7 +205,8 @@ class JobQueue:
             now = time.monotonic()
             match event:
                 case Started():
-                    entry.drawing_since = now
+                    entry.drawing_since = entry.drawing_since or now
+                    entry.attempt_since = now
                 case StepDone():
                     changes: dict[str, object] = {"step": event.step, "steps": event.steps}
                     if event.preview is not None:
@@ -205,10 +214,14 @@ class JobQueue:
                     entry.job = replace(
                         entry.job.with_picture(event.picture, **changes), drawing=event.picture
                     )
-                    # a loop does not know how many attempts are to come
-                    entry.ends = None if entry.job.level else now + event.eta
+                    entry.ends = now + event.eta + self._further_attempts(entry, now + event.eta)
                 case Attempt():
-                    entry.job = replace(entry.job, attempts=(*entry.job.attempts, event))
+                    job, drawn = entry.job, entry.job.pictures[entry.job.drawing]
+                    entry.attempt_takes = max(entry.attempt_takes, event.seconds)
+                    entry.job = replace(
+                        job.with_picture(job.drawing, attempts=drawn.attempts + 1, step=0),
+                        attempts=(*job.attempts, event),
+                    )
                 case Finished():
                     entry.job = replace(entry.job, note="; ".join(event.notices) or entry.job.note)
                 case Recorded():
@@ -254,6 +267,14 @@ class JobQueue:
         times = [self._seconds_left(other) for other in [*ahead, entry]]
         eta = None if None in times else sum(t for t in times if t is not None)
         return replace(entry.job, position=len(ahead), eta=eta)
+
+    def _further_attempts(self, entry: _Entry, done: float) -> float:
+        """Seconds of the attempts that may come after the one that is `done` then; 0 for single shots."""
+        if not entry.job.level:
+            return 0.0
+        takes = entry.attempt_takes or done - (entry.attempt_since or done)
+        open_pictures = [picture for picture in entry.job.pictures if picture.record_id is None]
+        return takes * max(0, sum(p.budget - p.attempts for p in open_pictures) - 1)
 
     def _seconds_left(self, entry: _Entry) -> float | None:
         """Time this job alone still needs: by its own steps, else by the last of its kind, else unknown."""

@@ -48,6 +48,10 @@ class Reviews:
             text=text,
         )
 
+    def vote_on(self, record: Record) -> Vote | None:
+        """The vote on a picture, if there is one."""
+        return self._votes.find(record.id, brand_of(record))
+
     def votes(self, brand: str = "") -> list[Vote]:
         """Votes of a brand that the CLIP in use can learn from, oldest first."""
         return self._votes.of_brand(brand, model=self._clip().name)
@@ -63,6 +67,10 @@ class Reviews:
                 known = votes, learn(features, [vote.approved for vote in votes])
                 self._learned[brand] = known
             return known[1]
+
+    def describe(self, record: Record, *, tags: Sequence[str], text: str) -> None:
+        """Adds to a vote what is wrong with the picture; without a vote it does nothing."""
+        self._votes.describe(record.id, brand_of(record), tags=tags, text=text)
 
     def withdraw(self, record: Record) -> None:
         """Takes a vote back."""

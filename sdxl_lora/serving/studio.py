@@ -1,6 +1,7 @@
 """One request to recorded pictures: the single path that pages, queue and command line share.
 
-Knows nothing of queues, turns or pages. Threads may share one `Studio`; the model serves one at a time.
+Every picture is judged; a picture that cannot be is kept all the same. Knows nothing of queues, turns or pages.
+Threads may share one `Studio`; the model serves one at a time.
 """
 
 import logging
@@ -9,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -19,9 +19,15 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record, Store
-from sdxl_lora.scoring import Scorer, base, checks, spec_text
+from sdxl_lora.scoring import Scorer, base, checks, held_out, lettering
+from sdxl_lora.scoring.clip import ClipScorer
+from sdxl_lora.scoring.panel import Panel
+from sdxl_lora.scoring.probes import probes_of
+from sdxl_lora.serving import scores
 
 log = logging.getLogger(__name__)
+
+WITHOUT_LETTERS = "mini"  # the bundled model draws emblems, and no brand's name to read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +42,19 @@ class Recorded:
 class Studio:
     """Makes pictures, scores them and keeps them under one data folder."""
 
-    def __init__(self, home: Path, *, scorer: Callable[[], Scorer] = base.default_scorer) -> None:
-        """`scorer`: asked for at each picture. Raises `StorageError` if `home` cannot be used."""
+    def __init__(
+        self, home: Path, *, scorer: Callable[[], Scorer] = base.default_scorer, explain: bool = False
+    ) -> None:
+        """Raises `StorageError` if `home` cannot be used.
+
+        Args:
+            scorer: asked for at each picture.
+            explain: also find out what of the words shows, and check what must not be wrong; takes about as long
+                again as the score, and several times that for words that were not seen lately.
+        """
         self.store = Store(home)
         self._scorer = scorer
+        self._explains = explain
 
     def run(
         self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
@@ -58,21 +73,32 @@ class Studio:
 
     def _record(self, done: PictureDone, request: GenerationRequest, session: str) -> Recorded:
         alone = request.for_picture(done.index)
-        scores, unscored = self._score(done.image, alone.prompt)
+        found, unscored = self._judge(done.image, alone)
         record = self.store.add(
-            done.image, request=alone, scores=scores, seconds=done.seconds, session=session
+            done.image, request=alone, scores=found, seconds=done.seconds, session=session
         )
         return Recorded(index=done.index, record=record, unscored=unscored)
 
-    def _score(self, image: Image.Image, prompt: str) -> tuple[dict[str, dict[str, Any]], str | None]:
+    def _judge(self, image: Image.Image, request: GenerationRequest) -> tuple[scores.Scores, str | None]:
         """Scores as records keep them, and why there are none."""
-        scorer = self._scorer()
-        text = spec_text(prompt)
+        panel = self._panel(request)
         try:
-            [value] = scorer.score([image], [text])
+            [judgement] = panel.judge([image], request)
         except StudioError as error:
             log.warning("not scored: %s", error)
             return {}, str(error)
-        if not math.isfinite(value):
-            return {}, checks.blank_reason(image) or f"{scorer.name} gave no number"
-        return {scorer.key: {"name": scorer.name, "value": value, "text": text}}, None
+        if not math.isfinite(judgement.score):
+            return {}, checks.blank_reason(image) or f"{judgement.scorer} gave no number"
+        return scores.of_judgement(judgement), "; ".join(panel.notices) or None
+
+    def _panel(self, request: GenerationRequest) -> Panel:
+        scorer = self._scorer()
+        if not self._explains:
+            return Panel(scorer, gates=False)
+        reported = held_out.chosen()
+        return Panel(
+            scorer,
+            probes=probes_of(scorer) if isinstance(scorer, ClipScorer) else None,
+            others=() if reported is None else (reported,),
+            read_brand=request.model != WITHOUT_LETTERS and lettering.available(),
+        )
