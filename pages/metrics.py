@@ -87,18 +87,7 @@ def numbers(runs: dict[str, ui.Report], baseline: str | None) -> None:
             if "mean" in run["metrics"].get(key, {}):
                 with st.expander(f"Provenance: {key}, {label}", expanded=True, icon=":material/fingerprint:"):
                     st.json(ui.provenance(run, key), expanded=1)
-    missing = {
-        key: m["unavailable"] for r in runs.values() for key, m in r["metrics"].items() if "unavailable" in m
-    }
-    if missing:
-        with st.expander(
-            f"{len(missing)} metrics not computed, and why", icon=":material/do_not_disturb_on:"
-        ):
-            by_reason: dict[str, list[str]] = {}
-            for key, reason in missing.items():
-                by_reason.setdefault(reason, []).append(key)
-            for reason, keys in by_reason.items():
-                st.markdown(f"**{', '.join(keys)}** — {reason}")
+    ui.not_computed(runs)
 
 
 def distribution(runs: dict[str, ui.Report], key: str) -> tuple[str, int] | None:

@@ -151,7 +151,7 @@ def _evaluate(
 
 def _make(arguments: argparse.Namespace, loras: list[str]) -> Path:
     """The pictures of one model and its LoRAs, one per caption, named as the captions file names them."""
-    from sdxl_lora.cli.making import make_pictures
+    from sdxl_lora.comparing.making import make_pictures
     from sdxl_lora.evaluation.pairing import read_captions
 
     captions = {name: row["caption"] for name, row in read_captions(arguments.captions).items()}

@@ -120,18 +120,26 @@ def read_picture(path: Path) -> Picture:
     """Decodes `path` to 8-bit sRGB. Raises `ImageError` if missing, damaged, huge or no picture."""
     try:
         data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str) -> Picture:
+    """The same for the content of a file; `name` is for messages."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
-                return _to_srgb(image, _sixteen_bit(data), path)
+                return _to_srgb(image, _sixteen_bit(data), name)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
         raise ImageError(
-            f"{path} is larger than {limit} pixels; make it smaller before evaluating it"
+            f"{name} is larger than {limit} pixels; make it smaller before evaluating it"
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise ImageError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
+        raise ImageError(f"{name} cannot be read as a picture ({error}); replace or remove it") from error
 
 
 def _sixteen_bit(data: bytes) -> bool:
@@ -139,7 +147,7 @@ def _sixteen_bit(data: bytes) -> bool:
     return data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 24 and data[24] == 16
 
 
-def _to_srgb(image: Image.Image, sixteen_bit: bool, path: Path) -> Picture:
+def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> Picture:
     notes = []
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
@@ -149,11 +157,11 @@ def _to_srgb(image: Image.Image, sixteen_bit: bool, path: Path) -> Picture:
         notes.append("turned upright (EXIF)")
     image = turned
     if image.mode == "F":
-        raise ImageError(f"{path} holds floating-point pixels; save it as an 8-bit PNG first")
+        raise ImageError(f"{name} holds floating-point pixels; save it as an 8-bit PNG first")
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65_535:
-            raise ImageError(f"{path} holds more than 16 bits per pixel; save it as an 8-bit PNG first")
+            raise ImageError(f"{name} holds more than 16 bits per pixel; save it as an 8-bit PNG first")
         image = Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
         sixteen_bit = True
     if sixteen_bit:

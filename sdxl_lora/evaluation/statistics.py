@@ -4,6 +4,7 @@ Deterministic: every resampling starts from the same seed, so the same values gi
 nothing of pictures.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,7 @@ SEED = 20_221_122
 EXACT_LIMIT = 20  # pairs; 2^20 sign patterns are enumerated, beyond that 100,000 are drawn
 MONTE_CARLO_DRAWS = 100_000
 TOP = 5
+_NORMAL_975 = 1.959963984540054  # quantile of the normal distribution
 _CHUNK = 2_000_000  # resampled values held at once
 
 
@@ -72,6 +74,16 @@ def bootstrap_ci95(values: Sequence[float] | Float64) -> tuple[float, float] | N
         )
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def wilson_ci95(successes: int, n: int) -> tuple[float, float]:
+    """Score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22): sensible at 0 and 1 and for small n."""
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError(f"{successes} of {n} is no share")
+    share, z2 = successes / n, _NORMAL_975**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _NORMAL_975 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def best_places(values: Sequence[float | None], higher_is_better: bool, count: int = TOP) -> list[int]:

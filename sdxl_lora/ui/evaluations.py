@@ -70,6 +70,24 @@ def table(runs: dict[str, Report], baseline: str | None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def not_computed(runs: dict[str, Report]) -> None:
+    """Which metrics have no value, and why."""
+    missing = {
+        key: metric["unavailable"]
+        for run in runs.values()
+        for key, metric in run["metrics"].items()
+        if "unavailable" in metric
+    }
+    if not missing:
+        return
+    with st.expander(f"{len(missing)} metrics not computed, and why", icon=":material/do_not_disturb_on:"):
+        by_reason: dict[str, list[str]] = {}
+        for key, reason in missing.items():
+            by_reason.setdefault(reason, []).append(key)
+        for reason, keys in by_reason.items():
+            st.markdown(f"**{', '.join(keys)}** — {reason}")
+
+
 def details(run: Report) -> pd.DataFrame:
     """One row per metric of one run: mean of all beside Top-5 avg and the baselines."""
     rows = []

@@ -1,0 +1,102 @@
+"""Makes one picture per prompt for an evaluation or a comparison, with the studio everybody else uses.
+
+The same prompts, seeds and settings give the same folder, in which pictures that are there already are kept:
+an interrupted run goes on where it stopped.
+"""
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sdxl_lora import config, generation
+from sdxl_lora.config import GenerationRequest, LoraSpec
+from sdxl_lora.records import files
+from sdxl_lora.serving.studio import Recorded, Studio
+
+
+def make_pictures(
+    captions: Mapping[str, str],
+    *,
+    model: str,
+    loras: Sequence[str] = (),
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Folder with `<name>.png` for every caption; picture i, in name order, has seed `seed + i`.
+
+    Raises what `Studio.run` raises: `UnknownNameError`, `LoraError`, `ModelUnavailableError`, `StorageError`.
+    """
+    names = sorted(captions)
+    folder = Path()
+    pictures = each_picture(
+        {name: captions[name] for name in names},
+        model=model, loras=loras, seed=seed, steps=steps, guidance=guidance,
+    )  # fmt: skip
+    for place, made in enumerate(pictures):
+        folder = made.path.parent
+        if progress:
+            progress(place + 1, len(names))
+    return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """One picture, on disk under the name of its caption."""
+
+    name: str
+    path: Path
+    request: GenerationRequest  # resolved, with its own seed
+
+
+def each_picture(
+    captions: Mapping[str, str],
+    *,
+    model: str,
+    loras: Sequence[str] = (),
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    studio: Studio | None = None,
+    cancel: threading.Event | None = None,
+) -> Iterator[Made]:
+    """The pictures one by one, in the order of `captions`; picture i has seed `seed + i`."""
+    template = GenerationRequest(
+        prompt=next(iter(captions.values())),
+        model=model,
+        loras=tuple(LoraSpec.parse(lora) for lora in loras),
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+    )
+    resolved = generation.resolve(template)
+    content = json.dumps([resolved.to_dict(), _lora_hashes(resolved), list(captions.items())], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    folder = config.home() / "evaluations" / "pictures" / digest
+    with files.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for place, (name, caption) in enumerate(captions.items()):
+        path = folder / f"{name}.png"
+        request = replace(resolved, prompt=caption, seed=seed + place)
+        if not path.exists():
+            studio = studio or Studio(config.home())
+            for event in studio.run(request, cancel=cancel, session="evaluation"):
+                if isinstance(event, Recorded):
+                    partial = path.with_suffix(".part")
+                    with files.explained(path):
+                        shutil.copyfile(event.record.path, partial)
+                        partial.rename(path)
+        yield Made(name=name, path=path, request=request)
+
+
+def _lora_hashes(request: GenerationRequest) -> list[str]:
+    """Contents of LoRA files, so that a LoRA trained anew under the same name makes new pictures."""
+    paths = [Path(lora.path) for lora in request.loras]
+    files = [sorted(path.rglob("*.safetensors")) if path.is_dir() else [path] for path in paths]
+    found = [file for several in files for file in several if file.is_file()]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in found]
