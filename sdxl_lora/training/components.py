@@ -14,6 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
+from sdxl_lora.training import attention, packed
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     CachedLatents,
@@ -177,5 +178,9 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
                 part.gradient_checkpointing_enable()
     if config.compile:
         unet.compile_repeated_blocks(dynamic=True)
+    elif setup.accelerator.device.type == "cpu" and setup.accelerator.mixed_precision == "no":
+        packed.pack(unet)
+        if tokens <= _FEW_TOKENS and not config.enable_xformers_memory_efficient_attention:
+            attention.install(unet)
     for part in parts.values():
         part.train()

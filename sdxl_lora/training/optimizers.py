@@ -66,7 +66,8 @@ def build(
             schedule_free.train()
             optimizer = schedule_free
         case _:
-            optimizer = torch.optim.AdamW(parameters, **common)
+            one_kernel = parameters[0].device.type in ("cpu", "cuda")  # instead of ten for every matrix
+            optimizer = torch.optim.AdamW(parameters, **common, fused=one_kernel)
     return optimizer
 
 
