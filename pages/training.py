@@ -5,9 +5,56 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.training import runs
+from sdxl_lora.ui import composer, shared, tuning, words
 
 COMMAND = "bash train_sdxl_lora.sh"
+EXAMPLE = "a photography of a t-shirt"  # where a run says nothing of what it learned
+
+
+def use(run: runs.Run) -> None:
+    """Puts the run's LoRA and its base model into the studio's form, whatever is written there already."""
+    state, path, model = st.session_state, str(run.lora), str(run.settings.get(runs.BASE_MODEL, "auto"))
+    message = f"The LoRA of {run.name} is on, with the model it was trained on: see Fine-tune."
+    if words.PROMPT not in state:  # the studio was not opened yet
+        request = GenerationRequest(prompt=run.example or EXAMPLE, model=model, loras=(LoraSpec(path=path),))
+        composer.open_with(request, message)
+        return
+    rows = [str(state.get(f"create.lora.{row}.path", "")).strip() for row in range(tuning.MAX_LORAS)]
+    row = rows.index(path) if path in rows else rows.index("") if "" in rows else tuning.MAX_LORAS - 1
+    state[f"create.lora.{row}.path"] = path
+    state[f"create.lora.{row}.weight"] = 1.0
+    state["create.model"] = model
+    state["create.message"] = message
+
+
+def curve(run: runs.Run) -> None:
+    """The loss of every update, pale, and its running mean."""
+    lines = pd.DataFrame({"loss": dict(run.losses), "running mean": dict(run.smoothed())})
+    st.line_chart(lines, x_label="update", y_label="loss", color=["#c9c9d1", "#4a5bd0"])
+
+
+def pictures(run: runs.Run) -> None:
+    """The validation pictures of one moment, which a slider chooses, and how the score went."""
+    scores = {drawn.step: sum(drawn.scores) / len(drawn.scores) for drawn in run.drawn if drawn.scores}
+    steps = [drawn.step for drawn in run.drawn]
+    step = steps[-1]
+    if len(steps) > 1:
+        step = st.select_slider(
+            "Validation pictures after update", steps, value=steps[-1], key="training.step"
+        )
+    drawn = next(item for item in run.drawn if item.step == step)
+    score = f", mean CLIP score {scores[step]:.4f}" if step in scores else ""
+    st.caption(f"After update {step}{score}")
+    st.image(
+        [str(path) for path in drawn.pictures], caption=list(drawn.prompts[: len(drawn.pictures)]), width=256
+    )
+    if len(scores) > 1:
+        st.line_chart(
+            pd.DataFrame({"CLIP score": scores}), x_label="update", y_label="CLIP score", height=180
+        )
+
 
 st.title("Training", anchor=False)
 folder = st.text_input("Folder with runs", "outputs", key="training.folder", persist_state="session")
@@ -28,19 +75,21 @@ run = found[
     )
 ]
 state = "finished" if run.finished else "going on, or interrupted"
-st.caption(f"{run.folder}: {run.step} updates, {state}")
-if run.losses:
-    lines = pd.DataFrame({"loss": dict(run.losses), "running mean": dict(run.smoothed())})
-    st.line_chart(lines, x_label="update", y_label="loss", color=["#c9c9d1", "#4a5bd0"])
-if run.drawn:
-    steps = [drawn.step for drawn in run.drawn]
-    step = st.select_slider("Validation pictures after update", steps, value=steps[-1], key="training.step")
-    drawn = next(item for item in run.drawn if item.step == step)
-    if drawn.scores:
-        st.caption(f"mean CLIP score {sum(drawn.scores) / len(drawn.scores):.4f}")
-    st.image(
-        [str(path) for path in drawn.pictures], caption=list(drawn.prompts[: len(drawn.pictures)]), width=256
+st.caption(f"{shared.escape(str(run.folder))}: {run.step} updates, {state}")
+if run.lora is not None:
+    pressed = st.button(
+        "Use in the studio" if run.finished else "Use the newest checkpoint in the studio",
+        key="training.use",
+        type="primary",
+        icon=":material/auto_awesome:",
     )
+    if pressed:
+        use(run)
+        st.switch_page(shared.CREATE)
+if run.losses:
+    curve(run)
+if run.drawn:
+    pictures(run)
 if run.lora is not None:
     st.markdown("The LoRA, for `--lora` and for other programs:")
     st.code(str(run.lora), language=None)

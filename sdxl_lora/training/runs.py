@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 METRICS_NAME = "metrics.jsonl"
+BASE_MODEL = "pretrained_model_name_or_path"  # the setting that names the model the LoRA is for
 _LORA_NAME = "pytorch_lora_weights.safetensors"
 _SMOOTHING = 0.9  # of the running mean beside the losses
 
@@ -44,6 +45,12 @@ class Run:
         """Updates made."""
         return self.losses[-1][0] if self.losses else 0
 
+    @property
+    def example(self) -> str | None:
+        """A sentence that shows what the LoRA learned: the first that was drawn, else its trigger words."""
+        prompts = [prompt for drawn in self.drawn for prompt in drawn.prompts]
+        return prompts[0] if prompts else self.settings.get("trigger_words")
+
     def smoothed(self) -> list[tuple[int, float]]:
         """(update, running mean of the loss), without the pull towards 0 at the start."""
         mean, weight, found = 0.0, 0.0, []
@@ -75,7 +82,7 @@ def read_run(folder: Path) -> Run:
         ),
         drawn=tuple(_drawn(folder, line) for line in lines if "pictures" in line),
         settings=_settings(source / "config.json") if source else {},
-        lora=source / _LORA_NAME if source else None,
+        lora=(source / _LORA_NAME).resolve() if source else None,
         finished=finished,
     )
 
