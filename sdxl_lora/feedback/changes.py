@@ -3,6 +3,7 @@
 Pure: requests in, words out.
 """
 
+import difflib
 from dataclasses import dataclass
 
 from sdxl_lora import prompts
@@ -20,6 +21,7 @@ _SETTINGS = {
     "precision": "Precision",
     "scheduler": "Scheduler",
 }
+_SAME = 0.5  # share of words in common from which only the others are named
 _OF_THE_MODEL = (None, "auto")  # left to the model, which may have decided meanwhile
 
 
@@ -73,18 +75,32 @@ def _settings(before: GenerationRequest, after: GenerationRequest) -> list[Chang
 
 
 def _words(before: GenerationRequest, after: GenerationRequest) -> list[Change]:
-    """Slot by slot where both come from one template, else the whole sentence."""
+    """Slot by slot where both come from one template, else what differs between the sentences."""
     template = template_of(after)
     if template is None or template_of(before) != template:
         if before.prompt == after.prompt:
             return []
-        return [Change(what="Words", before=before.prompt, after=after.prompt)]
-    old, now = template.complete(dict(before.slots)), template.complete(dict(after.slots))
+        old, new = _apart(before.prompt, after.prompt)
+        return [Change(what="Words", before=old, after=new)]
+    earlier, now = template.complete(dict(before.slots)), template.complete(dict(after.slots))
     return [
-        Change(what=slot.label, before=old[slot.name], after=now[slot.name])
+        Change(what=slot.label, before=earlier[slot.name], after=now[slot.name])
         for slot in template.slots
-        if old[slot.name] != now[slot.name]
+        if earlier[slot.name] != now[slot.name]
     ]
+
+
+def _apart(before: str, after: str) -> tuple[str, str]:
+    """The words that differ, where most are the same; else both sentences."""
+    old, new = before.split(), after.split()
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < _SAME:
+        return before, after
+    parts = [code for code in matcher.get_opcodes() if code[0] != "equal"]
+    return (
+        " … ".join(" ".join(old[i:j]) for _, i, j, _, _ in parts if i < j),
+        " … ".join(" ".join(new[i:j]) for _, _, _, i, j in parts if i < j),
+    )
 
 
 def _clauses(request: GenerationRequest) -> list[str]:

@@ -226,7 +226,8 @@ class JobQueue:
                     entry.job = replace(entry.job, note="; ".join(event.notices) or entry.job.note)
                 case Recorded():
                     entry.job = entry.job.with_picture(event.index, record_id=event.record.id, preview=None)
-                    entry.job = replace(entry.job, note=event.unscored or entry.job.note)
+                    unscored = f"not scored: {event.unscored}" if event.unscored else None
+                    entry.job = replace(entry.job, note=unscored or event.notice or entry.job.note)
             self._changed.notify_all()
 
     # ------------------------------------------------------------------ under the lock

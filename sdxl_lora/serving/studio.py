@@ -37,6 +37,7 @@ class Recorded:
     index: int  # 0-based place in the request
     record: Record
     unscored: str | None = None  # one line: why the picture has no score
+    notice: str | None = None  # one line: what else could not be judged
 
 
 class Studio:
@@ -73,23 +74,25 @@ class Studio:
 
     def _record(self, done: PictureDone, request: GenerationRequest, session: str) -> Recorded:
         alone = request.for_picture(done.index)
-        found, unscored = self._judge(done.image, alone)
+        found, unscored, notice = self._judge(done.image, alone)
         record = self.store.add(
             done.image, request=alone, scores=found, seconds=done.seconds, session=session
         )
-        return Recorded(index=done.index, record=record, unscored=unscored)
+        return Recorded(index=done.index, record=record, unscored=unscored, notice=notice)
 
-    def _judge(self, image: Image.Image, request: GenerationRequest) -> tuple[scores.Scores, str | None]:
-        """Scores as records keep them, and why there are none."""
+    def _judge(
+        self, image: Image.Image, request: GenerationRequest
+    ) -> tuple[scores.Scores, str | None, str | None]:
+        """Scores as records keep them, why there are none, and what else could not be judged."""
         panel = self._panel(request)
         try:
             [judgement] = panel.judge([image], request)
         except StudioError as error:
             log.warning("not scored: %s", error)
-            return {}, str(error)
+            return {}, str(error), None
         if not math.isfinite(judgement.score):
-            return {}, checks.blank_reason(image) or f"{judgement.scorer} gave no number"
-        return scores.of_judgement(judgement), "; ".join(panel.notices) or None
+            return {}, checks.blank_reason(image) or f"{judgement.scorer} gave no number", None
+        return scores.of_judgement(judgement), None, "; ".join(panel.notices) or None
 
     def _panel(self, request: GenerationRequest) -> Panel:
         scorer = self._scorer()

@@ -13,6 +13,7 @@ from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import TokenCount
 from sdxl_lora.models import registry
+from sdxl_lora.models.quiet import quiet
 from sdxl_lora.prompts import emphasis
 
 LOOKED_AT = 32  # prompts of one with choices in it; the longest counts
@@ -32,7 +33,7 @@ def count(model: str, prompt: str) -> TokenCount | None:
         return None
     if folder is None:
         return None
-    with _lock:
+    with _lock, quiet():  # being too long is what is asked about
         tokenizers = _tokenizers(folder)
         if not tokenizers:
             return None

@@ -1,22 +1,18 @@
-"""How hard to try, what was tried, and why: the loop on the page."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""How hard to try, and what was tried: a strip of attempts, each with what became of it."""
 
 import streamlit as st
 
 from sdxl_lora.errors import StudioError
 from sdxl_lora.feedback import Attempt
 from sdxl_lora.feedback.levels import LEVELS
-from sdxl_lora.records import Record
 from sdxl_lora.serving.attempts import keep
 from sdxl_lora.serving.jobs import Job
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import shared, why
 
 _LEVEL = "create.level"
 _ONE_SHOT = "One shot"
 _TITLES = {_ONE_SHOT: "", **{level.title: name for name, level in LEVELS.items()}}
-_STATES = {True: ":material/check:", False: ":material/close:", None: ":material/question_mark:"}
+_TILE = 116  # px
 
 
 def choose_level() -> None:
@@ -32,6 +28,9 @@ def choose_level() -> None:
         help="One shot draws each picture once. "
         + " ".join(f"**{level.title}**: {level.says}." for level in LEVELS.values()),
     )
+    chosen = level()
+    if chosen:
+        st.caption(f"{LEVELS[chosen].says.capitalize()}; the best one is kept.")
 
 
 def level() -> str:
@@ -40,45 +39,47 @@ def level() -> str:
 
 
 def show(job: Job) -> None:
-    """The attempts of a job so far, one line each; their pictures too while they are remembered."""
+    """The attempts of a job so far, one tile each; their pictures while they are remembered."""
     if not job.attempts:
         return
-    with st.expander(f"{len(job.attempts)} attempts", icon=":material/repeat:", expanded=job.active):
+    number = len(job.attempts)
+    label = f"{number} {'attempt' if number == 1 else 'attempts'}"
+    with (
+        st.expander(label, icon=":material/repeat:", expanded=job.active, key=f"tries-{job.id}-{job.active}"),
+        st.container(horizontal=True, gap="small", key=f"film-{job.id}"),
+    ):
         for place, attempt in enumerate(job.attempts):
-            _attempt(job, place, attempt)
-
-
-def why(record: Record, key: str) -> None:
-    """Why a recorded picture was taken: its attributes, checks, and what the loop changed."""
-    findings = record.scores.get("attributes", {}).get("findings", ())
-    tried = record.scores.get("attempts", {})
-    if not findings and not tried:
-        return
-    with st.popover("Why", icon=":material/help:", key=f"{key}.why"):
-        _bars(findings)
-        _gates(tried.get("gates", ()))
-        for entry in tried.get("log", ()):
-            if entry["change"]:
-                st.caption(shared.escape(f"{entry['change']} ({'kept' if entry['kept'] else 'undone'})"))
-        if tried.get("reason"):
-            st.caption(shared.escape(f"Kept by hand: {tried['reason']}"))
+            with st.container(width=_TILE, gap="xsmall", key=f"try-{job.id}-{place}"):
+                _attempt(job, place, attempt)
 
 
 def _attempt(job: Job, place: int, attempt: Attempt) -> None:
-    sign = ":material/check:" if attempt.accepted else ":material/arrow_forward:"
-    best = " **best so far**" if attempt.best else ""
-    st.markdown(f"{sign} {attempt.number}: {shared.escape(attempt.verdict)}{best}")
+    if attempt.image is not None:
+        st.image(attempt.image, width="stretch", alt=f"Attempt {attempt.number}")
+    sign = ":green[:material/check_circle:]" if attempt.accepted else ""
+    best = " :orange-badge[best]" if attempt.best and attempt == _best_of_its_picture(job, place) else ""
+    words = shared.escape(why.attempt_in_words(attempt))
+    st.caption(f"{sign} **{attempt.number}** {words}{best}", help=shared.escape(attempt.verdict))
     if attempt.change:
-        st.caption(shared.escape(attempt.change))
-    if attempt.image is not None and not job.active:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.image(attempt.image, width=96, alt=f"Attempt {attempt.number}")
-            _accept_anyway(job, place, attempt)
+        st.caption(shared.escape(f"{'Kept' if attempt.kept else 'Undone'}: {attempt.change}"))
+    if attempt.image is not None and not job.active and attempt != _best_of_its_picture(job, place):
+        _accept_anyway(job, place, attempt)
+
+
+def _best_of_its_picture(job: Job, place: int) -> Attempt | None:
+    """The last attempt marked as best among those at the same picture; numbers begin anew with each picture."""
+    first = place - job.attempts[place].number + 1
+    found = None
+    for attempt in job.attempts[first:]:
+        if attempt.number == 1 and found is not None:
+            break
+        found = attempt if attempt.best or found is None else found
+    return found
 
 
 def _accept_anyway(job: Job, place: int, attempt: Attempt) -> None:
     key = f"attempt.{job.id}.{place}"
-    with st.popover("Accept anyway", key=key):
+    with st.popover("Accept anyway", key=key, type="tertiary", help="Take this one instead, and say why"):
         reason = st.text_input("Why this one?", key=f"{key}.reason", max_chars=200)
         if st.button("Keep it", key=f"{key}.keep", type="primary"):
             try:
@@ -86,26 +87,10 @@ def _accept_anyway(job: Job, place: int, attempt: Attempt) -> None:
                     shared.studio(),
                     attempt,
                     [attempt],
-                    reason=reason or "chosen by hand",
+                    reason=reason.strip() or "chosen by hand",
                     session=job.session,
                 )
             except StudioError as error:
                 st.error(str(error), icon=":material/error:")
             else:
                 st.toast("It is in the gallery.", icon=":material/photo_library:")
-
-
-def _bars(findings: Sequence[Mapping[str, Any]]) -> None:
-    for found in findings:
-        probability, rival = found["probability"], found["rival_probability"]
-        if probability is None:
-            continue
-        words = f"{found['attribute']}: {found['wanted']} {probability:.0%}"
-        if rival is not None and rival > probability:
-            words += f", more like {found['rival']} ({rival:.0%})"
-        st.progress(min(max(float(probability), 0.0), 1.0), text=shared.escape(words))
-
-
-def _gates(gates: Sequence[Mapping[str, Any]]) -> None:
-    for gate in gates:
-        st.markdown(f"{_STATES[gate['passed']]} {gate['name']}: {shared.escape(gate['reason'])}")

@@ -9,7 +9,7 @@ from sdxl_lora import generation, prompts
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import PromptError, StudioError
 from sdxl_lora.records import metadata
-from sdxl_lora.ui import attempts, shared, tuning, words
+from sdxl_lora.ui import attempts, past, shared, tokens, tuning, words
 
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more
 MAX_EXPANDED = 32  # pictures of a prompt with choices in it
@@ -29,12 +29,15 @@ def show(session: str) -> None:
     """Draws the composer; pressing Generate puts a job in the queue."""
     state = st.session_state
     state.setdefault(_COUNT, START_COUNT)
-    st.title("Make a picture", anchor=False)
+    if words.PROMPT not in state and (history := past.current()).steps:  # a reload: on where it stopped
+        state.setdefault(_RECALLED, history.current.request)
     if _RECALLED in state:
         _restore(state.pop(_RECALLED))
+    undone = _head()
     if message := state.pop("create.message", ""):
         st.success(message, icon=":material/tune:")
     said = words.show()
+    tokens.show(words.FIELD, said.prompt, str(state.get("create.model") or "auto"), int(state[_COUNT]))
     st.segmented_control(
         "How many pictures",
         range(1, MAX_COUNT + 1),
@@ -48,6 +51,7 @@ def show(session: str) -> None:
         tuning.show()
     with st.expander("Start from an earlier picture", icon=":material/image_search:"):
         _recall()
+    chosen = past.show()
     with st.container(key="generate"):  # stays in sight, see style.css
         problem = st.container()
         pressed = st.button(
@@ -60,19 +64,17 @@ def show(session: str) -> None:
         )
     if pressed:
         try:
-            request = GenerationRequest(
-                prompt=said.prompt,
-                template=said.template,
-                slots=said.slots,
-                count=state[_COUNT],
-                **tuning.values(),
-            )
-            submit(request, session)
+            submit(_request(said), session)
             st.toast(
                 "On its way: the pictures appear beside or below the form.", icon=":material/auto_awesome:"
             )
         except StudioError as error:
             problem.error(str(error), icon=":material/error:")
+    if undone:
+        _undo(said)
+    if chosen is not None:
+        open_with(chosen, "Back to an earlier step. Press Generate to go on from here.")
+        st.rerun()
 
 
 def count() -> int:
@@ -87,6 +89,47 @@ def submit(request: GenerationRequest, session: str) -> None:
         generation.resolve(one)
     for one in requests:
         shared.queue().submit(one, session, level=attempts.level())
+    past.note(request)
+
+
+def _head() -> bool:
+    """Title and undo; True when undo was pressed."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title("Make a picture", anchor=False)
+        history = past.current()
+        if len(history.steps) < 2:
+            return False
+        step = history.current
+        return st.button(
+            "Undo",
+            key="create.undo",
+            icon=":material/undo:",
+            shortcut="U",
+            disabled=step.parent is None,
+            help=f"Takes back: {shared.escape(step.words)}" if step.words else "Back to the step before",
+        )
+
+
+def _undo(said: words.Words) -> None:
+    try:
+        unsent = _request(said)
+    except StudioError:
+        unsent = None  # what cannot be sent cannot be a step either
+    before = past.undo(unsent)
+    if before is not None:
+        open_with(before, "Undone. The step is still in the history.")
+    st.rerun()
+
+
+def _request(said: words.Words) -> GenerationRequest:
+    """What the form says now. Raises `InputError`."""
+    return GenerationRequest(
+        prompt=said.prompt,
+        template=said.template,
+        slots=said.slots,
+        count=st.session_state[_COUNT],
+        **tuning.values(),
+    )
 
 
 def _expanded(request: GenerationRequest) -> list[str]:

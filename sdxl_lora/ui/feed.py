@@ -7,7 +7,7 @@ import streamlit as st
 
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.serving.jobs import Job, Picture
-from sdxl_lora.ui import attempts, pictures, shared
+from sdxl_lora.ui import attempts, past, pictures, shared, votes
 
 POLL_SECONDS = 0.7
 SHOWN_JOBS = 6  # finished ones; everything else is in the gallery
@@ -20,7 +20,10 @@ def show(session: str) -> bool:
     if active:
         # polls only while something runs; the last poll re-runs the page, which then no longer calls this
         st.fragment(_live, run_every=POLL_SECONDS)(session, [job.id for job in active])
-    for job in [job for job in reversed(jobs) if not job.active][:SHOWN_JOBS]:
+    finished = [job for job in reversed(jobs) if not job.active][:SHOWN_JOBS]
+    past.attach(finished)
+    votes.bar([identifier for job in finished for identifier in job.record_ids if _is_there(identifier)])
+    for job in finished:
         with st.container(key=f"strip-{job.id}"):
             _headline(job)
             _verdict(job)
@@ -54,14 +57,17 @@ def _live(session: str, expected: list[str]) -> None:
 
 def standing(job: Job) -> str:
     """Where an active job stands, in words: place in line, or picture and time left."""
-    left = "" if job.eta is None else f", {duration(job.eta)} left"
+    most = "at most " if job.level else ""
+    left = "" if job.eta is None else f", {most}{duration(job.eta)} left"
     if job.state == "queued":
         return f"Waiting for {job.position} {'job' if job.position == 1 else 'jobs'}{left}"
     if job.progress == 0:
         return f"Getting the model ready{left}"
     done = len(job.record_ids)
     if job.level:
-        return f"{done} of {len(job.pictures)} done, attempt {len(job.attempts) + 1}{left}"
+        drawn = job.pictures[job.drawing]
+        attempt = f"attempt {min(drawn.attempts + 1, drawn.budget)} of at most {drawn.budget}"
+        return f"Picture {min(done + 1, len(job.pictures))} of {len(job.pictures)}, {attempt}{left}"
     return f"{done} of {len(job.pictures)} done{left}"
 
 
@@ -87,7 +93,9 @@ def _verdict(job: Job) -> None:
         kept = f"; the {'one' if done == 1 else done} finished before is kept" if done else ""
         st.caption(f"Cancelled{kept}.")
     if job.note is not None:
-        st.caption(f"Not scored: {job.note}")
+        st.caption(
+            shared.escape(job.note[:1].upper() + job.note[1:]), help="What could not be judged, and why"
+        )
 
 
 def _grid(job: Job) -> None:
@@ -98,6 +106,13 @@ def _grid(job: Job) -> None:
         for picture in shown:
             with st.container():
                 _picture(picture, f"job.{job.id}")
+
+
+def _is_there(identifier: str) -> bool:
+    try:
+        return shared.studio().store.get(identifier).path.is_file()
+    except UnknownNameError:
+        return False  # deleted
 
 
 def _picture(picture: Picture, place: str) -> None:

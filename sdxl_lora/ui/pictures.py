@@ -10,7 +10,7 @@ from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.records import Record
 from sdxl_lora.serving.reviews import brand_of
-from sdxl_lora.ui import attempts, composer, shared, votes
+from sdxl_lora.ui import composer, shared, votes, why
 from sdxl_lora.ui.shared import escape
 
 SCORE_HELP = (
@@ -29,19 +29,27 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
         st.caption("The file of this picture is gone.")
         return
     path = shared.studio().store.thumbnail(record) if small else record.path
-    with st.container(key=f"card-{key}", gap="xsmall"):
+    framed = not small and votes.selected() == record.id
+    with st.container(key=f"{'framed-' if framed else ''}card-{key}", gap="xsmall"):
         st.image(str(path), width="stretch", alt=record.request.prompt)
         _facts(record, small=small)
         if not small:
-            attempts.why(record, key)
+            why.show(record, key)
+        if framed:
+            with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
+                votes.show(record, key, keys=True)
+                _favourite(record, key, keys=True)
+            votes.wrong(record, key)
+        if not small:
             _more(record, key)
         # style.css shows the icons only; the labels are for screen readers
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
             if small:
                 _more(record, key, wide=False)
-            _favourite(record, key)
-            if not small:
-                votes.show(record, key)
+            if not framed:
+                _favourite(record, key)
+            if not small and not framed:
+                votes.show(record, key, keys=False)
             _download(record, key)
             if not small and st.button(
                 "Change the words",
@@ -50,8 +58,15 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
                 help="Same seed, change the words",
             ):
                 change_words(record)
-            if st.button("Details", key=f"{key}.details", icon=":material/info:", help="Every detail"):
-                details(record.id)
+            if st.button(
+                "Details",
+                key=f"{key}.details",
+                icon=":material/info:",
+                help="Every detail",
+                on_click=votes.select,  # the keys must not vote on another picture than the one looked at
+                args=(record.id,),
+            ):
+                details(record.id, keys=small)
 
 
 def more_like(record: Record) -> None:
@@ -70,8 +85,8 @@ def change_words(record: Record) -> None:
 
 
 @st.dialog("About this picture", width="large", on_dismiss="rerun")
-def details(identifier: str) -> None:
-    """Everything known of one picture, to look at, use again or delete."""
+def details(identifier: str, *, keys: bool = False) -> None:
+    """Everything known of one picture, to look at, use again or delete; `keys`: it may be voted on by keyboard."""
     try:
         record = shared.studio().store.get(identifier)
     except UnknownNameError:
@@ -79,9 +94,15 @@ def details(identifier: str) -> None:
     key = f"details.{record.id}"
     facts = settings(record)
     left, right = st.columns([3, 2], gap="medium")
-    left.image(str(record.path), width="stretch", alt=record.request.prompt)
+    with left:
+        st.image(str(record.path), width="stretch", alt=record.request.prompt)
+        with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
+            votes.show(record, key, keys=keys)
+            _favourite(record, key, keys=keys)
+        votes.wrong(record, key)
     with right:
         _facts(record)
+        why.show(record, key)
         st.code(record.request.prompt, language=None, wrap_lines=True)
         st.table(
             {"Setting": [name for name, _ in facts], "Value": [escape(value) for _, value in facts]},
@@ -97,7 +118,6 @@ def details(identifier: str) -> None:
         _more(record, key)
         votes.report(brand_of(record))
         with st.container(horizontal=True):
-            _favourite(record, key)
             _download(record, key)
             with st.popover("Delete", icon=":material/delete:", key=f"{key}.delete"):
                 st.markdown("The picture is removed for good.")
@@ -152,16 +172,14 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 def _facts(record: Record, *, small: bool = False) -> None:
     """Scores, seed and age in small print."""
     lines, help_text = [], None
-    for kind, score in record.scores.items():
-        if kind == "attempts":  # a number of tries is no score
-            continue
-        name, value = str(score.get("name", "score")), score.get("value")
-        if isinstance(value, int | float):
-            lines.append(f"{escape(name)} **{value:.2f}**")
-            help_text = SCORE_HELP.format(name=name)
+    score = record.scores.get("clip", {})  # the others are behind the button that tells why
+    name, value = str(score.get("name", "score")), score.get("value")
+    if isinstance(value, int | float):
+        lines.append(f"{escape(name)} **{value:.2f}**")
+        help_text = SCORE_HELP.format(name=name)
     age = "" if small else f" · {ago(record.created_at)}"
     lines.append(f"Seed {record.request.seed}{age}")
-    st.caption("  \n".join(lines), help=help_text)
+    st.caption(" · ".join(lines), help=help_text)
 
 
 def _more(record: Record, key: str, *, wide: bool = True) -> None:
@@ -175,12 +193,14 @@ def _more(record: Record, key: str, *, wide: bool = True) -> None:
         more_like(record)
 
 
-def _favourite(record: Record, key: str) -> None:
+def _favourite(record: Record, key: str, *, keys: bool = False) -> None:
     st.button(
         "Favourite",
         key=f"{key}.favourite",
         icon=":material/favorite:" if record.favourite else ":material/favorite_border:",
-        help="Remove from favourites" if record.favourite else "Add to favourites",
+        type="primary" if keys and record.favourite else "secondary",
+        help=None if keys else "Remove from favourites" if record.favourite else "Add to favourites",
+        shortcut=votes.FAVOURITE if keys else None,
         on_click=_mark,
         args=(record.id, not record.favourite),
     )

@@ -13,6 +13,7 @@ import streamlit as st
 
 from sdxl_lora import config
 from sdxl_lora.serving.attempts import LoopingStudio
+from sdxl_lora.serving.histories import Histories
 from sdxl_lora.serving.queue import JobQueue
 from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import Studio
@@ -20,6 +21,7 @@ from sdxl_lora.serving.studio import Studio
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
 
+_SYNTAX = re.compile(r"[\\`*_{}\[\]()<>#+\-!|~$]|:(?=\w)")
 _SESSION = re.compile(r"[0-9a-f]{12}")
 MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
 _STYLE = Path(__file__).with_name("style.css")
@@ -27,7 +29,7 @@ _STYLE = Path(__file__).with_name("style.css")
 
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda parts: parts[1].close())
 def _shared(home: Path) -> tuple[Studio, JobQueue, Reviews]:
-    studio, reviews = Studio(home), Reviews(home)
+    studio, reviews = Studio(home, explain=True), Reviews(home)
     queue = JobQueue(LoopingStudio(studio, reviews))
     atexit.register(queue.close)  # Ctrl+C must not leave the worker inside a native call
     return studio, queue, reviews
@@ -48,9 +50,14 @@ def reviews() -> Reviews:
     return _shared(config.home())[2]
 
 
+def histories() -> Histories:
+    """What was asked for in every session of this process's data folder."""
+    return Histories(config.home())
+
+
 def escape(text: str) -> str:
-    """`text` as plain words in Markdown."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-!|~$:" else c for c in text)
+    """`text` as plain words in Markdown; a colon only means something before a letter."""
+    return _SYNTAX.sub(r"\\\g<0>", text)
 
 
 def session_id() -> str:

@@ -1,24 +1,104 @@
-"""Approve, reject and say what is wrong with a picture; the answer is an edit that is shown before it runs."""
+"""Approve, reject and say what is wrong with a picture, by mouse or by keyboard; the answer is an edit seen first.
+
+One picture of the page is the one that the keys are for. Which one stands in the session's state; it has a frame.
+"""
+
+from collections.abc import Sequence
 
 import streamlit as st
 
 from sdxl_lora.errors import StudioError
-from sdxl_lora.feedback.corrections import TAGS, Correction, correct, correct_text
+from sdxl_lora.feedback.changes import Change, changes
+from sdxl_lora.feedback.corrections import TAGS, Correction, correct_all
+from sdxl_lora.prompts import emphasis
 from sdxl_lora.records import Record
-from sdxl_lora.ui import composer, shared
+from sdxl_lora.records.votes import Vote
+from sdxl_lora.ui import composer, past, shared
+
+APPROVE, REJECT, FAVOURITE, NEXT, PREVIOUS = "A", "X", "F", "N", "P"  # C and R belong to Streamlit
+_SELECTED = "votes.selected"
+_NEWEST = "votes.newest"
 
 
-def show(record: Record, key: str) -> None:
-    """The two votes; a rejection asks what is wrong."""
-    if st.button(
-        "Approve", key=f"{key}.approve", icon=":material/thumb_up:", help="Approve: teaches the taste"
-    ):
-        _vote(record, approved=True)
-    with st.popover("Reject", icon=":material/thumb_down:", key=f"{key}.reject"):
-        tags = st.pills("What is wrong?", tuple(TAGS), selection_mode="multi", key=f"{key}.tags")
-        text = st.text_input("In your own words", key=f"{key}.wrong", max_chars=300)
-        if st.button("Reject", key=f"{key}.reject.confirm"):
-            _vote(record, approved=False, tags=tuple(tags), text=text)
+def select(identifier: str) -> None:
+    """The keys are for this picture now."""
+    st.session_state[_SELECTED] = identifier
+
+
+def selected() -> str:
+    """The picture that the keys are for; "" for none."""
+    return str(st.session_state.get(_SELECTED, ""))
+
+
+def bar(identifiers: Sequence[str]) -> None:
+    """Chooses among the pictures of the page, newest job first, and says which keys there are.
+
+    A job that was finished just now gets the keys.
+    """
+    if not identifiers:
+        return
+    if selected() not in identifiers or st.session_state.get(_NEWEST) != identifiers[0]:
+        st.session_state[_NEWEST] = identifiers[0]
+        select(identifiers[0])
+    at = identifiers.index(selected())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="keys"):
+        st.caption("The keys are for the framed picture.")
+        for label, key, step in (("Previous", PREVIOUS, -1), ("Next", NEXT, 1)):
+            st.button(
+                label,
+                key=f"votes.{label.lower()}",
+                type="tertiary",
+                shortcut=key,
+                disabled=not 0 <= at + step < len(identifiers),
+                on_click=select,
+                args=(identifiers[min(max(at + step, 0), len(identifiers) - 1)],),
+            )
+
+
+def show(record: Record, key: str, *, keys: bool) -> None:
+    """The votes on one picture; `keys`: it is the one that the keys are for, and has room for words."""
+    vote = _vote_on(record)
+    approved, rejected = vote is not None and vote.approved, vote is not None and not vote.approved
+    st.button(
+        "Approved" if approved else "Approve",
+        key=f"{key}.approve",
+        icon=":material/thumb_up:",
+        type="primary" if approved else "secondary",
+        help=None if keys else f"Approve: teaches the taste. Key {APPROVE}",
+        shortcut=APPROVE if keys else None,
+        on_click=_toggle,
+        args=(record, True, approved),
+    )
+    st.button(
+        "Rejected" if rejected else "Reject",
+        key=f"{key}.reject",
+        icon=":material/thumb_down:",
+        type="primary" if rejected else "secondary",
+        help=None if keys else f"Reject, and say what is wrong. Key {REJECT}",
+        shortcut=REJECT if keys else None,
+        on_click=_toggle,
+        args=(record, False, rejected),
+    )
+
+
+def wrong(record: Record, key: str) -> None:
+    """After a rejection: what is wrong, and what would be changed because of it."""
+    vote = _vote_on(record)
+    if vote is None or vote.approved:
+        return
+    with st.container(border=True, key=f"wrong-{key}"):
+        tags = st.pills(
+            "What is wrong?", tuple(TAGS), selection_mode="multi", key=f"{key}.tags", default=list(vote.tags)
+        )
+        text = st.text_input(
+            "In your own words",
+            value=vote.text,
+            key=f"{key}.wrong",
+            max_chars=300,
+            placeholder="For example: make it red, or: no hood",
+        )
+        if (tuple(tags), text) != (vote.tags, vote.text):
+            shared.reviews().describe(record, tags=tags, text=text)
         if tags or text.strip():
             _offer(record, tuple(tags), text, key)
 
@@ -36,34 +116,71 @@ def report(brand: str) -> None:
         st.rerun()
 
 
+def in_words(change: Change) -> str:
+    """A change as Markdown; emphasis is said rather than written."""
+    before, after = emphasis.plain(change.before), emphasis.plain(change.after)
+    if before == after and emphasis.is_emphasised(change.after):
+        return f"**{shared.escape(change.what)}**: {shared.escape(after)}, said louder"
+    if not before:
+        return f"**{shared.escape(change.what)}**: add {shared.escape(after)}"
+    return f"**{shared.escape(change.what)}**: {shared.escape(before)} → {shared.escape(after) or 'nothing'}"
+
+
 def _offer(record: Record, tags: tuple[str, ...], text: str, key: str) -> None:
-    """What would be changed, in words, and the button that fills the form with it."""
+    """What would be changed, in words, and the two ways to take it."""
     try:
-        edits = _edits(record, tags, text)
+        edits = correct_all(record.request, tags, text)
     except StudioError as error:
-        st.caption(str(error))
+        st.caption(shared.escape(str(error)))
         return
-    for edit in edits:
-        st.markdown(f"- {shared.escape(edit.words)}")
-    if st.button("Put this in the form", key=f"{key}.correct", type="primary"):
-        composer.open_with(edits[-1].request, "The words are changed as you said. Press Generate to see.")
-        st.switch_page(shared.CREATE)
+    found = changes(record.request, edits[-1].request)
+    if not found:
+        st.caption("; ".join(shared.escape(edit.words) for edit in edits))
+        return
+    st.markdown("This would change:")
+    st.markdown("\n".join(f"- {in_words(change)}" for change in found))
+    with st.container(horizontal=True):
+        if st.button("Make it", key=f"{key}.make", type="primary", help="The same seed with this change"):
+            _take(record, edits, run=True)
+        if st.button("Only fill in the form", key=f"{key}.correct"):
+            _take(record, edits, run=False)
 
 
-def _edits(record: Record, tags: tuple[str, ...], text: str) -> list[Correction]:
-    request, edits = record.request, []
-    for tag in tags:
-        edits.append(correct(request, tag))
-        request = edits[-1].request
-    if text.strip():
-        edits += correct_text(request, text)
-    return edits
-
-
-def _vote(record: Record, *, approved: bool, tags: tuple[str, ...] = (), text: str = "") -> None:
+def _take(record: Record, edits: list[Correction], *, run: bool) -> None:
+    request = edits[-1].request
     try:
-        shared.reviews().vote(record, approved=approved, tags=tags, text=text)
+        past.accept(record, request, "; ".join(map(str, changes(record.request, request))))
+        if run:
+            composer.submit(request, shared.session_id())
     except StudioError as error:
         st.error(str(error), icon=":material/error:")
-    else:
-        st.toast("Approved." if approved else "Rejected.", icon=":material/how_to_vote:")
+        return
+    composer.open_with(
+        request,
+        "On its way with your change. Undo brings the old words back."
+        if run
+        else "Your change is filled in. Press Generate to see it, or Undo.",
+    )
+    st.switch_page(shared.CREATE)
+
+
+def _vote_on(record: Record) -> Vote | None:
+    try:
+        return shared.reviews().vote_on(record)
+    except StudioError:
+        return None  # the vote itself will say what is wrong
+
+
+def _toggle(record: Record, approved: bool, there: bool) -> None:
+    """Votes, or takes the same vote back."""
+    select(record.id)
+    try:
+        if there:
+            shared.reviews().withdraw(record)
+        else:
+            shared.reviews().vote(record, approved=approved)
+    except StudioError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    done = "Vote taken back." if there else "Approved." if approved else "Rejected. Say what is wrong."
+    st.toast(done, icon=":material/how_to_vote:")

@@ -15,6 +15,7 @@ from sdxl_lora.errors import InputError
 from sdxl_lora.prompts import Slot, Template
 
 OWN = "Write my own"
+FIELD = "What will be sent"  # label of the line
 PROMPT = "create.prompt"
 NEGATIVE = "create.negative"
 _GARMENT = "create.garment"
@@ -75,7 +76,7 @@ def show() -> Words:
     values = {} if template is None else _blanks(template)
     text = _follow(template, values)
     st.text_area(
-        "What will be sent",
+        FIELD,
         key=PROMPT,
         height=130,
         placeholder="For example: a navy windbreaker jacket with a white triangle logo on the chest",
@@ -95,7 +96,9 @@ def show() -> Words:
                 on_click=_refill,
                 args=(text,),
             )
-        return Words(prompt=prompt)
+        brand = values.get("brand", "").strip()  # votes are kept by brand
+        named = brand and brand.lower() in prompt.lower()
+        return Words(prompt=prompt, slots=(("brand", brand),) if named else ())
     return Words(prompt=prompt, template=template.name, slots=tuple(values.items()))
 
 
@@ -107,8 +110,10 @@ def restore(request: GenerationRequest) -> None:
     state[_FILLED_NEGATIVE] = ""
     for garment, styles in _groups().items():
         for style, template in styles.items():
-            if template.name == request.template and _gives(template, dict(request.slots), request.prompt):
+            filled = _filled(template, dict(request.slots)) if template.name == request.template else None
+            if filled is not None:
                 state[_GARMENT], state[_STYLE], state[_TEMPLATE] = garment, style, template.name
+                state[_FILLED] = filled  # other words than the fields give are taken as edited by hand
                 state[_FILLED_NEGATIVE] = template.negative
                 for name, value in request.slots:
                     state[_key(template, name)] = value or None
@@ -193,11 +198,11 @@ def _given(template: Template, values: Mapping[str, str]) -> dict[str, str]:
     return {slot.name: values[slot.name] for slot in template.slots if values.get(slot.name) or slot.optional}
 
 
-def _gives(template: Template, values: Mapping[str, str], prompt: str) -> bool:
+def _filled(template: Template, values: Mapping[str, str]) -> str | None:
     try:
-        return prompts.fill(template, values) == prompt
+        return prompts.fill(template, values)
     except InputError:
-        return False  # the template has changed since
+        return None  # the template has changed since
 
 
 def _refill(text: str) -> None:

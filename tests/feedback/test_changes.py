@@ -28,7 +28,16 @@ def test_a_sentence_edited_by_hand_is_compared_as_a_whole() -> None:
     before, after = filled(), replace(filled(), prompt="a cap")
     assert template_of(after) is None
     [change] = changes(before, after)
-    assert (change.what, change.after) == ("Words", "a cap")
+    assert (change.what, change.before, change.after) == ("Words", before.prompt, "a cap")
+
+
+def test_of_two_sentences_that_are_nearly_the_same_only_the_difference_is_named() -> None:
+    one = GenerationRequest(prompt="a navy cap with a star logo in a forest")
+    other = replace(one, prompt="a red cap with a star logo in the fog")
+    [change] = changes(one, other)
+    assert str(change) == "Words: navy … a forest → red … the fog"
+    [added] = changes(one, replace(one, prompt=f"{one.prompt}, 8K"))
+    assert str(added) == "Words: forest → forest, 8K"
 
 
 def test_what_to_avoid_and_settings_are_compared_too() -> None:

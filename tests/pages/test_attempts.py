@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
+from sdxl_lora.feedback import Attempt
+from sdxl_lora.serving import tokens
+from sdxl_lora.serving.jobs import Job
 from sdxl_lora.ui import composer, shared
 
 Open = Callable[..., AppTest]
@@ -30,7 +33,7 @@ def test_a_level_makes_attempts_that_are_told_with_their_reasons(open_app: Open,
         None,
     )  # nothing is calibrated: all are made
     assert "2 attempts" in [expander.label for expander in at.expander]
-    told = " ".join(element.value for element in at.markdown)
+    told = " ".join(element.help or "" for element in at.caption)
     assert "no threshold" in told
     [record] = shared.studio().store.page()
     assert record.scores["attempts"]["value"] == 2
@@ -42,11 +45,21 @@ def test_another_attempt_can_be_kept_with_a_reason(open_app: Open, finish: Finis
     at = at.button_group(key="create.level").set_value("Draft").run()
     at = generated(at, finish)
     [job] = shared.queue().jobs()
-    place = f"attempt.{job.id}.0"
+    [other] = [index for index, attempt in enumerate(job.attempts) if attempt != winner(job)]
+    place = f"attempt.{job.id}.{other}"
     at.text_input(key=f"{place}.reason").set_value("I like the light").run()
     at.button(key=f"{place}.keep").click().run()
     newest = shared.studio().store.page()[0]
     assert newest.scores["attempts"]["reason"] == "I like the light"
+    assert newest.request.seed == job.attempts[other].request.seed
+    at = at.switch_page("pages/gallery.py").run()
+    at.button(key=f"gallery.{newest.id}.details").click().run()
+    assert "Kept by hand: I like the light" in " ".join(element.value for element in at.markdown)
+
+
+def winner(job: Job) -> Attempt:
+    """The attempt that was kept."""
+    return next(attempt for attempt in reversed(job.attempts) if attempt.best)
 
 
 def test_votes_are_kept_and_a_complaint_becomes_an_edit_that_is_seen_first(
@@ -56,13 +69,111 @@ def test_votes_are_kept_and_a_complaint_becomes_an_edit_that_is_seen_first(
     [job], [record] = shared.queue().jobs(), shared.studio().store.page()
     key = f"job.{job.id}.{record.id}"
     at.button(key=f"{key}.approve").click().run()
-    brand = dict(record.request.slots).get("brand", "")
-    assert [vote.approved for vote in shared.reviews().votes(brand)] == [True]
+    assert at.button(key=f"{key}.approve").label == "Approved"
+    assert [vote.approved for vote in shared.reviews().votes("Northpeak")] == [True]
+    at.button(key=f"{key}.reject").click().run()
     at.text_input(key=f"{key}.wrong").set_value("the wrong colour").run()
-    assert any("emphasised navy" in element.value for element in at.markdown)
+    at.button_group(key=f"{key}.tags").set_value(["background busy"]).run()
+    [vote] = shared.reviews().votes("Northpeak")
+    assert (vote.approved, vote.tags, vote.text) == (False, ("background busy",), "the wrong colour")
+    told = " ".join(element.value for element in at.markdown)
+    assert "**Colour**: navy, said louder" in told
+    assert "**Avoid**: add busy background, clutter" in told
     at.button(key=f"{key}.correct").click().run()
+    assert at.selectbox(key="create.slot.jacket.colour").value == "(navy:1.4)"
     assert "(navy:1.4)" in at.text_area(key="create.prompt").value
+    assert at.text_area(key="create.negative").value.endswith("busy background, clutter")
     assert len(shared.queue().jobs()) == 1
+
+
+def steps(at: AppTest) -> list[str]:
+    """What the rows of the history say."""
+    return [b.label.replace("\\", "") for b in at.button if b.key and b.key.startswith("history.")]
+
+
+def test_a_vote_pressed_again_is_taken_back(open_app: Open, finish: Finish) -> None:
+    at = generated(open_app(), finish)
+    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    for votes in ([True], []):
+        at.button(key=f"job.{job.id}.{record.id}.approve").click().run()
+        assert [vote.approved for vote in shared.reviews().votes("Northpeak")] == votes
+
+
+def test_a_change_is_made_with_the_same_seed_and_undo_brings_the_words_back(
+    open_app: Open, finish: Finish
+) -> None:
+    at = generated(open_app(), finish)
+    before = at.text_area(key="create.prompt").value
+    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    key = f"job.{job.id}.{record.id}"
+    at.button(key=f"{key}.reject").click().run()
+    at.text_input(key=f"{key}.wrong").set_value("make it red").run()
+    assert "**Colour**: navy → red" in " ".join(element.value for element in at.markdown)
+    at.button(key=f"{key}.make").click().run()
+    at = finish(at)
+    again = shared.queue().jobs()[1].request
+    assert (again.seed, dict(again.slots)["colour"], again.template) == (record.request.seed, "red", "jacket")
+    assert at.selectbox(key="create.slot.jacket.colour").value == "red"
+    at.button(key="create.undo").click().run()
+    assert at.text_area(key="create.prompt").value == before
+    assert at.selectbox(key="create.slot.jacket.colour").value == "navy"
+    assert steps(at)[1:] == ["Colour: navy → red"]
+    at.button(key="history.1").click().run()
+    assert at.selectbox(key="create.slot.jacket.colour").value == "red"
+    assert not at.exception
+
+
+def test_what_was_typed_but_not_sent_survives_undo_as_a_step(open_app: Open, finish: Finish) -> None:
+    at = generated(open_app(), finish)
+    at.selectbox(key="create.slot.jacket.colour").set_value("red").run()
+    at = generated(at, finish)
+    at.selectbox(key="create.slot.jacket.colour").set_value("teal").run()
+    at.button(key="create.undo").click().run()
+    assert at.selectbox(key="create.slot.jacket.colour").value == "red"
+    assert steps(at)[1:] == ["Colour: navy → red", "Colour: red → teal"]
+
+
+def test_the_history_is_there_again_after_a_reload(open_app: Open, finish: Finish) -> None:
+    at = generated(open_app(), finish)
+    at.selectbox(key="create.slot.jacket.colour").set_value("red").run()
+    at = generated(at, finish)
+    session = at.query_params["session"]
+    again = open_app(session=session[0] if isinstance(session, list) else session)
+    assert again.selectbox(key="create.slot.jacket.colour").value == "red"
+    again.button(key="create.undo").click().run()
+    assert "navy" in again.text_area(key="create.prompt").value
+
+
+def test_the_keys_are_for_one_picture_and_move(open_app: Open, finish: Finish) -> None:
+    at = finish(press(open_app()))
+    [job] = shared.queue().jobs()
+    keyed = lambda: [b.key for b in at.button if b.key and b.key.endswith(".approve") and b.proto.shortcut]  # noqa: E731
+    first, second = (f"job.{job.id}.{identifier}.approve" for identifier in job.record_ids)
+    assert keyed() == [first]
+    at.button(key="votes.next").click().run()
+    assert keyed() == [second]
+    assert at.button(key="votes.next").disabled
+    at.button(key="votes.previous").click().run()
+    assert keyed() == [first]
+
+
+def test_every_picture_says_what_of_the_words_shows(open_app: Open, finish: Finish) -> None:
+    at = generated(open_app(), finish)
+    [record] = shared.studio().store.page()
+    findings = record.scores["attributes"]["findings"]
+    assert [found["wanted"] for found in findings][:2] == ["navy", "windbreaker jacket"]
+    told = " ".join(element.value for element in at.markdown)
+    assert "**What you asked for**" in told
+    assert "**Checks**" in told
+
+
+def test_the_length_of_the_prompt_is_said_and_chunks_are_announced(open_app: Open) -> None:
+    at = open_app()
+    prompt = at.text_area(key="create.prompt").value
+    told = [element.value for element in at.caption]
+    assert f"{tokens.count('mini', prompt).tokens} tokens, sent in 2 chunks" in " ".join(told)  # type: ignore[union-attr]  # it is there
+    at.text_area(key="create.prompt").set_value("a {red|navy} cap").run()
+    assert "10 of 77 tokens · 2 prompts × 2 = 4 pictures" in [element.value for element in at.caption]
 
 
 def test_choices_in_a_prompt_become_jobs_and_too_many_are_refused(open_app: Open, finish: Finish) -> None:

@@ -1,0 +1,176 @@
+"""Why a picture is as good as it is said to be, for people who never heard of CLIP: what shows, what was checked, what
+was read, what was tried.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+from PIL import Image, ImageDraw
+
+from sdxl_lora.feedback import Attempt
+from sdxl_lora.records import Record
+from sdxl_lora.scoring import lettering
+from sdxl_lora.serving.studio import WITHOUT_LETTERS
+from sdxl_lora.ui.shared import escape
+
+Found = Mapping[str, Any]
+
+_SURE = ((0.75, "clearly"), (0.5, "probably"), (0.0, "perhaps"))  # probability from which it is said so
+_GATES = {  # name -> (passed, failed)
+    "colour": ("The colour is right", "It shows another colour"),
+    "white background": ("The background is white", "The background is not white"),
+    "brand text": ("The brand's name is spelled right", "The brand's name is misspelled"),
+    "sharpness": ("Sharp enough", "Blurred"),
+    "blank": ("", "There is nothing to see"),
+}
+_SIGNS = {True: ":green[:material/check_circle:]", False: ":red[:material/cancel:]", None: ":material/help:"}
+_BOX = "#e5484d"  # of words that were read
+_LOOKS = 640  # px, the longer side at which boxes are drawn
+
+
+def show(record: Record, key: str) -> None:
+    """A button that says how much shows, and what is behind it."""
+    findings, checks = _findings(record), _checks(record)
+    read, tried = record.scores.get("lettering"), record.scores.get("attempts", {})
+    if not (findings or checks or read or tried):
+        return
+    right = sum(_is_right(found) for found in findings)
+    failed = any(gate["passed"] is False for gate in checks)
+    label = f"{right} of {len(findings)} as asked" if findings else "Why?"
+    icon = ":material/error:" if failed else ":material/fact_check:"
+    with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
+        if findings:
+            st.markdown("**What you asked for**")
+            for found in findings:
+                _finding(found)
+        if checks:
+            st.markdown("**Checks**")
+            for gate in checks:
+                _gate(gate)
+        _lettering(record, read)
+        _tried(tried)
+        _numbers(record)
+
+
+def attempt_in_words(attempt: Attempt) -> str:
+    """What became of an attempt, in a few words."""
+    judgement = attempt.judgement
+    if attempt.accepted:
+        return "Good enough"
+    if judgement is None:
+        return (
+            "No picture" if attempt.image is None and "given up" not in attempt.verdict else "Stopped early"
+        )
+    if judgement.failed:
+        return _GATES.get(judgement.failed[0].name, ("", judgement.failed[0].name))[1]
+    if judgement.weakest is not None:
+        return f"{judgement.weakest.attribute.capitalize()} looks like {judgement.weakest.rival}"
+    return "Everything shows" if "no threshold" in attempt.verdict else "Fits the words too little"
+
+
+def _findings(record: Record) -> Sequence[Found]:
+    found = record.scores.get("attributes", {}).get("findings", ())
+    return [one for one in found if one["probability"] is not None]
+
+
+def _checks(record: Record) -> Sequence[Found]:
+    """Of old records they stand with the attempts."""
+    where = record.scores.get("checks") or record.scores.get("attempts", {})
+    found: Sequence[Found] = where.get("gates", ())
+    return found
+
+
+def _is_right(found: Found) -> bool:
+    return bool(found["probability"] > (found["rival_probability"] or 0.0))
+
+
+def _finding(found: Found) -> None:
+    """One claim: a sign, the word, and how sure the judge is."""
+    wanted, probability = escape(str(found["wanted"])), float(found["probability"])
+    name = str(found["attribute"]).capitalize()
+    if _is_right(found):
+        sure = next(words for least, words in _SURE if probability >= least)
+        text = f"{_SIGNS[True]} {name}: {sure} **{wanted}**"
+    else:
+        text = f"{_SIGNS[False]} {name}: not {wanted}, more like **{escape(str(found['rival']))}**"
+    st.progress(min(max(probability, 0.0), 1.0) if math.isfinite(probability) else 0.0, text=text)
+
+
+def _gate(gate: Found) -> None:
+    passed, failed = _GATES.get(gate["name"], (gate["name"], gate["name"]))
+    words = {True: passed, False: failed, None: f"{str(gate['name']).capitalize()}: cannot be told"}[
+        gate["passed"]
+    ]
+    detail = "" if gate["name"] == "colour" else f" :small[{escape(str(gate['reason']))}]"
+    st.markdown(f"{_SIGNS[gate['passed']]} {words}{detail}")
+
+
+def _lettering(record: Record, read: Found | None) -> None:
+    """What is written on the picture, with a box around every word; or why nobody looked."""
+    brand = dict(record.request.slots).get("brand", "")
+    if read is None and (not brand or record.request.model == WITHOUT_LETTERS):
+        return  # the bundled model draws emblems and no letters
+    st.markdown("**Lettering**")
+    if read is None:
+        installed = lettering.available()
+        st.caption("It was not read." if installed else f"It was not read: install `{lettering.INSTALL}`.")
+        return
+    words = read.get("words", ())
+    if not words:
+        st.caption("No lettering could be read. It may be a mark without letters.")
+        return
+    st.image(
+        with_boxes(record, words),
+        width="stretch",
+        alt="The picture with a box around every word that was read",
+    )
+    st.caption("Read: " + ", ".join(f"“{escape(str(word['text']))}”" for word in words))
+
+
+def with_boxes(record: Record, words: Sequence[Found]) -> Image.Image:
+    """The picture with a frame around every word, at most `_LOOKS` px."""
+    with Image.open(record.path) as opened:
+        image = opened.convert("RGB")
+    scale = min(1.0, _LOOKS / max(image.size))
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(image)
+    for word in words:
+        corners = [(x * scale, y * scale) for x, y in word["box"]]
+        draw.line([*corners, corners[0]], fill=_BOX, width=max(2, image.width // 200), joint="curve")
+    return image
+
+
+def _tried(tried: Found) -> None:
+    log = tried.get("log", ())
+    if len(log) > 1 or tried.get("reason"):
+        st.markdown("**What was tried**")
+    if len(log) > 1:
+        kept = tried.get("kept")
+        for entry in log:
+            here = " **← this picture**" if entry["number"] == kept else ""
+            change = (
+                f": {entry['change']} ({'helped' if entry['kept'] else 'did not help'})"
+                if entry["change"]
+                else ""
+            )
+            what = (
+                escape(change) if change else ": another seed" if entry["number"] > 1 else ": the first seed"
+            )
+            st.markdown(f":small[Try {entry['number']}{what}]{here}")
+    if tried.get("reason"):
+        st.markdown(f":material/person: Kept by hand: {escape(str(tried['reason']))}")
+
+
+def _numbers(record: Record) -> None:
+    """For those who know them."""
+    lines = []
+    for key, score in record.scores.items():
+        value = score.get("value")
+        if key not in ("attributes", "checks", "lettering", "attempts") and isinstance(value, int | float):
+            lines.append(f"{escape(str(score.get('name', key)))} {value:.3f}")
+    if text := record.scores.get("clip", {}).get("text"):
+        lines.append(f"judged by: “{escape(str(text))}”")
+    if lines:
+        st.caption(" · ".join(lines))
