@@ -1,11 +1,12 @@
 """Trains the VAE of the bundled model: 8x smaller, 4 latent channels, sharp at 256 px.
 
-Loss: L1, MSE (a little at first, more in the decoder's last polish, because it is what PSNR measures), L1 of image
-gradients at three scales (edges), pooled L1 and chroma L1 (colours), a small KL term, and, at first only, a guide that
-pulls three latent channels to the pooled picture; without it the first minutes go grey. Small crops first: they show
-the most different content per second. The encoder stops learning at 55 % of the steps, so that the decoder's last
-polish leaves the latents as they are (f8, 4 channels: what SDXL's inpainting pipeline expects). Measured alternatives
-are in `docs/log.md`.
+Loss: L1, MSE, L1 of image gradients at three scales (edges), pooled L1 and chroma L1 (colours), a small KL term, and,
+at first only, a guide that pulls three latent channels to the pooled picture; without it the first minutes go grey.
+Small crops first: they show the most different content per second. A good part of the crops shows an emblem: emblems
+cover 2 % of the pictures, and a VAE that saw them no more often than that blurred their shapes (docs/log.md). Half of
+the time the latents get a little noise, as a UNet's are never exact: the decoder learns to smooth what would come out
+as mottled cloth. The encoder stops learning at 85 % of the steps, so that the decoder's last polish leaves the latents
+as they are (f8, 4 channels: what SDXL's inpainting pipeline expects).
 """
 
 import json
@@ -31,20 +32,24 @@ from sdxl_lora.mini.optimisation import (
     prepare_process,
     save_checkpoint,
 )
+from sdxl_lora.mini.renderer import emblem_mask
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 
 LATENT_CHANNELS = 4
 PHOTO_SHARE = 0.12  # of a batch, when photos are given: uploads must survive encoding too
-FREEZE_ENCODER = 0.55  # share of the steps after which only the decoder learns
+CLOSE_UP_SHARE = 0.4  # of the crops of renders are centred on an emblem, where there is one
+LATENT_NOISE = (
+    0.12  # largest standard deviation of the noise on latents, in standard deviations of the latents
+)
+FREEZE_ENCODER = 0.85  # share of the steps after which only the decoder learns
 LEARNING_RATE = 2e-3
 # (until this share of the steps, crop side in px, crops per step)
 CROPS = (
     (0.2, 32, 32),
-    (0.38, 64, 8),
-    (0.52, 128, 2),
-    (0.55, 256, 1),
-    (0.62, 64, 10),
-    (0.8, 128, 3),
+    (0.35, 64, 8),
+    (0.45, 128, 2),
+    (0.7, 64, 10),
+    (0.9, 128, 3),
     (1.0, 256, 1),
 )
 
@@ -95,7 +100,7 @@ def reconstruction_loss(decoded: Tensor, pixels: Tensor, progress: float) -> Ten
     chroma = torch.stack([difference[:, 0] - difference[:, 1], difference[:, 2] - difference[:, 1]], 1)
     pooled = F.avg_pool2d(difference, 8).abs().mean() + F.avg_pool2d(chroma, 4).abs().mean()
     sharp = (0.12 + 0.2 * progress) * gradient_difference(difference)
-    squared = (0.5 if progress < FREEZE_ENCODER else 6.0) * difference.pow(2).mean()
+    squared = (0.5 + 3 * progress) * difference.pow(2).mean()
     return difference.abs().mean() + squared + pooled + sharp
 
 
@@ -121,14 +126,29 @@ class Crops:
         """(count, 3, side, side) float32 in -1..1, channels last."""
         crops = []
         for _ in range(count):
+            corner = None
             if len(self.photos) and chance.random() < PHOTO_SHARE:
                 picture = self.photos[chance.integers(len(self.photos))]
             else:
-                picture = self.rendered.picture(int(chance.integers(len(self.rendered))))
-            y, x = chance.integers(0, picture.shape[0] - side + 1, 2)
+                i = int(chance.integers(len(self.rendered)))
+                picture = self.rendered.picture(i)
+                if chance.random() < CLOSE_UP_SHARE:
+                    corner = self._corner_around_emblem(i, side, chance)
+            y, x = chance.integers(0, picture.shape[0] - side + 1, 2) if corner is None else corner
             crop = picture[y : y + side, x : x + side]
             crops.append(crop[:, ::-1] if chance.random() < 0.5 else crop)
         return to_pixels(np.stack(crops)).contiguous(memory_format=torch.channels_last)
+
+    def _corner_around_emblem(
+        self, index: int, side: int, chance: np.random.Generator
+    ) -> NDArray[np.int64] | None:
+        """Upper left corner (y, x) of a crop that shows the emblem, not always in its middle; None without one."""
+        size = self.rendered.picture(index).shape[0]
+        inked = np.argwhere(emblem_mask(self.rendered.scenes[index], size // 8) > 0)
+        if not len(inked):
+            return None
+        centre = 8 * (inked.min(0) + inked.max(0) + 1) / 2 + chance.uniform(-0.3, 0.3, 2) * side
+        return np.clip(np.round(centre - side / 2), 0, size - side).astype(np.int64)
 
 
 def psnr(vae: AutoencoderKL, pictures: NDArray[np.uint8], device: str) -> float:
@@ -178,7 +198,8 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
         count = max(1, round(count * settings.vae_scale))
         chance = np.random.default_rng((settings.seed, 2, step))
         pixels = source.draw(chance, min(side, settings.size), count).to(device)
-        loss = training_loss(vae, pixels, progress, frozen=frozen)
+        noise = float(max(0.0, chance.uniform(-LATENT_NOISE, LATENT_NOISE)))
+        loss = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
         loss.backward()
         clip_and_step([p for p in vae.parameters() if p.requires_grad], optimizer, 0.7)
         average.update(vae)
@@ -195,12 +216,16 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
     finish(vae, held_out, stage, device)
 
 
-def training_loss(vae: AutoencoderKL, pixels: Tensor, progress: float, *, frozen: bool) -> Tensor:
-    """One step's loss; with a frozen encoder only the reconstruction counts."""
+def training_loss(
+    vae: AutoencoderKL, pixels: Tensor, progress: float, *, noise: float, frozen: bool
+) -> Tensor:
+    """One step's loss; with a frozen encoder only the reconstruction counts. `noise`: as `LATENT_NOISE`."""
     with autocast(pixels.device.type):
         with torch.set_grad_enabled(not frozen):
             latent = vae.encode(pixels).latent_dist
-        decoded = vae.decode(latent.sample()).sample
+        sample = latent.sample()
+        sample = sample + noise * sample.detach().std() * torch.randn_like(sample)
+        decoded = vae.decode(sample).sample
     loss = reconstruction_loss(decoded, pixels, progress)
     if not frozen:
         mean, variance = latent.mean.float(), latent.var.float()

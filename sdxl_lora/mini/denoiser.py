@@ -6,6 +6,7 @@ single-threaded process per core averages gradients over gloo; on a GPU one proc
 function of (seed, step, worker), so a resumed run goes on as if it had not stopped.
 """
 
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,11 +174,14 @@ def train_denoiser(folder: BuildFolder, settings: BuildSettings) -> None:
         return
     meeting = folder.stage("unet") / "meeting"
     meeting.unlink(missing_ok=True)
-    arguments = (settings.workers, folder, settings)
+    arguments = (settings.workers, folder, settings, os.getpid())
     torch.multiprocessing.spawn(_train, arguments, nprocs=settings.workers)
 
 
-def _train(rank: int, workers: int, folder: BuildFolder, settings: BuildSettings) -> None:
+def _train(
+    rank: int, workers: int, folder: BuildFolder, settings: BuildSettings, parent: int | None = None
+) -> None:
+    """Train as worker `rank`; ends when the process `parent`, which started it, is no more."""
     prepare_process()
     stage, device = folder.stage("unet"), settings.device
     if workers > 1:
@@ -204,6 +208,8 @@ def _train(rank: int, workers: int, folder: BuildFolder, settings: BuildSettings
     report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)
     losses: list[float] = []
     for step in range(start, settings.unet_steps):
+        if parent is not None and os.getppid() != parent:
+            raise SystemExit("the build was stopped; run the same command again to resume")
         factor = warmup_stable_decay(
             step, total=settings.unet_steps, warmup=200, decay=settings.unet_decay_steps
         )

@@ -31,7 +31,7 @@ class BuildSettings:
     vision_layers: int = 5
     vision_patch: int = 16  # px; sees small emblems, and costs a CPU five times as much as 32
 
-    vae_steps: int = 6_000
+    vae_steps: int = 10_000
     vae_channels: tuple[int, ...] = (32, 48, 96, 128)
     vae_scale: float = 1.0  # multiplies every batch size of the VAE's crop schedule
 
