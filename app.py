@@ -18,6 +18,7 @@ page = st.navigation(
     [
         st.Page(shared.CREATE, title="Studio", icon=":material/auto_awesome:", default=True),
         st.Page(shared.GALLERY, title="Gallery", icon=":material/photo_library:"),
+        st.Page(shared.TEMPLATES, title="Templates", icon=":material/edit_note:"),
         st.Page("pages/metrics.py", title="Metrics", icon=":material/monitoring:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("pages/training.py", title="Training", icon=":material/model_training:"),

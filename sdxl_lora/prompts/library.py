@@ -29,7 +29,7 @@ from sdxl_lora.prompts.vocabulary import WORDS
 BUNDLED = Path(__file__).parent / "templates"
 MAX_FILE_BYTES = 64 * 1024
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TEXTS = ("title", "category", "style", "pattern")
 _KEYS = {*_TEXTS, "negative", "slots"}
 _SLOT_KEYS = {"label", "default", "suggestions", "optional"}
@@ -69,7 +69,7 @@ def load(path: Path) -> Template:
         raise PromptError(f"template {path} cannot be read: {error}") from error
     if len(data) > MAX_FILE_BYTES:
         raise PromptError(f"template {path} is larger than {MAX_FILE_BYTES // 1024} KB")
-    if not _NAME.fullmatch(path.stem):
+    if not NAME.fullmatch(path.stem):
         raise PromptError(f"template {path}: name the file with small letters, digits and hyphens only")
     return _Reader(path, text).template()
 

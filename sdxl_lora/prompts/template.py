@@ -105,6 +105,11 @@ def fill(template: Template, values: Mapping[str, str]) -> str:
     return _tidied(text)
 
 
+def slot_names(pattern: str) -> tuple[str, ...]:
+    """The slots that a pattern uses, in its order. Raises `PromptError` where it is no pattern."""
+    return tuple(dict.fromkeys(_names(_parse(pattern))))
+
+
 def article(following: str) -> str:
     """`a` or `an`, by the first sound of `following` as far as spelling tells."""
     match = re.search(r"\w[\w.-]*", following)

@@ -20,6 +20,7 @@ from sdxl_lora.serving.studio import Studio
 
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
+TEMPLATES = "pages/templates.py"
 
 _SYNTAX = re.compile(r"[\\`*_{}\[\]()<>#+\-!|~$]|:(?=\w)")
 _SESSION = re.compile(r"[0-9a-f]{12}")

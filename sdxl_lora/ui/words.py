@@ -13,6 +13,7 @@ from sdxl_lora import prompts
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import InputError
 from sdxl_lora.prompts import Slot, Template
+from sdxl_lora.ui import shared
 
 OWN = "Write my own"
 FIELD = "What will be sent"  # label of the line
@@ -50,6 +51,8 @@ def show() -> Words:
     state.setdefault(PROMPT, "")
     state.setdefault(_FILLED, "")
     groups = _groups()
+    for name, error in prompts.problems().items():
+        st.error(f"{shared.escape(name)}: {shared.escape(str(error))}", icon=":material/error:")
     if state.get(_GARMENT, "") not in (*groups, OWN):  # first visit, or a template that was taken away
         state[_GARMENT] = next(iter(groups), OWN)
     garment = st.pills(
@@ -59,6 +62,7 @@ def show() -> Words:
         required=True,
         persist_state="session",
     )
+    st.page_link(shared.TEMPLATES, label="Own templates", icon=":material/edit_note:")
     styles = groups.get(str(garment), {})
     if len(styles) > 1:
         if state.get(_STYLE) not in styles:
@@ -121,6 +125,11 @@ def restore(request: GenerationRequest) -> None:
     state[_GARMENT] = OWN
 
 
+def refresh() -> None:
+    """Templates were added, changed or deleted."""
+    _groups.clear()
+
+
 @st.cache_resource(ttl=5, max_entries=1, show_spinner=False)
 def _groups() -> dict[str, dict[str, Template]]:
     """Garment as people call it -> style -> template.
@@ -130,6 +139,8 @@ def _groups() -> dict[str, dict[str, Template]]:
     groups: dict[str, dict[str, Template]] = {}
     for template in prompts.templates().values():
         garment = template.title.rpartition(",")[0].strip() or template.title
+        if template.style in groups.get(garment, {}):  # two of one title: both must be there to choose
+            garment = f"{garment} ({template.name})"
         groups.setdefault(garment, {})[template.style] = template
     return dict(sorted(groups.items(), key=lambda item: (item[0] not in _FIRST, item[0])))
 
