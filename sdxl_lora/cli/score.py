@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sdxl_lora.scoring import Scorer
     from sdxl_lora.scoring.panel import Judgement, Panel
 
-SCORERS = ("blip", "white", "sharpness")
+SCORERS = ("blip", "held-out", "white", "sharpness")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=SCORERS,
-        help="report more scores: blip (ITM and ITC), white (share of the border), sharpness; repeatable",
+        help="report more scores: blip (ITM and ITC), held-out (HPS v2, which no loop optimises),"
+        " white (share of the border), sharpness; repeatable",
     )
     add("--json", action="store_true", help="print one JSON object instead of lines")
     calibrate = parser.add_argument_group("calibration")
@@ -95,7 +96,7 @@ def _read(path: Path, prompt: str | None) -> "tuple[Image.Image, GenerationReque
 
 
 def _panel(arguments: argparse.Namespace) -> "Panel":
-    from sdxl_lora.scoring import base, blip, checks
+    from sdxl_lora.scoring import base, blip, checks, held_out
     from sdxl_lora.scoring.clip import ClipScorer
     from sdxl_lora.scoring.panel import Panel
     from sdxl_lora.scoring.probes import ProbeScorer
@@ -105,6 +106,8 @@ def _panel(arguments: argparse.Namespace) -> "Panel":
     if "blip" in arguments.also:
         model = blip.BlipModel()
         others += [blip.BlipScorer(model, "itm"), blip.BlipScorer(model, "itc")]
+    if "held-out" in arguments.also:
+        others.append(held_out.HeldOutScorer())
     if "white" in arguments.also:
         others.append(checks.WhiteBackground())
     if "sharpness" in arguments.also:

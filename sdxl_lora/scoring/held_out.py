@@ -17,7 +17,6 @@ from sdxl_lora.scoring.clip import ClipScorer
 
 CANONICAL = "adams-story/HPSv2-hf"  # the authors' weights (xswu/HPSv2) in the layout of transformers
 SCALE = 100  # as the authors' tables have it
-SETTING = "SDXL_LORA_HELD_OUT"
 
 
 class HeldOutScorer:
@@ -27,10 +26,10 @@ class HeldOutScorer:
 
     def __init__(self, source: str | Path | None = None) -> None:
         """`source`: folder or hub id of a `CLIPModel` in safetensors; default `SDXL_LORA_HELD_OUT`, else HPS v2."""
-        self.source = str(source or os.environ.get(SETTING) or CANONICAL)
+        self.source = str(source or os.environ.get("SDXL_LORA_HELD_OUT") or CANONICAL)
         kind = "HPS v2" if self.source == CANONICAL else Path(self.source).name
         self.name = f"{kind} (held out)"
-        fetch = f"run `hf download {self.source}` (about 4 GB), or name a folder in {SETTING}"
+        fetch = f"run `hf download {self.source}` (about 4 GB), or name a folder in SDXL_LORA_HELD_OUT"
         self._clip = ClipScorer(self.source, name=self.name, fetched=fetch)
 
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
@@ -40,7 +39,7 @@ class HeldOutScorer:
 
 def chosen() -> HeldOutScorer | None:
     """The one that `SDXL_LORA_HELD_OUT` asks for, one instance per process; None where nobody asked."""
-    source = os.environ.get(SETTING)
+    source = os.environ.get("SDXL_LORA_HELD_OUT")
     return _instance(source) if source else None
 
 

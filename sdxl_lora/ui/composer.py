@@ -9,7 +9,7 @@ from sdxl_lora import generation, prompts
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import PromptError, StudioError
 from sdxl_lora.records import metadata
-from sdxl_lora.ui import attempts, past, shared, tokens, tuning, words
+from sdxl_lora.ui import attempts, enrich, past, shared, tokens, tuning, words
 
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more
 MAX_EXPANDED = 32  # pictures of a prompt with choices in it
@@ -49,6 +49,7 @@ def show(session: str) -> None:
     attempts.choose_level()
     with st.expander("Fine-tune", icon=":material/tune:"):
         tuning.show()
+    richer = enrich.show(said.prompt)
     with st.expander("Start from an earlier picture", icon=":material/image_search:"):
         _recall()
     chosen = past.show()
@@ -72,6 +73,8 @@ def show(session: str) -> None:
             problem.error(str(error), icon=":material/error:")
     if undone:
         _undo(said)
+    if richer is not None:
+        _enrich(said, richer)
     if chosen is not None:
         open_with(chosen, "Back to an earlier step. Press Generate to go on from here.")
         st.rerun()
@@ -118,6 +121,19 @@ def _undo(said: words.Words) -> None:
     before = past.undo(unsent)
     if before is not None:
         open_with(before, "Undone. The step is still in the history.")
+    st.rerun()
+
+
+def _enrich(said: words.Words, prompt: str) -> None:
+    """Takes richer words, as a step that can be undone."""
+    try:
+        request = _request(said)
+        past.note(request)
+        open_with(replace(request, prompt=prompt, template=None), "The richer words are filled in.")
+        past.note(replace(request, prompt=prompt, template=None), "Richer words")
+    except StudioError as error:
+        st.error(shared.escape(str(error)), icon=":material/error:")
+        return
     st.rerun()
 
 

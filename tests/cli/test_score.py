@@ -60,6 +60,19 @@ def test_missing_weights_are_said_and_the_rest_is_scored(
     assert "python -m sdxl_lora models fetch metrics" in captured.err
 
 
+def test_a_held_out_judge_is_reported_or_said_to_be_missing(
+    picture: Path, tiny_clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["score", str(picture), "--prompt", "a cap", "--also", "held-out"]
+    assert cli.main(words) == 0
+    captured = capsys.readouterr()
+    assert "HPS v2 (held out) is left out" in captured.err
+    assert "hf download adams-story/HPSv2-hf" in captured.err
+    monkeypatch.setenv("SDXL_LORA_HELD_OUT", str(tiny_clip))
+    assert cli.main(words) == 0
+    assert f"{tiny_clip.name} (held out) " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "start"),
     [

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.feedback import Attempt
-from sdxl_lora.serving import tokens
+from sdxl_lora.serving import enriching, tokens
+from sdxl_lora.serving.enriching import Proposal
 from sdxl_lora.serving.jobs import Job
 from sdxl_lora.ui import composer, shared
 
@@ -196,3 +198,26 @@ def test_details_tell_how_well_the_taste_of_the_brand_is_known(open_app: Open, f
     told = [element.value for element in at.caption if element.value.startswith("Taste for")]
     assert len(told) == 1
     assert "1 approvals and 0 rejections" in told[0]
+
+
+def test_richer_words_are_proposed_by_a_local_model_seen_first_and_undone(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_app()
+    before = at.text_area(key="create.prompt").value
+    assert at.button(key="create.enrich.propose").disabled  # off until a model is named
+    at.text_input(key="create.enrich.model").set_value("nowhere/at-all").run()
+    at.button(key="create.enrich.propose").click().run()
+    assert "nowhere/at-all is not here or not whole; run `hf download" in at.error[0].value.replace("\\", "")
+    found = Proposal(
+        prompt="a navy windbreaker jacket of ripstop nylon, soft light", lost=("logo: triangle",)
+    )
+    monkeypatch.setattr(enriching, "propose", lambda source, prompt: found)
+    at.button(key="create.enrich.propose").click().run()
+    assert at.text_area(key="create.prompt").value == before
+    assert "Lost on the way: logo: triangle." in [element.value for element in at.caption]
+    at.button(key="create.enrich.use").click().run()
+    assert at.text_area(key="create.prompt").value == found.prompt
+    at.button(key="create.undo").click().run()
+    assert at.text_area(key="create.prompt").value == before
+    assert not at.exception
