@@ -315,6 +315,7 @@ def _provenance(pairing: Pairing, settings: Settings) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=len(_PACKAGES))  # reading a package's metadata takes milliseconds
 def _installed(package: str) -> str:
     try:
         return version(package)

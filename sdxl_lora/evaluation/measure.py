@@ -5,7 +5,6 @@ What is in the cache is not done again, and if everything is, no file is even op
 or intervals.
 """
 
-import io
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sdxl_lora.evaluation import backbones, colour, pixel
 from sdxl_lora.evaluation.cache import FeatureCache
@@ -243,7 +241,7 @@ def _do(task: Task, items: Sequence[Item], cache: FeatureCache, decoder: "_Decod
 class _Decoder:
     """Keeps the pictures of the last chunk or two, so that each is decoded once for all tasks.
 
-    References are met again with every new run: the sizes they are needed at go into the cache, as PNG.
+    References are met again with every new run: the sizes they are needed at go into the cache.
     """
 
     def __init__(self, cache: FeatureCache, references: Collection[str], most: int = 4 * CHUNK + 4) -> None:
@@ -256,18 +254,15 @@ class _Decoder:
         """The picture; if `side` is given, perhaps only as large as that."""
         if side is None or source.identity not in self._references:
             return self.decode(source)
-        key = f"png-{side}|{source.identity}"
+        key = f"pixels-{side}|{source.identity}"
         if key not in self._pictures and source.identity not in self._pictures:
             known = self._cache.get([key])
             if key in known:
-                with Image.open(io.BytesIO(known[key].tobytes())) as image:
-                    return self._keep(key, Picture(np.asarray(image.convert("RGB"))))
+                return self._keep(key, Picture(known[key]))
         if key in self._pictures:
             return self._pictures[key]
         small = self.decode(source).resized(side)
-        buffer = io.BytesIO()
-        Image.fromarray(small).save(buffer, "PNG", compress_level=1)
-        self._cache.put({key: np.frombuffer(buffer.getvalue(), np.uint8)})
+        self._cache.put({key: small})
         return self._keep(key, Picture(small))
 
     def decode(self, source: Source) -> Picture:

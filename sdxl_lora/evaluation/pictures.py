@@ -152,10 +152,9 @@ def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> Picture:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(f"animated: first of {frames} frames")
-    turned = ImageOps.exif_transpose(image)
     if image.getexif().get(0x0112, 1) != 1:
         notes.append("turned upright (EXIF)")
-    image = turned
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ImageError(f"{name} holds floating-point pixels; save it as an 8-bit PNG first")
     if image.mode == "I" or image.mode.startswith("I;16"):
@@ -175,7 +174,9 @@ def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> Picture:
         notes.append("alpha: laid on white")
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return Picture(np.asarray(image.convert("RGB")), tuple(notes))
+    if image.mode != "RGB":  # converting to itself would copy
+        image = image.convert("RGB")
+    return Picture(np.asarray(image), tuple(notes))
 
 
 def _from_cmyk(image: Image.Image) -> tuple[Image.Image, str]:
