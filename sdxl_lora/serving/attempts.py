@@ -6,24 +6,28 @@ a person prefers is kept with `keep`.
 """
 
 import functools
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sdxl_lora import generation
 from sdxl_lora.config import GenerationRequest
-from sdxl_lora.errors import ImageError, UnknownNameError
+from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.feedback import Attempt, Finished, Judge, Policy, improve
 from sdxl_lora.feedback.calibration import Calibration, Calibrations
 from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
-from sdxl_lora.scoring import held_out
+from sdxl_lora.scoring import Scorer, held_out
+from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.panel import Panel, default_panel
 from sdxl_lora.serving import scores
 from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import WITHOUT_LETTERS, Recorded, Studio
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,7 @@ class Plan:
     policy: Policy
     panel: Judge
     calibration: Calibration | None  # None: there is no threshold but the user's own
+    judged: bool = True  # False: the scorer's weights are missing, so that pictures are drawn once
 
 
 def plan(
@@ -58,7 +63,7 @@ def plan(
         least_sharpness=calibration.least_sharpness if calibration else None,
     )
     policy = policy_of(level, calibration, min_score=min_score, max_attempts=max_attempts)
-    return Plan(policy=policy, panel=gated, calibration=calibration)
+    return Plan(policy=policy, panel=gated, calibration=calibration, judged=_can_judge(panel.primary))
 
 
 def run_attempts(
@@ -73,10 +78,14 @@ def run_attempts(
     """For each picture: its attempts with their events, `Finished`, then `Recorded`.
 
     Where no attempt was good enough and people's votes have taught a preference (`reviews`), it chooses among them.
+    Without a scorer's weights pictures are drawn once, kept, and said to be unscored.
     The first attempt at a picture is the picture that `Studio.run` would make. Raises as `feedback.improve`;
     pictures recorded before that stay.
     """
     resolved = generation.resolve(request)
+    if not how.judged:
+        yield from studio.run(resolved, cancel=cancel, session=session)
+        return
     generator = functools.partial(generation.generate, load(ModelConfig.of(resolved)))
     brand = dict(resolved.slots).get("brand", "").strip()
     for index in range(resolved.count):
@@ -95,6 +104,17 @@ def run_attempts(
                 chosen = None if event.accepted or reviews is None else reviews.favourite(attempts, brand)
                 record = keep(studio, chosen or event.best, attempts, session=session)
                 yield Recorded(index=index, record=record)
+
+
+def _can_judge(scorer: Scorer) -> bool:
+    """Whether the scorer's weights are here; loads them, which scoring would do anyway."""
+    if isinstance(scorer, ClipScorer):
+        try:
+            scorer.logit_scale()
+        except ModelUnavailableError as error:
+            log.warning("pictures are drawn once: %s", error)
+            return False
+    return True
 
 
 class LoopingStudio:

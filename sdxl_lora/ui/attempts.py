@@ -1,8 +1,10 @@
-"""How hard to try, and what was tried: a strip of attempts, each with what became of it."""
+"""How hard to try, and what was tried: a strip of attempts for every picture, each with what became of it."""
+
+from collections.abc import Sequence
 
 import streamlit as st
 
-from sdxl_lora.errors import StudioError
+from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.feedback import Attempt
 from sdxl_lora.feedback.levels import LEVELS
 from sdxl_lora.serving.attempts import keep
@@ -42,51 +44,67 @@ def show(job: Job) -> None:
     """The attempts of a job so far, one tile each; their pictures while they are remembered."""
     if not job.attempts:
         return
-    number = len(job.attempts)
+    number, groups = len(job.attempts), by_picture(job.attempts)
     label = f"{number} {'attempt' if number == 1 else 'attempts'}"
-    with (
-        st.expander(label, icon=":material/repeat:", expanded=job.active, key=f"tries-{job.id}-{job.active}"),
-        st.container(horizontal=True, gap="small", key=f"film-{job.id}"),
+    with st.expander(
+        label, icon=":material/repeat:", expanded=job.active, key=f"tries-{job.id}-{job.active}"
     ):
-        for place, attempt in enumerate(job.attempts):
-            with st.container(width=_TILE, gap="xsmall", key=f"try-{job.id}-{place}"):
-                _attempt(job, place, attempt)
+        for index, group in enumerate(groups):
+            if len(job.pictures) > 1:
+                st.caption(f"**Picture {index + 1}**")
+            kept = _kept(job, index, group)
+            with st.container(horizontal=True, gap="small", key=f"film-{job.id}-{index}"):
+                for attempt in group:
+                    place = f"{job.id}.{index}.{attempt.number}"
+                    with st.container(width=_TILE, gap="xsmall", key=f"try-{place}"):
+                        _attempt(job, group, attempt, kept=attempt is kept, place=place)
 
 
-def _attempt(job: Job, place: int, attempt: Attempt) -> None:
+def by_picture(attempts: Sequence[Attempt]) -> list[list[Attempt]]:
+    """Attempts of each picture; their numbers begin anew with every one."""
+    groups: list[list[Attempt]] = []
+    for attempt in attempts:
+        if attempt.number == 1 or not groups:
+            groups.append([])
+        groups[-1].append(attempt)
+    return groups
+
+
+def _kept(job: Job, index: int, group: Sequence[Attempt]) -> Attempt | None:
+    """The attempt that is in the gallery, or None where there is none yet."""
+    identifier = job.pictures[index].record_id
+    if identifier is None:
+        return None
+    try:
+        number = shared.studio().store.get(identifier).scores.get("attempts", {}).get("kept")
+    except UnknownNameError:
+        return None  # deleted
+    return next((attempt for attempt in group if attempt.number == number), None)
+
+
+def _attempt(job: Job, group: Sequence[Attempt], attempt: Attempt, *, kept: bool, place: str) -> None:
     if attempt.image is not None:
         st.image(attempt.image, width="stretch", alt=f"Attempt {attempt.number}")
-    sign = ":green[:material/check_circle:]" if attempt.accepted else ""
-    best = " :orange-badge[best]" if attempt.best and attempt == _best_of_its_picture(job, place) else ""
+    best = attempt is next((one for one in reversed(group) if one.best), None)
+    badge = " :green-badge[kept]" if kept else " :orange-badge[best so far]" if best and job.active else ""
+    sign = ":green[:material/check_circle:] " if attempt.accepted else ""
     words = shared.escape(why.attempt_in_words(attempt))
-    st.caption(f"{sign} **{attempt.number}** {words}{best}", help=shared.escape(attempt.verdict))
+    st.caption(f"{sign}**{attempt.number}** {words}{badge}", help=shared.escape(attempt.verdict))
     if attempt.change:
         st.caption(shared.escape(f"{'Kept' if attempt.kept else 'Undone'}: {attempt.change}"))
-    if attempt.image is not None and not job.active and attempt != _best_of_its_picture(job, place):
-        _accept_anyway(job, place, attempt)
+    if attempt.image is not None and not job.active and not kept:
+        _accept_anyway(job, group, attempt, f"attempt.{place}")
 
 
-def _best_of_its_picture(job: Job, place: int) -> Attempt | None:
-    """The last attempt marked as best among those at the same picture; numbers begin anew with each picture."""
-    first = place - job.attempts[place].number + 1
-    found = None
-    for attempt in job.attempts[first:]:
-        if attempt.number == 1 and found is not None:
-            break
-        found = attempt if attempt.best or found is None else found
-    return found
-
-
-def _accept_anyway(job: Job, place: int, attempt: Attempt) -> None:
-    key = f"attempt.{job.id}.{place}"
-    with st.popover("Accept anyway", key=key, type="tertiary", help="Take this one instead, and say why"):
+def _accept_anyway(job: Job, group: Sequence[Attempt], attempt: Attempt, key: str) -> None:
+    with st.popover("Accept anyway", key=key, type="tertiary", help="Take this one too, and say why"):
         reason = st.text_input("Why this one?", key=f"{key}.reason", max_chars=200)
         if st.button("Keep it", key=f"{key}.keep", type="primary"):
             try:
                 keep(
                     shared.studio(),
                     attempt,
-                    [attempt],
+                    group,
                     reason=reason.strip() or "chosen by hand",
                     session=job.session,
                 )

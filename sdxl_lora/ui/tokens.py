@@ -12,6 +12,7 @@ import streamlit as st
 from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError
 from sdxl_lora.serving import tokens
+from sdxl_lora.ui import shared
 
 _PAUSE = 250  # ms without a keystroke
 _HELP = (
@@ -52,8 +53,9 @@ def show(label: str, prompt: str, model: str, count: int) -> None:
     typed = getattr(said, "typed", None) or {}
     text = str(typed.get("text", "")) if typed.get("over") == over else prompt
     line = " · ".join(filter(None, [_length(text, model), _pictures(text, count)]))
-    if line:
-        st.caption(line, help=_HELP)
+    with st.container(key="length"):  # close to the field, see style.css
+        if line:
+            st.caption(shared.escape(line), help=_HELP)
 
 
 def _length(text: str, model: str) -> str:

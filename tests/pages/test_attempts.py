@@ -1,5 +1,6 @@
 """The loop on the page: levels, attempts with reasons, votes, and choices in prompts."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -48,15 +49,74 @@ def test_another_attempt_can_be_kept_with_a_reason(open_app: Open, finish: Finis
     at = generated(at, finish)
     [job] = shared.queue().jobs()
     [other] = [index for index, attempt in enumerate(job.attempts) if attempt != winner(job)]
-    place = f"attempt.{job.id}.{other}"
+    place = f"attempt.{job.id}.0.{job.attempts[other].number}"
+    with pytest.raises(KeyError):
+        at.text_input(key=f"attempt.{job.id}.0.{winner(job).number}.reason")  # it is in the gallery already
     at.text_input(key=f"{place}.reason").set_value("I like the light").run()
     at.button(key=f"{place}.keep").click().run()
     newest = shared.studio().store.page()[0]
     assert newest.scores["attempts"]["reason"] == "I like the light"
     assert newest.request.seed == job.attempts[other].request.seed
+    assert len(newest.scores["attempts"]["log"]) == 2
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{newest.id}.details").click().run()
     assert "Kept by hand: I like the light" in " ".join(element.value for element in at.markdown)
+
+
+def test_of_a_cancelled_job_even_the_best_attempt_can_be_taken(open_app: Open, finish: Finish) -> None:
+    at = open_app()
+    at.button_group(key="create.level").set_value("Strict").run()
+    at.number_input(key="create.steps").set_value(40).run()
+    at = press(at)
+    [job] = shared.queue().jobs()
+    deadline = time.monotonic() + 60
+    while not shared.queue().jobs()[0].attempts and time.monotonic() < deadline:
+        time.sleep(0.01)
+    shared.queue().cancel(job.id)
+    at = finish(at)
+    [job] = shared.queue().jobs()
+    assert (job.state, shared.studio().store.count()) == ("cancelled", 0)
+    at.button(key=f"attempt.{job.id}.0.1.keep").click().run()
+    [record] = shared.studio().store.page()
+    assert record.request.seed == job.attempts[0].request.seed
+    assert record.scores["attempts"]["reason"] == "chosen by hand"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("  ", "the prompt is empty"),
+        ("x" * 10_000, "the prompt has 10,000 characters"),
+        ("a cap\x07", "control characters"),
+        ("a {red|navy cap", "'{' without '}' at character 3"),
+        ("a __nowhere__ cap", "no word list named 'nowhere'"),
+    ],
+)
+def test_words_that_cannot_be_sent_are_one_line_and_make_no_attempt(
+    open_app: Open, prompt: str, message: str
+) -> None:
+    at = open_app()
+    at.button_group(key="create.level").set_value("Draft").run()
+    at.text_area(key="create.prompt").set_value(prompt).run()
+    at = press(at)
+    assert [message in error.value for error in at.error] == [True]
+    assert not shared.queue().jobs()
+    assert not at.exception
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["紺色の帽子 🧢", "a cap; ${HOME} {% import os %} <script>alert(1)</script> [x](javascript:1) :red[y]"],
+)
+def test_any_script_and_anybodys_syntax_are_only_words(open_app: Open, finish: Finish, prompt: str) -> None:
+    at = open_app()
+    at.button_group(key="create.level").set_value("Draft").run()
+    at.text_area(key="create.prompt").set_value(prompt.replace("{", "\\{").replace("}", "\\}")).run()
+    at = generated(at, finish)
+    [job] = shared.queue().jobs()
+    assert (job.state, job.request.prompt) == ("done", prompt)
+    headline = next(e.value for e in at.markdown if "cap" in e.value or "帽" in e.value)
+    assert headline == shared.escape(prompt)
 
 
 def winner(job: Job) -> Attempt:

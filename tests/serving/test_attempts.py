@@ -1,15 +1,17 @@
 """Pictures that are the best of several attempts, on a tiny model: what is made, kept and told."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sdxl_lora.config import GenerationRequest
-from sdxl_lora.errors import Cancelled, DataError, ImageError
+from sdxl_lora.errors import Cancelled, DataError, ImageError, StudioError
 from sdxl_lora.feedback import Attempt, Finished
 from sdxl_lora.feedback.calibration import Calibrations
-from sdxl_lora.generation import StepDone
+from sdxl_lora.generation import PictureDone, StepDone
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.serving.attempts import keep, plan, run_attempts
 from sdxl_lora.serving.calibrating import calibrate, varied_requests
@@ -98,6 +100,45 @@ def test_a_calibration_gives_its_template_and_model_a_threshold(studio: Studio, 
     request = next(varied_requests("jacket", REQUEST, 1))
     assert plan(studio, request).policy.threshold == pytest.approx(found.threshold())
     assert plan(studio, REQUEST).policy.threshold is None
+
+
+def test_without_a_scorer_the_pictures_are_drawn_once_and_said_to_be_unscored(
+    studio: Studio, tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))  # a model without clip/
+    how = plan(studio, REQUEST, min_score=0.9)
+    assert not how.judged
+    events = list(run_attempts(studio, REQUEST, how))
+    [recorded] = [event for event in events if isinstance(event, Recorded)]
+    assert recorded.unscored is not None
+    assert "clip is not here or not whole" in recorded.unscored
+    assert not [event for event in events if isinstance(event, Attempt)]
+
+
+def test_a_black_picture_is_never_kept_where_another_one_is_there(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from sdxl_lora import generation
+
+    real = generation.generate
+
+    def first_one_black(*args: object, **options: object) -> Iterator[generation.Event]:
+        for event in real(*args, **options):  # type: ignore[arg-type]  # passed on
+            if isinstance(event, PictureDone) and event.seed == REQUEST.seed:
+                event = replace(event, image=Image.new("RGB", event.image.size))
+            yield event
+
+    monkeypatch.setattr(generation, "generate", first_one_black)
+    events = list(run_attempts(studio, REQUEST, plan(studio, REQUEST, max_attempts=2)))
+    first, second = [event for event in events if isinstance(event, Attempt)]
+    assert first.verdict.startswith("the picture is black: the model made no finite numbers")
+    assert (first.best, second.best) == (False, True)
+    [recorded] = [event for event in events if isinstance(event, Recorded)]
+    assert recorded.record.request.seed == second.request.seed
+    with pytest.raises(StudioError, match="none of 1 attempts gave a picture: the picture is black"):
+        list(run_attempts(studio, REQUEST, plan(studio, REQUEST, max_attempts=1)))
 
 
 def test_calibrating_with_nothing_is_refused() -> None:
