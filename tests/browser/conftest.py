@@ -46,8 +46,14 @@ def chromium() -> tuple[str, str]:
 
 
 @pytest.fixture(scope="session")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the server."""
+    return tmp_path_factory.mktemp("server-home")
+
+
+@pytest.fixture(scope="session")
 def server(
-    chromium: tuple[str, str], tiny_mini: Path, tmp_path_factory: pytest.TempPathFactory
+    chromium: tuple[str, str], tiny_mini: Path, server_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of the studio, served as `make run` does, on a free port and with a data folder of its own."""
     folder = tmp_path_factory.mktemp("server")
@@ -59,7 +65,7 @@ def server(
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    environment = {**os.environ, "SDXL_LORA_HOME": str(folder / "home"), "SDXL_LORA_MINI": str(slow)}
+    environment = {**os.environ, "SDXL_LORA_HOME": str(server_home), "SDXL_LORA_MINI": str(slow)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
