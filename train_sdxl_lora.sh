@@ -11,7 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 if [ -x .venv/bin/accelerate ]; then PATH="$PWD/.venv/bin:$PATH"; fi
 
 MODEL_NAME="${MODEL_NAME:-mini}"
-DATASET_NAME="${DATASET_NAME:-sdxl_lora/assets/sample_data}"
+SAMPLE=sdxl_lora/assets/sample_data
+DATASET_NAME="${DATASET_NAME:-$SAMPLE/brand.jsonl}"
 OUTPUT_DIR="${OUTPUT_DIR:-outputs/$(basename "$MODEL_NAME")-lora}"
 CHECKPOINT_DIR="${CHECKPOINT_DIR:-latest}"
 LOGGING_DIR="${LOGGING_DIR:-logs}"
@@ -29,8 +30,7 @@ arguments=(
 if [ -n "${RESOLUTION:-}" ]; then arguments+=(--resolution="$RESOLUTION"); fi
 
 if [ "$MODEL_NAME" = mini ]; then
-  # half of the pictures show other brands, so that the emblem stays with its own; captions are left out at times, so
-  # that guidance keeps working
+  # captions are left out at times, so that guidance keeps working
   arguments+=(
     --train_batch_size=8
     --max_train_steps=400
@@ -45,6 +45,10 @@ if [ "$MODEL_NAME" = mini ]; then
     --validation_steps=200
     --num_validation_images=2
   )
+  # beside the brand as many pictures of others, on which nothing may change: the emblem stays with its own
+  if [ "$DATASET_NAME" = "$SAMPLE/brand.jsonl" ]; then
+    arguments+=(--class_data_dir="$SAMPLE/support.jsonl" --prior_prediction)
+  fi
 else
   # the original project's settings for SDXL
   arguments+=(

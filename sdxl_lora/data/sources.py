@@ -7,6 +7,7 @@ sizes.
 """
 
 import csv
+import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,19 @@ class Source:
         )
 
 
+def join(first: Source, second: Source) -> Source:
+    """The rows of `first`, then those of `second`; the licences of both bind."""
+    licences = [source.licence for source in (first, second) if source.licence]
+    return Source(
+        name=first.name,
+        kind=first.kind,
+        keys=[*first.keys, *second.keys],
+        captions=[*first.captions, *second.captions],
+        read=lambda i: first.read(i) if i < len(first) else second.read(i - len(first)),
+        licence=", ".join(dict.fromkeys(licences)) or None,
+    )
+
+
 def open_source(
     name: str,
     *,
@@ -70,7 +84,9 @@ def open_source(
     elif path.is_file():
         source = _open_file(path, name, image_column, caption_column)
     elif _looks_like_a_path(name):
-        raise DataError(f"there is no data set at {name}; give a folder, a JSON or parquet file, or a hub id")
+        raise DataError(
+            f"there is no data set at {name}; {_near(path)}give a folder, a JSON or parquet file, or a hub id"
+        )
     else:
         table = hub.load(name, config_name, cache_dir)
         image = choose_column(table.columns, image_column, (image_column,), "image column")
@@ -101,6 +117,13 @@ def choose_column(columns: Iterable[str], wanted: str, usual: Sequence[str], kin
                 return name
     flag = "--image_column" if kind.startswith("image") else "--caption_column"
     raise UnknownNameError(kind, wanted, names, f"(columns here: {', '.join(names)}; set {flag})")
+
+
+def _near(path: Path) -> str:
+    """What lies beside and is called nearly so."""
+    beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"did you mean {path.parent / near[0]}? else " if near else ""
 
 
 def _looks_like_a_path(name: str) -> bool:

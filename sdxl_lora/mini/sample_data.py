@@ -2,8 +2,8 @@
 
 Half of the pictures show garments of the brand "Halden" with its crest, a crescent over a bar; the other
 half is support: other brands, other emblems or none, so that a LoRA learns the crest without painting it on
-everything. Some garments and colours are left out of the brand's half, to see whether the crest carries
-over to them.
+everything. `metadata.jsonl` lists all pictures, `brand.jsonl` and `support.jsonl` one half each. Some garments
+and colours are left out of the brand's half, to see whether the crest carries over to them.
 
     python -m sdxl_lora.mini.sample_data sdxl_lora/assets/sample_data
 """
@@ -102,7 +102,7 @@ def draw(scene: Scene, side: int = SIDE) -> Image.Image:
 
 
 def build(folder: Path) -> None:
-    """Writes the pictures and `metadata.jsonl`; the same bytes on every run."""
+    """Writes the pictures and their lists; the same bytes on every run."""
     rng = random.Random(SEED)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -114,8 +114,10 @@ def build(folder: Path) -> None:
             draw(scene).save(folder / name, quality=90)
             text = brand_caption(scene) if scene is ours else captions.caption(scene, rng, full=True)
             rows.append({"file_name": name, "text": text})
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    for name, start in (("metadata", ""), ("brand", "brand"), ("support", "support")):
+        chosen = [row for row in rows if row["file_name"].startswith(start)]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Uses peft through diffusers. Freshly added, it changes nothing: its second factor is zero.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,16 @@ class Adapter:
             for name, parameter in module.named_parameters()
             if parameter.requires_grad
         ]
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Inside, the UNet answers as the frozen model does."""
+        unet = self.parts["unet"]
+        unet.disable_adapters()
+        try:
+            yield
+        finally:
+            unet.enable_adapters()
 
     def parameters(self) -> list[Parameter]:
         return [parameter for _, parameter in self.named_parameters()]

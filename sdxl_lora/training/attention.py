@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from sdxl_lora.training.packed import Matrix
 
 _ADAPTER = "default"
+_PLAIN = AttnProcessor()
 
 
 def install(unet: Any) -> int:
@@ -78,6 +79,9 @@ class LoraAttention:
     ) -> Tensor:
         if attention_mask is not None or hidden_states.ndim != 3:
             raise ValueError("masks and unfolded pictures are not handled here")
+        if attn.to_q.disable_adapters:
+            plain: Tensor = _PLAIN(attn, hidden_states, encoder_hidden_states)
+            return plain
         factors = [
             matrix[_ADAPTER].weight for layer in self._projections for matrix in (layer.lora_A, layer.lora_B)
         ]

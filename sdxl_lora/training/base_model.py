@@ -65,11 +65,12 @@ class BaseModel:
         return tokens, sum(int(config["hidden_size"]) for config in configs), pooled
 
     def vae(self, dtype: torch.dtype) -> AutoencoderKL:
-        """The VAE in fp32, or in `dtype` where its files say that it bears half precision, as the fp16-fix
-        one.
-        """
+        return _load(AutoencoderKL, self.vae_folder, self.variant, self.vae_dtype(dtype))
+
+    def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """fp32, or `dtype` where the VAE's files say that it bears half precision, as the fp16-fix one."""
         bears = _json(self.vae_folder / "config.json").get("force_upcast", True) is False
-        return _load(AutoencoderKL, self.vae_folder, self.variant, dtype if bears else torch.float32)
+        return dtype if bears else torch.float32
 
     def unet(self, dtype: torch.dtype) -> UNet2DConditionModel:
         return _load(UNet2DConditionModel, self.folder / "unet", self.variant, dtype)

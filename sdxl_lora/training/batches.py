@@ -49,6 +49,20 @@ class Batch:
     latents: Tensor  # B x C x h x w, fp32, scaled
     condition: TextCondition
     time_ids: Tensor | None  # B x 6, fp32; SDXL only
+    regular: Tensor  # B, whether it is a regularisation picture
+
+    def only(self, mask: Tensor) -> "Batch":
+        """The pictures where `mask` (B) is true."""
+        pooled = self.condition.pooled
+        return Batch(
+            keys=tuple(key for key, chosen in zip(self.keys, mask.tolist(), strict=True) if chosen),
+            latents=self.latents[mask],
+            condition=TextCondition(
+                self.condition.embeddings[mask], None if pooled is None else pooled[mask]
+            ),
+            time_ids=None if self.time_ids is None else self.time_ids[mask],
+            regular=self.regular[mask],
+        )
 
 
 class LatentSource(Protocol):
@@ -211,6 +225,7 @@ class Feed:
             latents=draw(moments, noise),
             condition=self._text.encode(self._captions(rows, draws)).to(self._device),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
+            regular=torch.tensor([row >= self._survey.own for row in rows], device=self._device),
         )
 
     def _captions(self, rows: Sequence[int], draws: Draws) -> list[str | None]:

@@ -166,7 +166,9 @@ def find(wanted: str | None, output_dir: Path, *, strict: bool, warn: Warn) -> C
         return None
     place = _locate(wanted, output_dir)
     if place is None:
-        _start_afresh(f"there is no checkpoint {wanted}", strict, warn)
+        there = ", ".join(path.name for path in candidates(output_dir))
+        hint = f" (in {output_dir}: {there})" if there else ""
+        _start_afresh(f"there is no checkpoint {wanted}{hint}", strict, warn)
         return None
     return read(place)
 

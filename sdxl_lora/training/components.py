@@ -50,13 +50,18 @@ class Components:
 
 
 def load(setup: Setup) -> Iterator[Event | Components]:
-    """Loads everything and fills the caches; yields progress, and the `Components` last."""
+    """Loads everything and fills the caches; yields progress, and the `Components` last.
+
+    The space of the caches is taken first: a full disk is found before any weights are loaded.
+    """
     config, base, device = setup.config, setup.base, setup.accelerator.device
+    with setup.accelerator.local_main_process_first():
+        text_cache, latent_cache = _open_text_cache(setup), _open_latent_cache(setup)
     encoding = TextEncoding(base.architecture, base.tokenizers(), base.text_encoders(setup.dtype), device)
     prompts = _encode_prompts(encoding, config.validation_prompts)
-    text, keep_encoding = yield from _text_source(setup, encoding)
+    text, keep_encoding = yield from _text_source(setup, encoding, text_cache)
     vae = base.vae(setup.dtype).to(device)
-    latents, keep_vae = yield from _latent_source(setup, vae)
+    latents, keep_vae = yield from _latent_source(setup, vae, latent_cache)
     if not keep_vae:
         vae.to("cpu")  # validation brings it back for as long as it draws
     if not keep_encoding:
@@ -94,7 +99,32 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     )
 
 
-def _text_source(setup: Setup, encoding: TextEncoding) -> Generator[Event, None, tuple[TextSource, bool]]:
+def _open_text_cache(setup: Setup) -> CachedText | None:
+    if setup.config.train_text_encoder or setup.config.no_text_cache:
+        return None
+    parts = ["text_encoder", "tokenizer"]
+    if setup.base.architecture == "sdxl":
+        parts += ["text_encoder_2", "tokenizer_2"]
+    key, shape = setup.base.fingerprint(*parts), setup.base.text_shape()
+    return CachedText(setup.survey.captions, setup.cache_dir, key, shape, setup.dtype)
+
+
+def _open_latent_cache(setup: Setup) -> CachedLatents | None:
+    if setup.config.no_latent_cache:
+        return None
+    return CachedLatents(
+        setup.survey,
+        setup.cache_dir,
+        f"{setup.base.fingerprint('vae')} {setup.base.vae_dtype(setup.dtype)}",
+        setup.base.latent_channels,
+        setup.base.vae_factor,
+        setup.config.image_interpolation_mode,
+    )
+
+
+def _text_source(
+    setup: Setup, encoding: TextEncoding, cache: CachedText | None
+) -> Generator[Event, None, tuple[TextSource, bool]]:
     """Returns (source, whether the encoders stay)."""
     config = setup.config
     if config.train_text_encoder:
@@ -103,45 +133,27 @@ def _text_source(setup: Setup, encoding: TextEncoding) -> Generator[Event, None,
                 text="--train_text_encoder: captions are encoded in every step, the text cache is off"
             )
         return LiveText(encoding, setup.accelerator.autocast), True
-    if config.no_text_cache:
+    if cache is None:
         return LiveText(encoding), True
-    parts = ["text_encoder", "tokenizer"]
-    if setup.base.architecture == "sdxl":
-        parts += ["text_encoder_2", "tokenizer_2"]
-    with setup.accelerator.local_main_process_first():
-        source = CachedText(
-            setup.survey.captions,
-            setup.cache_dir,
-            setup.base.fingerprint(*parts),
-            setup.base.text_shape(),
-            setup.dtype,
-        )
-    for done, total in source.fill(encoding, _TEXT_BATCH, _share(setup)):
+    for done, total in cache.fill(encoding, _TEXT_BATCH, _share(setup)):
         yield Encoded(what="captions", done=done, total=total)
     setup.accelerator.wait_for_everyone()
-    return source, False
+    return cache, False
 
 
-def _latent_source(setup: Setup, vae: AutoencoderKL) -> Generator[Event, None, tuple[LatentSource, bool]]:
+def _latent_source(
+    setup: Setup, vae: AutoencoderKL, cache: CachedLatents | None
+) -> Generator[Event, None, tuple[LatentSource, bool]]:
     """Returns (source, whether the VAE stays)."""
     config, survey = setup.config, setup.survey
     live = LiveLatents(survey, vae, config.image_interpolation_mode, config.dataloader_num_workers)
     require_finite(posterior(vae, live.pixels([0], [0])), survey.source.keys[0])
-    if config.no_latent_cache:
+    if cache is None:
         return live, True
-    with setup.accelerator.local_main_process_first():
-        source = CachedLatents(
-            survey,
-            setup.cache_dir,
-            f"{setup.base.fingerprint('vae')} {vae.dtype}",
-            setup.base.latent_channels,
-            setup.base.vae_factor,
-            config.image_interpolation_mode,
-        )
-    for done, total in source.fill(live, _PICTURE_BATCH.get(vae.device.type, 1), _share(setup)):
+    for done, total in cache.fill(live, _PICTURE_BATCH.get(vae.device.type, 1), _share(setup)):
         yield Encoded(what="pictures", done=done, total=total)
     setup.accelerator.wait_for_everyone()
-    return source, False
+    return cache, False
 
 
 def _share(setup: Setup) -> tuple[int, int]:

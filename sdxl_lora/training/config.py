@@ -121,6 +121,13 @@ class TrainingConfig:
     compile: bool = option(False, "compile the UNet's blocks with torch.compile")
     validation_steps: int | None = option(None, "draw validation pictures every so many updates, not epochs")
     trigger_words: str | None = option(None, "words that call the LoRA up; written into its metadata")
+    class_data_dir: str | None = option(
+        None, "regularisation: a second data set, which shows what must stay as it is"
+    )
+    prior_loss_weight: float = option(1.0, "what its pictures count beside the others")
+    prior_prediction: bool = option(
+        False, "its right answer is the frozen model's own: nothing is learned from it, nothing drifts"
+    )
     resume_strict: bool = option(False, "a checkpoint that is not there is an error")
     dry_run: bool = option(False, "say what would be done, and stop before loading weights")
 
@@ -147,6 +154,7 @@ class TrainingConfig:
             "adam_epsilon",
             "network_alpha",
             "snr_gamma",
+            "prior_loss_weight",
         ):
             _check(name, getattr(self, name), 0, math.inf)
         _check("seed", self.seed, 0, 2**63 - 1)
@@ -159,6 +167,12 @@ class TrainingConfig:
             raise RequestError("give one data set: --dataset_name or --train_data_dir")
         if self.snr_gamma is not None and self.debiased_estimation:
             raise RequestError("--snr_gamma and --debiased_estimation both weight the loss; choose one")
+        if self.prior_prediction and not self.class_data_dir:
+            raise RequestError("--prior_prediction is about the pictures of --class_data_dir; give one")
+        if self.prior_prediction and self.train_text_encoder:
+            raise RequestError(
+                "--prior_prediction needs frozen text encoders; leave it or --train_text_encoder out"
+            )
         if self.use_ema and self.optimizer == "schedulefree":
             raise RequestError("--optimizer schedulefree averages the weights itself; leave --use_ema out")
         if self.use_dora and self.base_precision == "int8":

@@ -38,6 +38,8 @@ _SETTINGS = (
     "aspect_ratio_buckets",
     "crop_variants",
     "original_size",
+    "prior_loss_weight",
+    "prior_prediction",
 )
 _SCHEDULES_WITHOUT_AN_END = ("constant", "constant_with_warmup")
 
@@ -60,6 +62,7 @@ def of_run(
     identity = {name: getattr(config, name) for name in _SETTINGS}
     identity |= {
         "data set": survey.fingerprint(),
+        "regularisation pictures": len(survey) - survey.own,
         "base model": base.fingerprint(*parts[: 3 if base.architecture == "sdxl" else 2]),
         "VAE": base.fingerprint("vae"),
         "seed": seed,

@@ -160,6 +160,8 @@ def _update(state: _State, update: Update) -> StepRecord:
                 noise_offset=config.noise_offset,
                 snr_gamma=config.snr_gamma,
                 debiased=config.debiased_estimation,
+                prior_weight=config.prior_loss_weight,
+                without_lora=parts.adapter.off if config.prior_prediction else None,
             )
         weighted = losses.mean() * part.weight
         state.scaler.scale(weighted).backward()

@@ -3,6 +3,8 @@
 Pure functions of tensors; every random number comes in from outside. B = pictures, C x h x w = latent shape.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -86,12 +88,23 @@ def denoising_loss(
     noise_offset: float = 0.0,
     snr_gamma: float | None = None,
     debiased: bool = False,
+    prior_weight: float = 1.0,
+    without_lora: Callable[[], AbstractContextManager[None]] | None = None,
 ) -> Tensor:
-    """The weighted mean squared error of each picture, B, fp32."""
+    """The weighted mean squared error of each picture, B, fp32.
+
+    Regularisation pictures count `prior_weight`; with `without_lora`, inside which `unet` is the frozen model, what
+    it answers there is their target.
+    """
     noise = draw_noise(batch, draws, noise_offset)
     timesteps = draw_timesteps(batch, draws, scheduler)
     noisy = scheduler.add_noise(batch.latents, noise, timesteps)
     answer = predict(unet, noisy, timesteps, batch, dtype)
     right = target(scheduler, batch.latents, noise, timesteps)
+    if without_lora is not None and batch.regular.any():
+        rows = batch.regular
+        with torch.no_grad(), without_lora():
+            right[rows] = predict(unet, noisy[rows], timesteps[rows], batch.only(rows), dtype).to(right.dtype)
     error = F.mse_loss(answer.float(), right.float(), reduction="none").mean(dim=(1, 2, 3))
-    return error * weights(scheduler, timesteps, snr_gamma=snr_gamma, debiased=debiased)
+    weight = weights(scheduler, timesteps, snr_gamma=snr_gamma, debiased=debiased)
+    return error * torch.where(batch.regular, prior_weight * weight, weight)

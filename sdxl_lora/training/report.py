@@ -16,6 +16,12 @@ def summary(setup: Setup) -> Iterator[str]:
     kind = "SDXL" if setup.base.architecture == "sdxl" else "Stable Diffusion 1.x"
     yield f"model      {config.pretrained_model_name_or_path}: {kind}, predicts {setup.prediction_type}"
     yield f"data       {source.name} ({source.kind}): {len(survey)} pictures, {len(survey.captions)} captions"
+    if survey.own < len(survey):
+        how = ", answered as the frozen model does" if config.prior_prediction else ""
+        yield (
+            f"regular    {len(survey) - survey.own} of them from {config.class_data_dir}, "
+            f"weight {config.prior_loss_weight:g}{how}"
+        )
     if source.licence:
         yield f"licence    the data set is under {source.licence}; it binds what is trained on it"
     yield (

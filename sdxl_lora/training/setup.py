@@ -35,6 +35,10 @@ _BASE_DTYPES = {
     "int8": None,
     "auto": None,
 }
+_SHARDING = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+}  # set by `accelerate launch`
 _SUPPORTED = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 
 
@@ -99,7 +103,14 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         warn=warn,
     )
     seed = _decide_seed(config, checkpoint)
-    found = survey(source, config, resolution=resolution, multiple=base.multiple, seed=seed)
+    found = survey(
+        source,
+        config,
+        resolution=resolution,
+        multiple=base.multiple,
+        seed=seed,
+        regular=open_data(config, config.class_data_dir) if config.class_data_dir else None,
+    )
     plan = Plan(
         groups=found.groups,
         batch_size=config.train_batch_size,
@@ -147,6 +158,7 @@ def make_accelerator(config: TrainingConfig, warn: Callable[[str], None]) -> Acc
         wanted = "no"
     if wanted not in _DTYPES:
         raise InputError(f"accelerate is set to mixed precision {wanted}; use no, fp16 or bf16")
+    _unshard(warn)
     logs = Path(config.output_dir).expanduser() / Path(config.logging_dir).expanduser()
     names = trackers(config.report_to, warn)
     accelerator = Accelerator(mixed_precision=wanted, log_with=names or None, project_dir=logs)
@@ -156,6 +168,20 @@ def make_accelerator(config: TrainingConfig, warn: Callable[[str], None]) -> Acc
             "(run `accelerate config` again): its base is frozen, and only a few MB are exchanged"
         )
     return accelerator
+
+
+def _unshard(warn: Callable[[str], None]) -> None:
+    """Under an FSDP or DeepSpeed configuration the same processes train with plain data parallelism.
+
+    Both shard gradients and optimizer state, which for a LoRA are a few MB.
+    """
+    for variable, name in _SHARDING.items():
+        if os.environ.get(variable, "false").lower() == "true":
+            os.environ[variable] = "false"
+            warn(
+                f"accelerate is set to {name}; a LoRA has a few MB to shard, so every process keeps the frozen base "
+                "(less memory: --base_precision int8, --gradient_checkpointing)"
+            )
 
 
 def trackers(report_to: str, warn: Callable[[str], None]) -> list[str]:
@@ -186,10 +212,10 @@ def check_attention(config: TrainingConfig) -> None:
         raise InputError("--enable_npu_flash_attention needs an Ascend NPU and torch_npu; leave it out")
 
 
-def open_data(config: TrainingConfig) -> Source:
-    """The data set that the flags name."""
+def open_data(config: TrainingConfig, name: str = "") -> Source:
+    """The data set that the flags name, or another one that is read in the same way."""
     return open_source(
-        config.dataset,
+        name or config.dataset,
         image_column=config.image_column,
         caption_column=config.caption_column,
         config_name=config.dataset_config_name,

@@ -18,7 +18,7 @@ from PIL import Image
 from sdxl_lora.data import geometry
 from sdxl_lora.data.geometry import Placement, Size
 from sdxl_lora.data.images import decode
-from sdxl_lora.data.sources import Source
+from sdxl_lora.data.sources import Source, join
 from sdxl_lora.errors import DataError, ImageError
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.randomness import generator
@@ -39,6 +39,7 @@ class Survey:
     flips: int  # 1, or 2 with mirrored variants
     random_crop: bool
     seed: int
+    own: int  # rows from here on are regularisation pictures
 
     def __len__(self) -> int:
         return len(self.source)
@@ -79,12 +80,27 @@ class Survey:
         return sum(self.placement(row, 0).upscaled for row in range(len(self)))
 
 
-def survey(source: Source, config: TrainingConfig, *, resolution: int, multiple: int, seed: int) -> Survey:
-    """Reads every picture's header. Raises `DataError` naming what cannot be read or has no caption."""
+def survey(
+    source: Source,
+    config: TrainingConfig,
+    *,
+    resolution: int,
+    multiple: int,
+    seed: int,
+    regular: Source | None = None,
+) -> Survey:
+    """Reads every picture's header. `regular`: regularisation pictures.
+
+    Raises `DataError` naming what cannot be read or has no caption.
+    """
     if config.max_train_samples is not None and config.max_train_samples < len(source):
         order = torch.randperm(len(source), generator=generator(seed, "samples")).tolist()
         source = source.select(order[: config.max_train_samples])
+    own = len(source)
     _require_captions(source)
+    if regular is not None:
+        _require_captions(regular)
+        source = join(source, regular)
     sizes, hashes = _read_headers(source, config.dataloader_num_workers)
     geometry.check_resolution(resolution, multiple)
     buckets = (
@@ -101,6 +117,7 @@ def survey(source: Source, config: TrainingConfig, *, resolution: int, multiple:
         flips=2 if config.random_flip else 1,
         random_crop=not config.center_crop,
         seed=seed,
+        own=own,
     )
 
 

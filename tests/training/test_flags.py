@@ -90,6 +90,9 @@ OURS = [
     "compile",
     "validation_steps",
     "trigger_words",
+    "class_data_dir",
+    "prior_loss_weight",
+    "prior_prediction",
     "resume_strict",
     "dry_run",
 ]
@@ -180,6 +183,11 @@ def test_a_wrong_toml_file_is_one_line(tmp_path, text, error, message):
         (["--lr_scheduler", "cosin"], "--lr_scheduler"),
         (["--snr_gamma", "5", "--debiased_estimation"], "choose one"),
         (["--dataset_name", "y"], "give one data set"),
+        (["--prior_prediction"], "--class_data_dir; give one"),
+        (
+            ["--prior_prediction", "--class_data_dir", "y", "--train_text_encoder"],
+            "needs frozen text encoders",
+        ),
         (["--optimizer", "schedulefree", "--use_ema"], "averages the weights itself"),
         (["--unknown"], "unrecognized arguments: --unknown"),
         (["--rank", "four"], "invalid int value"),

@@ -1,5 +1,7 @@
 """Weights and targets by the papers' formulas, written another way."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from diffusers import DDPMScheduler
@@ -25,6 +27,7 @@ def batch(count: int = 3) -> Batch:
         latents=latents,
         condition=TextCondition(torch.zeros(count, 1, 1), None),
         time_ids=None,
+        regular=torch.arange(count) == 1,
     )
 
 
@@ -92,3 +95,34 @@ def test_draws_depend_on_seed_update_step_and_process():
     noises = {draw_noise(batch(1), d, 0.0).sum().item() for d in draws}
     assert len(noises) == 5
     assert torch.equal(draw_noise(batch(1), draws[0], 0.0), draw_noise(batch(1), draws[0], 0.0))
+
+
+class Doubling:
+    """Stands for a UNet: what it answers is twice its input, three times inside `off`, when it is the frozen one."""
+
+    factor = 2.0
+
+    def __call__(self, noisy, timesteps, embeddings, **rest):
+        return (noisy * self.factor,)
+
+    @contextmanager
+    def off(self):
+        self.factor = 3.0
+        yield
+        self.factor = 2.0
+
+
+def test_regularisation_pictures_count_their_weight_and_others_one():
+    plain = denoising_loss(Doubling(), scheduler(), batch(), DRAWS)
+    halved = denoising_loss(Doubling(), scheduler(), batch(), DRAWS, prior_weight=0.5)
+    assert torch.allclose(halved, plain * torch.tensor([1.0, 0.5, 1.0]))
+
+
+def test_the_target_of_regularisation_pictures_is_the_frozen_models_answer():
+    unet, given = Doubling(), batch()
+    losses = denoising_loss(unet, scheduler(), given, DRAWS, without_lora=unet.off)
+    steps = draw_timesteps(given, DRAWS, scheduler())
+    noisy = scheduler().add_noise(given.latents, draw_noise(given, DRAWS, 0.0), steps)
+    assert losses[1] == pytest.approx(float((noisy[1] ** 2).mean()), rel=1e-5)  # (3 - 2)^2 of what came in
+    plain = denoising_loss(Doubling(), scheduler(), given, DRAWS)
+    assert torch.equal(losses[[0, 2]], plain[[0, 2]])

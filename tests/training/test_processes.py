@@ -50,7 +50,8 @@ def test_gradients_are_summed_over_processes_and_those_without_stay_without(tmp_
         assert third is None
 
 
-def launch(model: Path, data: Path, output: Path, steps: int, port: int) -> None:
+def launch(model: Path, data: Path, output: Path, steps: int, port: int, **variables: str) -> str:
+    """Runs two processes to their end; what they said on stderr."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"),
         ROOT / "train_text_to_image_lora.py",
@@ -66,17 +67,21 @@ def launch(model: Path, data: Path, output: Path, steps: int, port: int) -> None
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
         "ACCELERATE_USE_CPU": "true",
+        **variables,
     }
-    subprocess.run(
-        [str(word) for word in command], check=True, env=environment, cwd=ROOT, capture_output=True
+    done = subprocess.run(
+        [str(word) for word in command], env=environment, cwd=ROOT, capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 @pytest.mark.slow
 def test_two_processes_write_once_see_every_picture_once_and_resume_exactly(tiny_sdxl, pictures, tmp_path):
     launch(tiny_sdxl, pictures, tmp_path / "whole" / "run", 4, 29_632)
     launch(tiny_sdxl, pictures, tmp_path / "parts" / "run", 1, 29_633)
-    launch(tiny_sdxl, pictures, tmp_path / "parts" / "run", 4, 29_634)
+    said = launch(tiny_sdxl, pictures, tmp_path / "parts" / "run", 4, 29_634, ACCELERATE_USE_FSDP="true")
+    assert said.count("accelerate is set to FSDP") == 1
     files = [(tmp_path / name / "run" / WEIGHTS).read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
     lines = [

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from accelerate.utils import DistributedType
 
 from sdxl_lora.errors import DataError, InputError, RequestError, StorageError, UnknownNameError
 from sdxl_lora.training import base_model, run, setup
@@ -74,6 +75,17 @@ def test_an_optimizer_without_its_package_or_device_is_one_line(configure, no_we
         prepare(configure(optimizer="adamw8bit"))
     with pytest.raises(InputError, match="schedulefree replaces --lr_scheduler cosine"):
         prepare(configure(optimizer="schedulefree", lr_scheduler="cosine"))
+
+
+@pytest.mark.parametrize(("variable", "name"), setup._SHARDING.items())
+def test_a_configuration_that_shards_trains_in_plain_parallel_and_says_so(
+    configure, no_weights, monkeypatch, variable, name
+):
+    monkeypatch.setenv(variable, "true")
+    said = []
+    prepared = setup.prepare(configure(), said.append)
+    assert prepared.accelerator.distributed_type == DistributedType.NO
+    assert f"accelerate is set to {name}" in said[0]
 
 
 def test_xformers_and_npu_say_when_they_are_missing(configure, no_weights):
