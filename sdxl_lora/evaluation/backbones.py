@@ -5,6 +5,7 @@ which other pictures it was measured with, to the last bit. Knows nothing of met
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -139,7 +140,8 @@ def load(key: str, given: Mapping[str, Path] | None = None, *, side: int = 256) 
         given: files or folders of the user's, by key, instead of the fetched ones.
         side: px, what LPIPS resizes pictures to.
 
-    Raises `ModelUnavailableError` with the command that helps.
+    A network is read once per process and content of its weights. Raises `ModelUnavailableError` with the
+    command that helps.
     """
     if key == "mini":
         folder = Path(default_scorer().source)
@@ -147,9 +149,17 @@ def load(key: str, given: Mapping[str, Path] | None = None, *, side: int = 256) 
             raise ModelUnavailableError(
                 f"the bundled mini CLIP is not in {folder}: python -m sdxl_lora build-mini"
             )
-        return Clip(folder, "mini-CLIP (bundled)")
+        return _loaded(key, folder, weights.sha256_of(weights.weights_file(folder)), 0)
     path = weights.locate(key, given)
+    sha256 = weights.sha256_of(weights.weights_file(path) if path.is_dir() else path)
+    return _loaded(key, path, sha256, side if key == "alexnet" else 0)
+
+
+@lru_cache(maxsize=8)
+def _loaded(key: str, path: Path, _sha256: str, side: int) -> Any:
     match key:
+        case "mini":
+            return Clip(path, "mini-CLIP (bundled)")
         case "inception":
             return Inception(path)
         case "alexnet":

@@ -10,7 +10,7 @@ import io
 import struct
 import warnings
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -68,8 +68,8 @@ class FileSource:
     @cached_property
     def identity(self) -> str:
         try:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            status = self.path.stat()
+            return _sha256(self.path, status.st_mtime_ns, status.st_size)
         except OSError as error:
             raise ImageError(
                 f"{self.path} cannot be read ({error.strerror}); check the file and its rights"
@@ -114,6 +114,13 @@ class Moved:
         step = max(1, round(BASELINE_SHIFT * pixels.shape[1]))
         edge = np.repeat(pixels[:, :1], step, axis=1)
         return Picture(np.concatenate([edge, pixels], axis=1)[:, : pixels.shape[1]])
+
+
+@lru_cache(maxsize=20_000)
+def _sha256(path: Path, _modified: int, _size: int) -> str:
+    """Of a file's bytes; in one process computed once per date (ns) and size, as references come again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_picture(path: Path) -> Picture:
