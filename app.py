@@ -25,6 +25,8 @@ page = st.navigation(
     ],
     position="top",
 )
+if wanted := shared.entered():
+    st.switch_page(wanted)
 try:
     shared.studio()
 except StorageError as error:

@@ -21,8 +21,8 @@ def show_everything() -> None:
     back_to_first_page()
 
 
-store = shared.studio().store
 shared.session_id()
+store = shared.studio().store
 
 st.title("Gallery", anchor=False)
 if not store.count():

@@ -91,7 +91,9 @@ def _attempt(job: Job, group: Sequence[Attempt], attempt: Attempt, *, kept: bool
     words = shared.escape(why.attempt_in_words(attempt))
     st.caption(f"{sign}**{attempt.number}** {words}{badge}", help=shared.escape(attempt.verdict))
     if attempt.change:
-        st.caption(shared.escape(f"{'Kept' if attempt.kept else 'Undone'}: {attempt.change}"))
+        what = attempt.change.rpartition(" -> ")[2]
+        became = "it helped" if attempt.kept else "it did not help, undone"
+        st.caption(shared.escape(f"{what}: {became}"), help=shared.escape(attempt.change))
     if attempt.image is not None and not job.active and not kept:
         _accept_anyway(job, group, attempt, f"attempt.{place}")
 

@@ -29,6 +29,7 @@ def show(session: str) -> None:
     """Draws the composer; pressing Generate puts a job in the queue."""
     state = st.session_state
     state.setdefault(_COUNT, START_COUNT)
+    past.attach(shared.queue().jobs(session))
     if words.PROMPT not in state and (history := past.current()).steps:  # a reload: on where it stopped
         state.setdefault(_RECALLED, history.current.request)
     if _RECALLED in state:

@@ -42,7 +42,8 @@ def show(prompt: str) -> str | None:
 
 
 def _offer(proposal: Proposal) -> str | None:
-    st.info(shared.escape(proposal.prompt))
+    with st.container(border=True):
+        st.markdown(shared.escape(proposal.prompt))
     if proposal.lost:
         st.caption(f"Lost on the way: {shared.escape(', '.join(proposal.lost))}.")
     if st.button("Use these words", key="create.enrich.use", type="primary"):

@@ -7,7 +7,7 @@ import streamlit as st
 
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.serving.jobs import Job, Picture
-from sdxl_lora.ui import attempts, past, pictures, shared, votes
+from sdxl_lora.ui import attempts, pictures, shared, votes
 
 POLL_SECONDS = 0.7
 SHOWN_JOBS = 6  # finished ones; everything else is in the gallery
@@ -21,7 +21,6 @@ def show(session: str) -> bool:
         # polls only while something runs; the last poll re-runs the page, which then no longer calls this
         st.fragment(_live, run_every=POLL_SECONDS)(session, [job.id for job in active])
     finished = [job for job in reversed(jobs) if not job.active][:SHOWN_JOBS]
-    past.attach(finished)
     votes.bar([identifier for job in finished for identifier in job.record_ids if _is_there(identifier)])
     for job in finished:
         with st.container(key=f"strip-{job.id}"):

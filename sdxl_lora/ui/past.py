@@ -87,20 +87,20 @@ def show() -> GenerationRequest | None:
 def _step(history: History, index: int, depth: int) -> bool:
     """One row: what changed, and the pictures it gave. True when it was chosen."""
     step, here = history.steps[index], index == history.at
+    title = shared.escape(_title(step.words or step.request.prompt))
     with st.container(key=f"step-{depth}-{index}", gap="xsmall"):  # indented, see style.css
         pressed = st.button(
-            shared.escape(_title(step.words or step.request.prompt)),
+            f"**{title}**" if here else title,
             key=f"history.{index}",
             type="tertiary",
             icon=":material/radio_button_checked:" if here else ":material/radio_button_unchecked:",
             help="You are here" if here else "Back to this step",
-            disabled=here,
             wrap=True,
         )
         thumbnails = _thumbnails(step.records)
         if thumbnails:
             st.image(thumbnails, width=56, alt=[step.request.prompt] * len(thumbnails))
-    return pressed
+    return pressed and not here
 
 
 def _title(words: str) -> str:

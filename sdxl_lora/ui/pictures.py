@@ -30,7 +30,7 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
         return
     path = shared.studio().store.thumbnail(record) if small else record.path
     framed = not small and votes.selected() == record.id
-    with st.container(key=f"{'framed-' if framed else ''}card-{key}", gap="xsmall"):
+    with st.container(key=f"card-{'framed-' if framed else ''}{key}", gap="xsmall"):
         st.image(str(path), width="stretch", alt=record.request.prompt)
         _facts(record, small=small)
         if not small:

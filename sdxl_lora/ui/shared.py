@@ -22,6 +22,8 @@ CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
 TEMPLATES = "pages/templates.py"
 
+_IN_APP = "in_app"  # set by `entered`: app.py runs around the page
+_WANTED = "wanted"
 _SYNTAX = re.compile(r"[\\`*_{}\[\]()<>#+\-!|~$]|:(?=\w)")
 _SESSION = re.compile(r"[0-9a-f]{12}")
 MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
@@ -61,6 +63,24 @@ def escape(text: str) -> str:
     return _SYNTAX.sub(r"\\\g<0>", text)
 
 
+def entered() -> str | None:
+    """Called by app.py once its navigation is there; the page to go on to, if one was opened without it."""
+    st.session_state[_IN_APP] = True
+    wanted: str | None = st.session_state.pop(_WANTED, None)
+    return wanted
+
+
+def _enter() -> None:
+    """The first page that is opened after the start is run by Streamlit without app.py, if it is not the main one:
+    goes to app.py, which comes back."""
+    if not st.session_state.get(_IN_APP):
+        name = (st.context.url or "").rstrip("/").rpartition("/")[2]
+        page = f"pages/{name}.py"
+        if (Path(__file__).parents[2] / page).is_file():
+            st.session_state[_WANTED] = page
+            st.switch_page("app.py")
+
+
 def session_id() -> str:
     """Who this browser tab is; from the address if it says so, else new, and always put there."""
     given = st.query_params.get("session", "")
@@ -69,6 +89,7 @@ def session_id() -> str:
     session = str(st.session_state["session"])
     if given != session:  # changing pages empties the query
         st.query_params["session"] = session
+    _enter()
     return session
 
 

@@ -27,13 +27,14 @@ def show(template: Template, *, editable: bool) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         draft, pattern = _texts(template, key, editable)
-        rows = _table(template, pattern, f"{key}.slots", editable)
+    rows = _table(template, pattern, f"{key}.slots", editable)
     with right:
         found = _check(draft, pattern, rows)
         if found is None:
             return
         st.markdown("**With its defaults it says**")
-        st.info(shared.escape(prompts.fill(found, {})))
+        with st.container(border=True, key="template-says"):
+            st.markdown(shared.escape(prompts.fill(found, {})))
         if found.negative:
             st.caption(f"Avoids: {shared.escape(found.negative)}")
         if editable:

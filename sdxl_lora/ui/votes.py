@@ -17,6 +17,7 @@ from sdxl_lora.ui import composer, past, shared
 
 APPROVE, REJECT, FAVOURITE, NEXT, PREVIOUS = "A", "X", "F", "N", "P"  # C and R belong to Streamlit
 _SELECTED = "votes.selected"
+_SAID = "votes.said"  # what the last vote came to, for the next run: callbacks draw nothing
 _NEWEST = "votes.newest"
 
 
@@ -57,6 +58,8 @@ def bar(identifiers: Sequence[str]) -> None:
 
 def show(record: Record, key: str, *, keys: bool) -> None:
     """The votes on one picture; `keys`: it is the one that the keys are for, and has room for words."""
+    if said := st.session_state.pop(_SAID, None):
+        st.toast(said[0], icon=said[1])
     vote = _vote_on(record)
     approved, rejected = vote is not None and vote.approved, vote is not None and not vote.approved
     st.button(
@@ -137,7 +140,7 @@ def _offer(record: Record, tags: tuple[str, ...], text: str, key: str) -> None:
     if not found:
         st.caption("; ".join(shared.escape(edit.words) for edit in edits))
         return
-    st.markdown("This would change:")
+    st.caption("This would change")
     st.markdown("\n".join(f"- {in_words(change)}" for change in found))
     with st.container(horizontal=True):
         if st.button("Make it", key=f"{key}.make", type="primary", help="The same seed with this change"):
@@ -180,7 +183,7 @@ def _toggle(record: Record, approved: bool, there: bool) -> None:
         else:
             shared.reviews().vote(record, approved=approved)
     except StudioError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.session_state[_SAID] = str(error), ":material/error:"
         return
     done = "Vote taken back." if there else "Approved." if approved else "Rejected. Say what is wrong."
-    st.toast(done, icon=":material/how_to_vote:")
+    st.session_state[_SAID] = done, ":material/how_to_vote:"

@@ -18,6 +18,7 @@ from sdxl_lora.ui.shared import escape
 Found = Mapping[str, Any]
 
 _SURE = ((0.75, "clearly"), (0.5, "probably"), (0.0, "perhaps"))  # probability from which it is said so
+_MAJORITY = 0.5  # probability of another word from which it is what shows
 _GATES = {  # name -> (passed, failed)
     "colour": ("The colour is right", "It shows another colour"),
     "white background": ("The background is white", "The background is not white"),
@@ -36,9 +37,10 @@ def show(record: Record, key: str) -> None:
     read, tried = record.scores.get("lettering"), record.scores.get("attempts", {})
     if not (findings or checks or read or tried):
         return
-    right = sum(_is_right(found) for found in findings)
+    states = [_state(found) for found in findings]
     failed = any(gate["passed"] is False for gate in checks)
-    label = f"{right} of {len(findings)} as asked" if findings else "Why?"
+    label = f"{states.count(True)} of {len(findings)} as asked" if findings else "Why?"
+    label += f", {states.count(None)} unclear" if None in states else ""
     icon = ":material/error:" if failed else ":material/fact_check:"
     with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
         if findings:
@@ -65,8 +67,12 @@ def attempt_in_words(attempt: Attempt) -> str:
         )
     if judgement.failed:
         return _GATES.get(judgement.failed[0].name, ("", judgement.failed[0].name))[1]
+    wrong = [found for found in judgement.findings if _state(vars(found)) is False]
+    if wrong:
+        worst = min(wrong, key=lambda found: found.probability)
+        return f"{worst.attribute.capitalize()} looks like {worst.rival}"
     if judgement.weakest is not None:
-        return f"{judgement.weakest.attribute.capitalize()} looks like {judgement.weakest.rival}"
+        return f"{judgement.weakest.attribute.capitalize()} is unclear"
     return "Everything shows" if "no threshold" in attempt.verdict else "Fits the words too little"
 
 
@@ -82,19 +88,26 @@ def _checks(record: Record) -> Sequence[Found]:
     return found
 
 
-def _is_right(found: Found) -> bool:
-    return bool(found["probability"] > (found["rival_probability"] or 0.0))
+def _state(found: Found) -> bool | None:
+    """Whether a claim shows; None where the judge is torn: something else is likelier, but by no majority."""
+    rival = float(found["rival_probability"] or 0.0)
+    if found["probability"] > rival:
+        return True
+    return False if rival >= _MAJORITY else None
 
 
 def _finding(found: Found) -> None:
     """One claim: a sign, the word, and how sure the judge is."""
     wanted, probability = escape(str(found["wanted"])), float(found["probability"])
     name = str(found["attribute"]).capitalize()
-    if _is_right(found):
+    state, rival = _state(found), escape(str(found["rival"]))
+    if state:
         sure = next(words for least, words in _SURE if probability >= least)
-        text = f"{_SIGNS[True]} {name}: {sure} **{wanted}**"
+        text = f"{_SIGNS[state]} {name}: {sure} **{wanted}**"
+    elif state is None:
+        text = f"{_SIGNS[state]} {name}: hard to tell, **{wanted}** or {rival}"
     else:
-        text = f"{_SIGNS[False]} {name}: not {wanted}, more like **{escape(str(found['rival']))}**"
+        text = f"{_SIGNS[state]} {name}: not {wanted}, more like **{rival}**"
     st.progress(min(max(probability, 0.0), 1.0) if math.isfinite(probability) else 0.0, text=text)
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 PROMPT = "a photography of a navy cap with a white star logo, studio background"
 FIELD = ".st-key-composer textarea[aria-label='What will be sent']"
 SEGMENT = "[role=radio], [data-testid^=stBaseButton-segmented]"
-FRAMED = "[class*=st-key-framed-card-]"
+FRAMED = "[class*=st-key-card-framed-]"
 APPROVE = "[class*=st-key-votes-] [class*=-approve] button"
 REJECT = "[class*=st-key-votes-] [class*=-reject] button"
 TILE = "[class*=st-key-try-]"

@@ -104,10 +104,10 @@ def test_a_prompt_becomes_a_picture_that_is_found_again_after_a_reload(
     wait(browser, lambda d: count(d, CARD) == 2)
     assert PROMPT in visible(browser, "[class*=st-key-headline-]").text
 
-    open_page(browser, f"{server}/gallery")
-    wait(browser, lambda d: count(d, CARD) == 2)
-    picture = visible(browser, f"{CARD} img")
-    assert picture.get_attribute("alt") == PROMPT
+    open_page(browser, f"{server}/gallery")  # other tests' pictures may be there too
+    own = f"{CARD} img[alt='{PROMPT}']"
+    wait(browser, lambda d: count(d, own) == 2)
+    picture = visible(browser, own)
     assert browser.execute_script("return arguments[0].naturalWidth", picture) == 64
 
 

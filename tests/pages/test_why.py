@@ -22,6 +22,7 @@ READ = lettering.Lettering("misread", 0.8, "NORTHPEKA", (lettering.Words("NORTHP
 FINDINGS = (
     Finding(attribute="colour", wanted="navy", probability=0.92, rival="black", rival_probability=0.05),
     Finding(attribute="logo", wanted="triangle", probability=0.2, rival="circle", rival_probability=0.7),
+    Finding(attribute="background", wanted="wall", probability=0.3, rival="beach", rival_probability=0.4),
 )
 GATES = (
     Gate(name="white background", passed=True, reason="97% of the border is white"),
@@ -57,6 +58,7 @@ def test_it_says_in_plain_words_what_shows_and_what_does_not(home: Path, open_ap
     told = opened(open_app, kept(home, judgement))
     assert "Colour: clearly **navy**" in told
     assert "Logo: not triangle, more like **circle**" in told
+    assert "Background: hard to tell, **wall** or beach" in told
     assert "The background is white" in told
     assert "The brand's name is misspelled" in told
     assert "Read: “NORTHPEKA”" in told

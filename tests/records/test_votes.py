@@ -57,3 +57,15 @@ def test_votes_can_be_withdrawn_and_reset(home: Path) -> None:
 def test_only_pictures_can_be_voted_on(home: Path) -> None:
     with Votes(home) as votes, pytest.raises(ImageError, match="vote on one of the gallery"):
         votes.cast("../x", approved=True, model="m", features=[1.0])
+
+
+def test_what_a_vote_says_is_found_and_replaced(home: Path) -> None:
+    with Votes(home) as votes:
+        votes.cast(ONE, approved=False, model="m", features=[1.0], brand="A")
+        votes.describe(ONE, "A", tags=["blurry"], text="and dark")
+        votes.describe(OTHER, "A", tags=["cropped"], text="no vote")
+        found = votes.find(ONE, " A ")
+        assert found is not None
+        assert (found.approved, found.tags, found.text) == (False, ("blurry",), "and dark")
+        assert votes.find(ONE, "B") is None
+        assert votes.find(OTHER, "A") is None

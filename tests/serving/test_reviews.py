@@ -70,7 +70,14 @@ def test_a_vote_is_kept_with_its_brand_and_can_be_taken_back(home: Path, reviews
     [vote] = reviews.votes("Velora")
     assert (vote.picture_id, vote.tags, vote.text) == (made.id, ("wrong colour",), "too bright")
     assert np.linalg.norm(vote.features) == pytest.approx(1, abs=1e-5)
+    assert reviews.vote_on(made) == vote
+    reviews.describe(made, tags=["blurry"], text="and dark")
+    [vote] = reviews.votes("Velora")
+    assert (vote.approved, vote.tags, vote.text) == (False, ("blurry",), "and dark")
     reviews.withdraw(made)
+    assert reviews.votes("Velora") == []
+    assert reviews.vote_on(made) is None
+    reviews.describe(made, tags=[], text="no vote, nothing to describe")
     assert reviews.votes("Velora") == []
 
 
