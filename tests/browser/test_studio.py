@@ -99,16 +99,16 @@ def test_a_prompt_becomes_a_picture_that_is_found_again_after_a_reload(
     press_generate(browser)
     visible(browser, PROGRESS)
     wait(browser, lambda d: count(d, CARD) == 2 and count(d, PROGRESS) == 0)
-    assert "CLIP cosine" in visible(browser, CARD).text
+    visible(browser, CARD, "CLIP cosine")
     browser.refresh()
     wait(browser, lambda d: count(d, CARD) == 2)
-    assert PROMPT in visible(browser, "[class*=st-key-headline-]").text
+    visible(browser, "[class*=st-key-headline-]", PROMPT)
 
     open_page(browser, f"{server}/gallery")  # other tests' pictures may be there too
     own = f"{CARD} img[alt='{PROMPT}']"
     wait(browser, lambda d: count(d, own) == 2)
-    picture = visible(browser, own)
-    assert browser.execute_script("return arguments[0].naturalWidth", picture) == 64
+    width = "return document.querySelector(arguments[0])?.naturalWidth"
+    wait(browser, lambda d: d.execute_script(width, own) == 64)  # once it is loaded
 
 
 def test_a_running_job_can_be_cancelled(browser: WebDriver, server: str) -> None:
