@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sdxl_lora.scoring import Scorer
     from sdxl_lora.scoring.panel import Judgement, Panel
 
+ALL = "all"  # templates
 SCORERS = ("blip", "held-out", "white", "sharpness")
 
 
@@ -44,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make pictures of --template with --model, and keep the threshold that follows from their scores",
     )
-    calibrate.add_argument("--template", metavar="NAME", help=f"one of {', '.join(prompts.templates())}")
+    calibrate.add_argument(
+        "--template", metavar="NAME", help=f"{ALL}, or one of {', '.join(prompts.templates())}"
+    )
     calibrate.add_argument("--model", default=setting("model") or "auto", help="model, as for generate")
     calibrate.add_argument("--count", type=int, default=30, metavar="N", help="pictures (30)")
     calibrate.add_argument("--steps", type=int, metavar="N", help="denoising steps")
@@ -124,41 +127,51 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
     if not FEWEST <= arguments.count <= 1000:
         raise InputError(f"--count {arguments.count} is not between {FEWEST} and 1000; 30 is usual")
-    prompts.get(arguments.template)  # before any model is loaded
+    templates = list(prompts.templates()) if arguments.template == ALL else [arguments.template]
+    for template in templates:
+        prompts.get(template)  # before any model is loaded
     request = GenerationRequest(
         prompt="calibration", model=arguments.model, steps=arguments.steps, seed=arguments.seed
     )
-    with terminal.progress_bar(total=arguments.count, unit="picture") as bar:
-        requests = varied_requests(arguments.template, request, arguments.count)
-        found = calibrate(requests, default_scorer(), progress=bar.update)
-    Calibrations(config.home()).keep(found)
-    _report(found, as_json=arguments.json)
+    kept = []
+    with terminal.progress_bar(total=arguments.count * len(templates), unit="picture") as bar:
+        for template in templates:
+            requests = varied_requests(template, request, arguments.count)
+            kept.append(calibrate(requests, default_scorer(), progress=bar.update))
+            Calibrations(config.home()).keep(kept[-1])  # at once: the others take long
+    if arguments.json:
+        found = [_calibration_as_json(one) for one in kept]
+        terminal.print_json({"calibrations": found} if arguments.template == ALL else found[0])
+    else:
+        for one in kept:
+            _report(one)
     return 0
 
 
-def _report(found: "Calibration", *, as_json: bool) -> None:
+def _correlations(found: "Calibration") -> dict[float, float]:
+    return {sample.fraction: sample.correlation(found.scores, found.prompts) for sample in found.previews}
+
+
+def _calibration_as_json(found: "Calibration") -> dict[str, Any]:
     from sdxl_lora.records import metadata
 
-    correlations = {
-        sample.fraction: sample.correlation(found.scores, found.prompts) for sample in found.previews
+    correlations = {f"{at:g}": value for at, value in _correlations(found).items()}
+    return {
+        "model": found.model,
+        "template": found.template,
+        "scorer": found.scorer,
+        "pictures": len(found.scores),
+        "threshold": found.threshold(),
+        "least_sharpness": found.least_sharpness,
+        "rank_correlation": metadata.finite(correlations),
+        "pruning": vars(found.pruning) if found.pruning else None,
     }
-    if as_json:
-        terminal.print_json(
-            {
-                "model": found.model,
-                "template": found.template,
-                "scorer": found.scorer,
-                "pictures": len(found.scores),
-                "threshold": found.threshold(),
-                "least_sharpness": found.least_sharpness,
-                "rank_correlation": metadata.finite({f"{at:g}": value for at, value in correlations.items()}),
-                "pruning": vars(found.pruning) if found.pruning else None,
-            }
-        )
-        return
+
+
+def _report(found: "Calibration") -> None:
     print(f"{found.model}, {found.template}: {found.scorer} of {len(found.scores)} pictures")
     print(f"threshold {found.threshold():.4f} (65 % of pictures stay below)")
-    for at, value in correlations.items():
+    for at, value in _correlations(found).items():
         print(f"rank correlation of previews at {at:.0%} of the steps with the final score: {value:.2f}")
     print(
         f"pictures are given up at {found.pruning.fraction:.0%} of the steps"

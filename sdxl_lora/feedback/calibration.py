@@ -3,7 +3,8 @@
 About thirty pictures per template and model give the distribution of the scores; the threshold is a quantile of
 it (0.65 unless a level says otherwise). With previews at part of the steps it also gives their rank correlation
 with the final scores (Spearman), and pictures are given up early only where that is high enough: choosing two of
-eight at 30 % of the steps pays from about 0.5 (Gaussian scores). Kept as `home()/calibrations.json`.
+eight at 30 % of the steps pays from about 0.5 (Gaussian scores). Kept as `calibrations.json` in a folder: the user's
+data folder, and a model's own, which may come with what was measured when it was made.
 """
 
 import json
@@ -21,6 +22,7 @@ from scipy.stats import spearmanr
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.feedback.attempts import Pruning
 
+NAME = "calibrations.json"
 FEWEST = 8  # pictures; fewer say nothing about a quantile
 USUAL = 30
 QUANTILE = 0.65
@@ -107,15 +109,32 @@ class Calibration:
 
 
 class Calibrations:
-    """All calibrations of one data folder; the latest of a kind replaces the one before."""
+    """All calibrations in one folder; the latest of a kind replaces the one before."""
 
-    def __init__(self, home: Path) -> None:
-        self.path = home / "calibrations.json"
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
 
     def find(self, model: str, template: str | None, scorer: str) -> Calibration | None:
         """The calibration for exactly these, if there is one."""
         wanted = (model, template or "", scorer)
         return next((c for c in self if (c.model, c.template, c.scorer) == wanted), None)
+
+    def pooled(self, model: str, scorer: str) -> Calibration | None:
+        """All templates of a model together: for prompts and templates that have no calibration of their own.
+
+        Nothing is given up early by it: previews were measured per template.
+        """
+        own = [c for c in self if (c.model, c.scorer) == (model, scorer)]
+        if not own:
+            return None
+        return Calibration(
+            model=model,
+            template="",
+            scorer=scorer,
+            scores=tuple(value for c in own for value in c.scores),
+            prompts=tuple(value for c in own for value in c.prompts),
+            sharpness=tuple(value for c in own for value in c.sharpness),
+        )
 
     def keep(self, calibration: Calibration) -> None:
         """Adds or replaces. Raises `StorageError` where the disk refuses."""

@@ -18,6 +18,7 @@ from sdxl_lora.feedback import Attempt, Finished, Judge, Policy, improve
 from sdxl_lora.feedback.calibration import Calibration, Calibrations
 from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
 from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
 from sdxl_lora.scoring import Scorer, held_out
@@ -53,7 +54,7 @@ def plan(
     model = generation.resolve(request).model
     reported = held_out.chosen()
     panel = panel or default_panel(others=() if reported is None else (reported,))
-    calibration = Calibrations(studio.store.home).find(model, request.template, panel.primary.name)
+    calibration = _calibration(studio, model, request.template, panel.primary.name)
     gated = Panel(
         panel.primary,
         probes=panel.probes,
@@ -64,6 +65,15 @@ def plan(
     )
     policy = policy_of(level, calibration, min_score=min_score, max_attempts=max_attempts)
     return Plan(policy=policy, panel=gated, calibration=calibration, judged=_can_judge(panel.primary))
+
+
+def _calibration(studio: Studio, model: str, template: str | None, scorer: str) -> Calibration | None:
+    """The user's own, else the one that came with the model, else those of the model's templates together."""
+    folder = registry.describe(model).folder
+    kept = [Calibrations(studio.store.home), *([Calibrations(folder)] if folder else [])]
+    exact = (calibrations.find(model, template, scorer) for calibrations in kept)
+    pooled = (calibrations.pooled(model, scorer) for calibrations in kept)
+    return next((found for found in (*exact, *pooled) if found is not None), None)
 
 
 def run_attempts(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdxl_lora import cli
+from sdxl_lora import cli, prompts
 from sdxl_lora.feedback.calibration import Calibrations
 from sdxl_lora.records import Store
 
@@ -92,6 +92,20 @@ def test_bad_input_is_one_line_and_exit_code_2(
     captured = capsys.readouterr()
     assert captured.err.startswith(f"error: {start.format(picture=picture)}")
     assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_all_templates_are_calibrated_in_one_go(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = {name: prompts.get(name) for name in ("dress", "jacket")}
+    monkeypatch.setattr(prompts, "templates", lambda: two)
+    assert (
+        cli.main(["score", "--calibrate", "--template", "all", "--count", "8", "--model", "mini", "--json"])
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)["calibrations"]
+    assert [one["template"] for one in found] == ["dress", "jacket"]
+    assert [one.template for one in Calibrations(home)] == ["dress", "jacket"]
 
 
 def test_calibrate_keeps_a_threshold_and_tells_the_correlations(

@@ -90,6 +90,18 @@ def test_calibrations_are_kept_by_model_template_and_scorer(home: Path) -> None:
     assert kept.find("mini", "jacket", "another") is None
 
 
+def test_prompts_without_a_calibration_are_measured_by_all_templates_of_the_model(home: Path) -> None:
+    kept = Calibrations(home)
+    assert kept.pooled("mini", "mini-CLIP cosine") is None
+    kept.keep(calibration(previews=(PreviewSample(fraction=0.5, scores=SCORES),)))
+    kept.keep(calibration("dress"))
+    found = kept.pooled("mini", "mini-CLIP cosine")
+    assert found is not None
+    assert (len(found.scores), found.template, found.pruning) == (42, "", None)
+    assert found.threshold() == pytest.approx(calibration().threshold(), abs=0.01)
+    assert kept.pooled("mini", "another") is None
+
+
 def test_a_damaged_file_says_what_to_do(home: Path) -> None:
     home.mkdir()
     for text in ("{", "[{}]", "[1]", "3"):

@@ -1,7 +1,9 @@
 """Pictures that are the best of several attempts, on a tiny model: what is made, kept and told."""
 
+import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, DataError, ImageError, StudioError
 from sdxl_lora.feedback import Attempt, Finished
-from sdxl_lora.feedback.calibration import Calibrations
+from sdxl_lora.feedback.calibration import Calibration, Calibrations
 from sdxl_lora.generation import PictureDone, StepDone
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.serving.attempts import keep, plan, run_attempts
@@ -57,8 +59,6 @@ def test_the_first_attempt_is_the_picture_a_single_shot_makes(studio: Studio) ->
 
 
 def test_several_pictures_have_seeds_and_places_of_their_own(studio: Studio) -> None:
-    from dataclasses import replace
-
     request = replace(REQUEST, count=2)
     how = plan(studio, request, min_score=0.99, max_attempts=2)
     events = list(run_attempts(studio, request, how))
@@ -84,8 +84,6 @@ def test_a_person_may_keep_another_attempt_and_say_why(studio: Studio) -> None:
     record = keep(studio, attempts[0], attempts, reason="I like the light")
     assert record.scores["attempts"]["reason"] == "I like the light"
     assert studio.store.count() == 2
-    from dataclasses import replace
-
     with pytest.raises(ImageError, match="has no picture to keep"):
         keep(studio, replace(attempts[0], image=None), attempts)
 
@@ -99,7 +97,23 @@ def test_a_calibration_gives_its_template_and_model_a_threshold(studio: Studio, 
     Calibrations(home).keep(found)
     request = next(varied_requests("jacket", REQUEST, 1))
     assert plan(studio, request).policy.threshold == pytest.approx(found.threshold())
+    # what has none of its own is measured by the model's templates together
+    assert plan(studio, REQUEST).policy.threshold == pytest.approx(found.threshold())
+
+
+def test_a_model_may_come_with_its_calibration_and_the_users_own_wins(
+    studio: Studio, home: Path, tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert plan(studio, REQUEST).policy.threshold is None
+    folder = shutil.copytree(tiny_mini, tmp_path / "mini")
+    monkeypatch.setenv("SDXL_LORA_MINI", str(folder))
+    shipped = Calibration(
+        model="mini", template="", scorer="mini-CLIP cosine", scores=(0.5,) * 8, prompts=("a",) * 8
+    )
+    Calibrations(folder).keep(shipped)
+    assert plan(studio, REQUEST).policy.threshold == pytest.approx(0.5)
+    Calibrations(home).keep(replace(shipped, scores=(0.7,) * 8))
+    assert plan(studio, REQUEST).policy.threshold == pytest.approx(0.7)
 
 
 def test_without_a_scorer_the_pictures_are_drawn_once_and_said_to_be_unscored(
@@ -118,8 +132,6 @@ def test_without_a_scorer_the_pictures_are_drawn_once_and_said_to_be_unscored(
 def test_a_black_picture_is_never_kept_where_another_one_is_there(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from sdxl_lora import generation
 
     real = generation.generate
