@@ -46,6 +46,7 @@ def _fits(attention: Attention) -> bool:
     extras = (attention.spatial_norm, attention.group_norm, attention.norm_q, attention.norm_k)
     return (
         plain
+        and len({layer.scaling[_ADAPTER] for layer in projections}) == 1
         and all(extra is None for extra in extras)
         and not attention.norm_cross
         and not attention.residual_connection
@@ -61,7 +62,7 @@ class LoraAttention:
     def __init__(self, attention: Attention) -> None:
         self._projections = (attention.to_q, attention.to_k, attention.to_v, attention.to_out[0])
         self.heads, self.scale = attention.heads, attention.scale
-        self.strengths = [layer.scaling[_ADAPTER] for layer in self._projections]
+        self.strength = attention.to_q.scaling[_ADAPTER]
         q, k, v = (layer.base_layer.weight.detach() for layer in self._projections[:3])
         same_input = attention.to_k.base_layer.in_features == attention.to_q.base_layer.in_features
         self.qkv = Matrix(torch.cat([q, k, v]), None) if same_input else None
@@ -90,29 +91,28 @@ class LoraAttention:
 
 
 class _Lora:
-    """Several LoRAs on one input, as one: A stacked, B along the diagonal with its strength in it."""
+    """Several LoRAs on one input, as one: A stacked, B along the diagonal."""
 
-    def __init__(self, downs: Sequence[Tensor], ups: Sequence[Tensor], strengths: Sequence[float]) -> None:
+    def __init__(self, downs: Sequence[Tensor], ups: Sequence[Tensor], strength: float) -> None:
         self.down = downs[0] if len(downs) == 1 else torch.cat(list(downs))  # all ranks x in
-        self.up = torch.block_diag(*(up * s for up, s in zip(ups, strengths, strict=True)))  # out x all ranks
-        self.shapes = [tuple(up.shape) for up in ups]
-        self.strengths = strengths
+        self.up = ups[0] if len(ups) == 1 else torch.block_diag(*ups)  # out x all ranks
+        self.shapes, self.strength = [up.shape for up in ups], strength
 
     def add(self, result: Tensor, x: Tensor) -> Tensor:
         """Adds the LoRAs of `x` to `result` in place; returns x A^T, for `gradients`."""
         inner = x @ self.down.t()
-        result.addmm_(inner, self.up.t())
+        result.addmm_(inner, self.up.t(), alpha=self.strength)
         return inner
 
     def gradients(
         self, outer: Tensor, inner: Tensor, x: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+    ) -> tuple[Tensor, Sequence[Tensor], list[Tensor]]:
         """(gradient of x A^T, of the A's, of the B's) from `outer`, the gradient of the result."""
-        of_inner = outer @ self.up
-        downs = (of_inner.t() @ x).split([rank for _, rank in self.shapes])
-        whole, ups, row, column = outer.t() @ inner, [], 0, 0
-        for (height, width), strength in zip(self.shapes, self.strengths, strict=True):
-            ups.append(whole[row : row + height, column : column + width] * strength)
+        of_inner = (outer @ self.up).mul_(self.strength)
+        downs = (of_inner.t() @ x).split([shape[1] for shape in self.shapes])
+        whole, ups, row, column = (outer.t() @ inner).mul_(self.strength), [], 0, 0
+        for height, width in self.shapes:
+            ups.append(whole[row : row + height, column : column + width])
             row, column = row + height, column + width
         return of_inner, downs, ups
 
@@ -127,15 +127,15 @@ class _Attention(torch.autograd.Function):
         batch, tokens, width = x.shape
         rows = x.reshape(-1, width)
         other = rows if context is None else context.reshape(-1, context.shape[-1])
-        downs, ups, strengths = factors[0::2], factors[1::2], layer.strengths
+        downs, ups, strength = factors[0::2], factors[1::2], layer.strength
         if context is None and layer.qkv is not None:
-            first = _Lora(downs[:3], ups[:3], strengths[:3])
+            first = _Lora(downs[:3], ups[:3], strength)
             mixed = layer.qkv(rows)
             inners = [first.add(mixed, rows)]
             loras = [first]
             q, k, v = _heads(mixed, 3, batch, layer.heads)
         else:
-            loras = [_Lora(downs[:1], ups[:1], strengths[:1]), _Lora(downs[1:3], ups[1:3], strengths[1:3])]
+            loras = [_Lora(downs[:1], ups[:1], strength), _Lora(downs[1:3], ups[1:3], strength)]
             asked, told = layer.q(rows), layer.kv(other)
             inners = [loras[0].add(asked, rows), loras[1].add(told, other)]
             (q,) = _heads(asked, 1, batch, layer.heads)
@@ -145,7 +145,7 @@ class _Attention(torch.autograd.Function):
         )
         share = scores.softmax(dim=-1)
         seen = _rows(torch.bmm(share, v)[None], batch)
-        last = _Lora(downs[3:], ups[3:], strengths[3:])
+        last = _Lora(downs[3:], ups[3:], strength)
         result = layer.out(seen)
         inner_out = last.add(result, seen)
         ctx.layer, ctx.loras, ctx.last, ctx.batch = layer, loras, last, batch

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
-from sdxl_lora.training import attention, packed
+from sdxl_lora.training import attention, memory, packed
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     CachedLatents,
@@ -55,12 +55,17 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     The space of the caches is taken first: a full disk is found before any weights are loaded.
     """
     config, base, device = setup.config, setup.base, setup.accelerator.device
+    on_cpu = device.type == "cpu"
+    if on_cpu:
+        memory.keep_freed()
     with setup.accelerator.local_main_process_first():
         text_cache, latent_cache = _open_text_cache(setup), _open_latent_cache(setup)
     encoding = TextEncoding(base.architecture, base.tokenizers(), base.text_encoders(setup.dtype), device)
     prompts = _encode_prompts(encoding, config.validation_prompts)
     text, keep_encoding = yield from _text_source(setup, encoding, text_cache)
     vae = base.vae(setup.dtype).to(device)
+    if on_cpu:
+        vae.to(memory_format=torch.channels_last)  # oneDNN's own
     latents, keep_vae = yield from _latent_source(setup, vae, latent_cache)
     if not keep_vae:
         vae.to("cpu")  # validation brings it back for as long as it draws

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from pathlib import Path
 
-from sdxl_lora.training import optimizers
+from sdxl_lora.training import export, optimizers
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.estimates import Estimate
+from sdxl_lora.training.events import Saved, Validated
 from sdxl_lora.training.setup import Setup, epochs, gigabytes
 from sdxl_lora.training.text import token_count
 
@@ -25,15 +27,20 @@ def summary(setup: Setup) -> Iterator[str]:
     if source.licence:
         yield f"licence    the data set is under {source.licence}; it binds what is trained on it"
     yield (
-        f"run        {setup.total} updates, {epochs(setup)} epochs of {setup.plan.updates_per_epoch}, "
-        f"{config.train_batch_size} x {config.gradient_accumulation_steps} pictures x "
-        f"{setup.accelerator.num_processes} processes at {setup.resolution} px, seed {setup.seed}"
+        f"run        {setup.total} updates in {_count(epochs(setup), 'epoch')} of {setup.plan.updates_per_epoch}, "
+        f"{config.train_batch_size} x {config.gradient_accumulation_steps} pictures in each of "
+        f"{_count(setup.accelerator.num_processes, 'process', 'processes')}, at {setup.resolution} px, "
+        f"seed {setup.seed}"
     )
     yield (
         f"LoRA       rank {config.rank}, alpha {config.alpha:g}, {config.lora_target}; "
         f"{optimizers.name_of(config)} at {setup.learning_rate:g}, {config.lr_scheduler}"
     )
-    yield f"precision  {setup.accelerator.mixed_precision} on {setup.accelerator.device}, frozen base in {_base(setup)}"
+    mixed = setup.accelerator.mixed_precision
+    yield (
+        f"precision  {'fp32' if mixed == 'no' else f'mixed {mixed}'} on {setup.accelerator.device}, "
+        f"frozen base in {_base(setup)}, LoRA in fp32"
+    )
     upscaled = survey.upscaled()
     if upscaled:
         yield f"warning    {upscaled} of {len(survey)} pictures are smaller than they are trained at: they are enlarged"
@@ -71,6 +78,26 @@ def dry_run(setup: Setup, estimate: Estimate) -> Iterator[str]:
             yield f"  {name} = {value}" + ("" if name in changed else "  (default)")
 
 
+def validated(event: Validated, folder: Path) -> str:
+    """Where the pictures are, and how they score."""
+    score = f", mean score {sum(event.scores) / len(event.scores):.4f}" if event.scores else ""
+    pictures = _count(len(event.images), "picture")
+    return f"validation {pictures} after {event.step} updates, in {folder / 'validation'}{score}"
+
+
+def saved(event: Saved, config: TrainingConfig, seconds: float) -> Iterator[str]:
+    """A checkpoint in one line; at the end, what is where."""
+    if not event.finished:
+        yield f"saved      {event.path}"
+        return
+    yield f"finished   after {duration(seconds)}: {event.path}"
+    yield f"             {export.DIFFUSERS_NAME:40} diffusers and this studio"
+    yield f"             {export.KOHYA_NAME:40} ComfyUI, AUTOMATIC1111"
+    if config.validation_prompts:
+        yield f"             {'samples.jpg, validation/':40} what it draws now, and drew on the way"
+    yield "             the studio's page Training (make run) shows the curves and takes the LoRA over"
+
+
 def settings(config: TrainingConfig) -> list[tuple[str, object]]:
     """Settings that are not at their defaults, in the order of `--help`; never the token."""
     values = asdict(config)
@@ -89,8 +116,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes else f"{rest} s"
 
 
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def _base(setup: Setup) -> str:
-    plain = str(setup.dtype).removeprefix("torch.")
+    plain = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[
+        str(setup.dtype).removeprefix("torch.")
+    ]
     return f"int8 (computes in {plain})" if setup.config.base_precision == "int8" else plain
 
 

@@ -3,6 +3,7 @@
 Everything that is learned is in `loop`; this file turns events into lines, files and tracker entries.
 """
 
+import math
 import os
 import resource
 import sys
@@ -20,6 +21,7 @@ from sdxl_lora.training.events import Encoded, Event, Notice, Saved, Started, St
 from sdxl_lora.training.journal import Journal
 from sdxl_lora.training.setup import Setup, gigabytes, prepare
 
+_SMOOTHING = 0.9  # of the loss that is shown
 _LINE_EVERY = 20.0  # seconds between lines where nobody watches a bar
 ScorerFor = Callable[[Setup], loop.Scorer | None]
 
@@ -75,6 +77,8 @@ class _Screen:
         self._journal: Journal | None = None
         self._bar: tqdm[None] | None = None
         self._last_line = 0.0
+        self._loss = self._weight = 0.0  # running mean, as the page Training draws it
+        self._began, self._start_step = time.monotonic(), 0
         self._watched = sys.stderr.isatty()
 
     def show(self, event: Event) -> None:
@@ -90,10 +94,10 @@ class _Screen:
             case Validated():
                 if self._journal:
                     self._journal.validated(event)
-                if event.scores:
-                    _say(f"validation {event.step}: mean score {sum(event.scores) / len(event.scores):.4f}")
+                _say(report.validated(event, self._setup.output_dir))
             case Saved():
-                _say(f"saved {event.path}")
+                for line in report.saved(event, self._setup.config, time.monotonic() - self._began):
+                    _say(line)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -103,6 +107,7 @@ class _Screen:
 
     def _start(self, event: Started) -> None:
         setup = self._setup
+        self._began, self._start_step = time.monotonic(), event.start
         _say(f"training   {event.trained_parameters:,} parameters, updates {event.start} to {event.total}")
         if setup.accelerator.log_with:
             values = {
@@ -114,8 +119,14 @@ class _Screen:
     def _step(self, record: StepRecord) -> None:
         if self._journal:
             self._journal.step(record)
-        rate = record.pictures / record.seconds
-        note = f"loss {record.loss:.4f}, {rate:.2f} images/s, {memory(self._setup.accelerator.device)}"
+        if math.isfinite(record.loss):
+            self._loss = _SMOOTHING * self._loss + (1 - _SMOOTHING) * record.loss
+            self._weight = _SMOOTHING * self._weight + (1 - _SMOOTHING)
+        rate, loss = record.pictures / record.seconds, self._loss / max(self._weight, 1e-9)
+        note = f"loss {loss:.4f}, {rate:.2f} images/s, {memory(self._setup.accelerator.device)}"
+        if not self._watched:  # the bar has its own
+            each = (time.monotonic() - self._began) / (record.step - self._start_step)
+            note += f", {report.duration(each * (self._setup.total - record.step))} left"
         self._advance("training", record.step, self._setup.total, note)
 
     def _advance(self, what: str, done: int, total: int, note: str) -> None:

@@ -359,3 +359,19 @@ def test_both_architectures_draw_validation_pictures_of_the_training_size(
     images = next(event for event in events if isinstance(event, Validated)).images
     assert [image.size for image in images] == [(64, 64)] * 2
     assert images[0].tobytes() != images[1].tobytes()  # seeds of their own
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo's own
+def test_compiled_blocks_train_with_the_same_losses(configure, tmp_path, monkeypatch):
+    plain = losses(run(configure(max_train_steps=2)))
+    compiled, asked = UNet2DConditionModel.compile_repeated_blocks, []
+
+    def without_a_compiler(unet, **keywords):
+        asked.append(keywords)
+        compiled(unet, backend="aot_eager", **keywords)  # traced and differentiated, not translated to C++
+
+    monkeypatch.setattr(UNet2DConditionModel, "compile_repeated_blocks", without_a_compiler)
+    traced = losses(run(configure(max_train_steps=2, compile=True, output_dir=str(tmp_path / "compiled"))))
+    assert asked == [{"dynamic": True}]
+    assert traced == pytest.approx(plain, rel=1e-4)

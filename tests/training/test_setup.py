@@ -1,9 +1,11 @@
 """Bad input is one line, before any weights are loaded; so is the dry run."""
 
 import json
+import re
 import shutil
 
 import pytest
+import torch
 from accelerate.utils import DistributedType
 
 from sdxl_lora.errors import DataError, InputError, RequestError, StorageError, UnknownNameError
@@ -114,6 +116,13 @@ def test_a_model_without_weights_is_one_line(configure, tiny_sdxl, tmp_path):
         train(configure(pretrained_model_name_or_path=str(model)))
 
 
+def test_the_precision_is_what_accelerate_was_launched_with(configure, monkeypatch, no_weights):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    prepared = prepare(configure())  # --mixed_precision was not given
+    assert prepared.accelerator.mixed_precision == "bf16"
+    assert prepared.dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("architecture", ["sdxl", "sd"])
 def test_the_architecture_and_size_come_from_the_models_files(
     configure, tiny_sd, tiny_sdxl, architecture, no_weights
@@ -197,4 +206,7 @@ def test_a_run_from_the_command_line_leaves_a_journal_that_continues(tiny_sdxl, 
     assert [line["scores"] for line in lines if "pictures" in line] == [[0.25], [0.25]]
     assert (tmp_path / "run" / "validation" / "000002-0.png").is_file()
     assert list((tmp_path / "run" / "logs").rglob("events.out.tfevents.*"))
-    assert "mean score 0.2500" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "mean score 0.2500" in said
+    assert re.search(r"training 2/2: loss \d\.\d+, [\d.]+ images/s, [\d.]+ GB, 0 s left", said)
+    assert re.search(r"finished   after \d+ s: .*run\n +pytorch_lora_weights.safetensors", said)

@@ -1,4 +1,4 @@
-"""The original project's command, verbatim, on the bundled model and pictures, on a machine without a GPU."""
+"""The commands as people type them: the original project's, verbatim, and the script without arguments."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ SHORT = " --max_train_steps=2 --max_train_samples=6"
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a GPU")
-def test_it_starts_afresh_warns_of_fp16_trains_and_goes_on_from_what_it_saved(
+def test_the_original_command_starts_afresh_warns_of_fp16_trains_and_goes_on_from_what_it_saved(
     tmp_path: Path, home: Path
 ) -> None:
     output = tmp_path / "out"
@@ -40,13 +40,29 @@ def test_it_starts_afresh_warns_of_fp16_trains_and_goes_on_from_what_it_saved(
     assert (output / "checkpoint-3").is_dir()
 
 
+@pytest.mark.slow
+def test_the_script_teaches_the_bundled_model_and_ends_with_validation_pictures(
+    tmp_path: Path, home: Path
+) -> None:
+    more = [
+        "--max_train_steps=2",
+        "--max_train_samples=3",
+        "--train_batch_size=3",
+        "--num_validation_images=1",
+    ]
+    variables = {"OUTPUT_DIR": str(tmp_path / "out")}
+    said = shell(["bash", "train_sdxl_lora.sh", *more], home, variables)
+    assert "regular    96 of them from sdxl_lora/assets/sample_data/support.jsonl" in said
+    assert "finished   after" in said
+    assert {path.name for path in (tmp_path / "out" / "validation").iterdir()} == {
+        "000002-0.png",
+        "000002-1.png",
+    }
+    assert (tmp_path / "out" / "samples.jpg").is_file()
+
+
 def start(output: Path, home: Path, more: str) -> str:
-    """Runs the command in a shell; what it said on stderr."""
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "SDXL_LORA_HOME": str(home),
-        "OMP_NUM_THREADS": "1",
+    variables = {
         "MODEL_NAME": "sdxl_lora/assets/mini",
         "DATASET_NAME": "sdxl_lora/assets/sample_data",
         "RESOLUTION": "256",
@@ -54,8 +70,18 @@ def start(output: Path, home: Path, more: str) -> str:
         "CHECKPOINT_DIR": f"{output}/checkpoint-2",
         "LOGGING_DIR": "logs",
     }
-    done = subprocess.run(
-        ["bash", "-c", COMMAND + more], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    return shell(["bash", "-c", COMMAND + more], home, variables)
+
+
+def shell(words: list[str], home: Path, variables: dict[str, str]) -> str:
+    """Runs a command; what it said on stderr."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SDXL_LORA_HOME": str(home),
+        "OMP_NUM_THREADS": "1",
+        **variables,
+    }
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stderr
