@@ -32,7 +32,7 @@ if not store.count():
         st.page_link(shared.CREATE, label="Make the first picture", icon=":material/auto_awesome:")
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+with st.container(horizontal=True, vertical_alignment="center", key="filters"):
     search = st.text_input(
         "Search",
         key="gallery.search",

@@ -7,7 +7,7 @@ weights that are missing) is said once in `notices` and never counts against a p
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from PIL import Image
@@ -79,6 +79,7 @@ class Judgement:
             "attributes": [vars(finding) for finding in self.findings],
             "gates": [vars(gate) for gate in self.gates],
             "others": {key: {"name": name, "value": value} for key, (name, value) in self.others.items()},
+            "lettering": None if self.lettering is None else asdict(self.lettering),
         }
 
 

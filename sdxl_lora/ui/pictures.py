@@ -179,7 +179,7 @@ def _facts(record: Record, *, small: bool = False) -> None:
         help_text = SCORE_HELP.format(name=name)
     age = "" if small else f" · {ago(record.created_at)}"
     lines.append(f"Seed {record.request.seed}{age}")
-    st.caption(" · ".join(lines), help=help_text)
+    st.caption(("  \n" if small else " · ").join(lines), help=help_text)
 
 
 def _more(record: Record, key: str, *, wide: bool = True) -> None:

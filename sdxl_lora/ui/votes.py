@@ -34,12 +34,13 @@ def selected() -> str:
 def bar(identifiers: Sequence[str]) -> None:
     """Chooses among the pictures of the page, newest job first, and says which keys there are.
 
-    A job that was finished just now gets the keys.
+    A job that was finished just now gets the keys, unless somebody is about to say what is wrong with another picture.
     """
     if not identifiers:
         return
-    if selected() not in identifiers or st.session_state.get(_NEWEST) != identifiers[0]:
-        st.session_state[_NEWEST] = identifiers[0]
+    new = st.session_state.get(_NEWEST) != identifiers[0]
+    st.session_state[_NEWEST] = identifiers[0]
+    if selected() not in identifiers or (new and not _is_rejected(selected())):
         select(identifiers[0])
     at = identifiers.index(selected())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="keys"):
@@ -165,6 +166,12 @@ def _take(record: Record, edits: list[Correction], *, run: bool) -> None:
         else "Your change is filled in. Press Generate to see it, or Undo.",
     )
     st.switch_page(shared.CREATE)
+
+
+def _is_rejected(identifier: str) -> bool:
+    """Whether the picture of that id, which is there, has just been rejected without a reason yet."""
+    vote = _vote_on(shared.studio().store.get(identifier))
+    return vote is not None and not vote.approved and not (vote.tags or vote.text)
 
 
 def _vote_on(record: Record) -> Vote | None:

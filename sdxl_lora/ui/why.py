@@ -41,6 +41,8 @@ def show(record: Record, key: str) -> None:
     failed = any(gate["passed"] is False for gate in checks)
     label = f"{states.count(True)} of {len(findings)} as asked" if findings else "Why?"
     label += f", {states.count(None)} unclear" if None in states else ""
+    if states and states.count(None) == len(states):
+        label = "Hard to tell what shows"
     icon = ":material/error:" if failed else ":material/fact_check:"
     with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
         if findings:
@@ -116,8 +118,8 @@ def _gate(gate: Found) -> None:
     words = {True: passed, False: failed, None: f"{str(gate['name']).capitalize()}: cannot be told"}[
         gate["passed"]
     ]
-    detail = "" if gate["name"] == "colour" else f" :small[{escape(str(gate['reason']))}]"
-    st.markdown(f"{_SIGNS[gate['passed']]} {words}{detail}")
+    detail = "" if gate["name"] == "colour" else f": {escape(str(gate['reason']))}"
+    st.markdown(f"{_SIGNS[gate['passed']]} :small[{words}{detail}]")
 
 
 def _lettering(record: Record, read: Found | None) -> None:
@@ -134,23 +136,21 @@ def _lettering(record: Record, read: Found | None) -> None:
     if not words:
         st.caption("No lettering could be read. It may be a mark without letters.")
         return
-    st.image(
-        with_boxes(record, words),
-        width="stretch",
-        alt="The picture with a box around every word that was read",
-    )
+    framed = with_boxes(str(record.path), [word["box"] for word in words])
+    st.image(framed, width="stretch", alt="The picture with a box around every word that was read")
     st.caption("Read: " + ", ".join(f"“{escape(str(word['text']))}”" for word in words))
 
 
-def with_boxes(record: Record, words: Sequence[Found]) -> Image.Image:
-    """The picture with a frame around every word, at most `_LOOKS` px."""
-    with Image.open(record.path) as opened:
+@st.cache_data(show_spinner=False, max_entries=32)  # closed popovers are drawn at every run, too
+def with_boxes(path: str, boxes: Sequence[Sequence[Sequence[float]]]) -> Image.Image:
+    """The picture with a frame around every box (corners in px), at most `_LOOKS` px."""
+    with Image.open(path) as opened:
         image = opened.convert("RGB")
     scale = min(1.0, _LOOKS / max(image.size))
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(image)
-    for word in words:
-        corners = [(x * scale, y * scale) for x, y in word["box"]]
+    for box in boxes:
+        corners = [(x * scale, y * scale) for x, y in box]
         draw.line([*corners, corners[0]], fill=_BOX, width=max(2, image.width // 200), joint="curve")
     return image
 

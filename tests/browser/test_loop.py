@@ -139,7 +139,7 @@ def test_the_reasons_of_a_picture_open_and_can_be_read_on_a_phone(browser: WebDr
     open_page(browser, server)
     ask(browser, PROMPT, level="One shot", number="1")
     wait(browser, lambda d: count(d, FRAMED) == 1 and count(d, PROGRESS) == 0)
-    click(browser, "[class*=-why] button", "as asked")
+    click(browser, "[class*=-why] button")
     card = visible(browser, "[data-testid=stPopoverBody]", "What you asked for")
     box = card.rect
     assert box["x"] >= 0

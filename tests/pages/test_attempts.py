@@ -219,6 +219,22 @@ def test_the_keys_are_for_one_picture_and_move(open_app: Open, finish: Finish) -
     assert keyed() == [first]
 
 
+def test_a_new_picture_gets_the_keys_but_not_while_somebody_says_what_is_wrong(
+    open_app: Open, finish: Finish
+) -> None:
+    at = generated(open_app(), finish)
+    [first] = shared.queue().jobs()[0].record_ids
+    at = generated(at, finish)
+    [second] = shared.queue().jobs()[1].record_ids
+    assert at.session_state["votes.selected"] == second
+    at.button(key=f"job.{shared.queue().jobs()[1].id}.{second}.reject").click().run()
+    at = generated(at, finish)
+    assert at.session_state["votes.selected"] == second
+    at.button_group(key=f"job.{shared.queue().jobs()[1].id}.{second}.tags").set_value(["blurry"]).run()
+    at = generated(at, finish)
+    assert at.session_state["votes.selected"] not in (first, second)
+
+
 def test_every_picture_says_what_of_the_words_shows(open_app: Open, finish: Finish) -> None:
     at = generated(open_app(), finish)
     [record] = shared.studio().store.page()

@@ -66,7 +66,7 @@ def test_it_says_in_plain_words_what_shows_and_what_does_not(home: Path, open_ap
 
 def test_words_that_were_read_are_framed_on_the_picture(home: Path) -> None:
     record = kept(home, Judgement(score=0.3, scorer="x", text="t", lettering=READ))
-    shown = why.with_boxes(record, record.scores["lettering"]["words"])
+    shown = why.with_boxes(str(record.path), [record.scores["lettering"]["words"][0]["box"]])
     changed = [
         shown.getpixel((x, y)) == (229, 72, 77) for x, y in ((30, 80), (200, 50), (370, 100), (200, 115))
     ]
@@ -87,7 +87,7 @@ def test_large_pictures_are_shown_small_with_the_frame_in_its_place(
         [side * 0.75, side * 0.75],
         [side * 0.25, side * 0.75],
     ]
-    image = why.with_boxes(record, [{"box": box}])
+    image = why.with_boxes(str(record.path), [box])
     assert image.size == (shown, shown)
     assert image.getpixel((shown // 4, shown // 2)) == (229, 72, 77)
 

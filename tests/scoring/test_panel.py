@@ -122,6 +122,7 @@ def test_a_misread_brand_fails_and_an_unreadable_one_does_not(
         monkeypatch.setattr(lettering, "read_words", lambda _, words=words: words)
         [judged] = Panel(clip, read_brand=True).judge([noise(1)], asked)
         assert [(gate.name, gate.passed) for gate in judged.gates] == [("brand text", passed)]
+        assert [word["text"] for word in judged.to_dict()["lettering"]["words"]] == [text] * bool(text)
 
 
 @pytest.mark.skipif(not lettering.available(), reason=f"OCR is optional: {lettering.INSTALL}")
