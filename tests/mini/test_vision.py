@@ -9,7 +9,7 @@ import torch
 from sdxl_lora.mini.attributes import CLASSES, NONE, AttributeHeads
 from sdxl_lora.mini.renderer import emblem_mask
 from sdxl_lora.mini.scene import Scene
-from sdxl_lora.mini.vision import COVERED, PATCH_NAMES, SHIFT, moved, patch_loss
+from sdxl_lora.mini.vision import COVERED, PATCH_NAMES, SHIFT, moved, patch_loss, sine_places
 
 LOGO = Scene(garment="t-shirt", colour="navy", emblem="star", emblem_colour="white", emblem_position="centre")
 
@@ -60,3 +60,11 @@ def test_moved_pictures_keep_size_and_content() -> None:
     side = inner.shape[1]
     places = range(2 * SHIFT + 1)
     assert any((other[:, y : y + side, x : x + side] == inner).all() for y in places for x in places)
+
+
+def test_neighbouring_patches_start_with_similar_places() -> None:
+    places = torch.nn.functional.normalize(sine_places(16, 128), dim=1)
+    likeness = (places @ places.T)[5 * 16 + 5].reshape(16, 16)
+    assert likeness[5, 5] == pytest.approx(1)
+    assert likeness[5, 6] > likeness[5, 8] > likeness[5, 15]
+    assert likeness[6, 5] == pytest.approx(likeness[5, 6].item())
