@@ -7,6 +7,11 @@ from sdxl_lora.ui import comparisons as ui
 from sdxl_lora.ui import new_comparison, shared
 
 
+def begin(new: bool) -> None:
+    """Whether the form for a new comparison is shown."""
+    st.session_state["compare.new"] = new
+
+
 def choose(known: dict[str, str]) -> str | None:
     """The comparison to show, or None for a new one; it stands in the address, to be sent to voters."""
     given = st.query_params.get("comparison", "")
@@ -17,11 +22,19 @@ def choose(known: dict[str, str]) -> str | None:
             names,
             index=names.index(given) if given in known else 0,
             format_func=known.__getitem__,
+            on_change=begin,
+            args=(False,),
             label_visibility="collapsed",
         )
-        if st.button("New comparison", key="compare.begin", icon=":material/add:"):
-            st.session_state["compare.new"] = True
-    if st.session_state.get("compare.new"):
+        new = bool(st.session_state.get("compare.new"))
+        st.button(
+            "Back" if new else "New comparison",
+            key="compare.begin",
+            icon=":material/arrow_back:" if new else ":material/add:",
+            on_click=begin,
+            args=(not new,),
+        )
+    if new:
         return None
     st.query_params["comparison"] = chosen
     return chosen

@@ -74,7 +74,7 @@ def numbers(runs: dict[str, ui.Report], baseline: str | None) -> None:
         on_select="rerun",
         selection_mode="single-row",
         key="metrics.table",
-        column_config={"Metric": st.column_config.TextColumn(width="large", pinned=True)},
+        column_config={"Metric": st.column_config.TextColumn(width=ui.METRIC_WIDTH, pinned=True)},
     )
     st.caption(
         "Mean of all pictures and its 95 % interval. PSNR and SSIM measure pixel agreement with the reference "
@@ -100,7 +100,6 @@ def distribution(runs: dict[str, ui.Report], key: str) -> tuple[str, int] | None
             default="Strip",
             required=True,
             key="metrics.plot",
-            label_visibility="collapsed",
         )
         known = [part for part in SLICES if part in frame.columns]
         by = st.segmented_control("Slice by", known, key="metrics.slice") if known else None
@@ -127,9 +126,10 @@ def pictures(
     run = runs[str(label)]
     num_pages = ui.pages(run)
     page = min(st.session_state.get("metrics.page", 1), num_pages)
+    if page != st.session_state.get("metrics.page", page):  # the run before had more pages
+        st.session_state["metrics.page"] = page
     place = ui.gallery(run, records[str(label)].folders, key, page - 1)
     if num_pages > 1:
-        st.session_state["metrics.page"] = page
         with st.container(horizontal_alignment="center"):
             st.pagination(num_pages, key="metrics.page")
     return None if place is None else (str(label), place)
@@ -192,7 +192,7 @@ claims()
 keys = ui.per_picture_metrics(runs)
 if keys:
     st.header("Every picture", anchor=False)
-    leading = leading_metric(next(iter(runs.values())))
+    leading = next(filter(None, map(leading_metric, runs.values())), None)
     key = st.selectbox(
         "Metric",
         keys,

@@ -21,7 +21,6 @@ from sdxl_lora.ui import evaluations, shared
 SIDE = 640  # px; every picture of a ballot is shown equally large
 SMALL = 360  # px; of the wall
 LETTERS = "ABCDEFGH"
-ACCENT, MUTED = "#C8623F", "#8A8178"  # seen on light and on dark paper
 
 
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda store: store.close())
@@ -149,14 +148,16 @@ def _wins_chart(frame: pd.DataFrame, labels: list[str]) -> alt.LayerChart:
         "share:Q", scale=scale, title="share of ballots won", axis=alt.Axis(format="%", tickCount=5)
     )
     tooltip = ["system", "wins", "ties", "ballots", alt.Tooltip("share:Q", format=".0%")]
-    bar = base.mark_rule(strokeWidth=3, color=ACCENT, opacity=0.5).encode(
+    bar = base.mark_rule(strokeWidth=3, color=evaluations.RUNS[0], opacity=0.5).encode(
         x=alt.X("low:Q", scale=scale), x2="high:Q"
     )
-    chance = base.mark_tick(thickness=2, size=18, color=MUTED).encode(x=alt.X("chance:Q", scale=scale))
-    point = base.mark_circle(size=140, opacity=1, color=ACCENT).encode(x=share, tooltip=tooltip)
+    chance = base.mark_tick(thickness=2, size=18, color=evaluations.MUTED).encode(
+        x=alt.X("chance:Q", scale=scale)
+    )
+    point = base.mark_circle(size=140, opacity=1, color=evaluations.RUNS[0]).encode(x=share, tooltip=tooltip)
     words = base.transform_calculate(
         words="datum.wins + ' of ' + datum.ballots + ' won, ' + datum.ties + ' without a winner'"
-    ).mark_text(align="left", dy=-14, fontSize=12, color=MUTED)
+    ).mark_text(align="left", dy=-14, fontSize=12, color=evaluations.MUTED)
     text = words.encode(x=alt.X("low:Q", scale=scale), text="words:N")
     return alt.layer(bar, chance, point, text).properties(height=54 * len(frame) + 40)
 
@@ -176,7 +177,9 @@ def scores(record: ComparisonRecord) -> None:
         st.dataframe(
             frame.drop(columns="key"),
             hide_index=True,
-            column_config={"Metric": st.column_config.TextColumn(width="medium", pinned=True)},
+            column_config={
+                "Metric": st.column_config.TextColumn(width=evaluations.METRIC_WIDTH, pinned=True)
+            },
         )
     left_out = record.scores.get("left_out")
     st.caption(

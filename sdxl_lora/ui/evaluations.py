@@ -12,12 +12,18 @@ from sdxl_lora import config
 from sdxl_lora.errors import DataError, StudioError
 from sdxl_lora.evaluation import viewing
 from sdxl_lora.evaluation.comparison import compare
+from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pictures import read_picture
 from sdxl_lora.evaluation.report_html import number, worst_first
 from sdxl_lora.records.evaluations import EvaluationRecord, EvaluationStore
+from sdxl_lora.ui.shared import escape
 
 PER_PAGE = 12
 THUMBNAIL = 320  # px
+METRIC_WIDTH = 210  # px of the pinned column: leaves room for numbers on a phone
+CROWD = 400  # pictures above which points are small
+RUNS = ("#C8623F", "#4C8DB5", "#B8963E", "#6A9A68", "#9A76B0", "#8A8178")  # seen on light and on dark paper
+MUTED = "#8A8178"
 Report = dict[str, Any]
 
 _MARKS = {"better": "▲ better", "worse": "▼ worse", "undecided": ""}
@@ -50,9 +56,7 @@ def name(record: EvaluationRecord) -> str:
 
 def table(runs: dict[str, Report], baseline: str | None) -> pd.DataFrame:
     """One row per metric that any run has: mean, interval, n and difference to the baseline run, per run."""
-    keys = [
-        key for key in next(iter(runs.values()))["metrics"] if any(_has(run, key) for run in runs.values())
-    ]
+    keys = [key for key in _all_metrics(runs) if any(_has(run, key) for run in runs.values())]
     compared = {label: _compared(run, runs.get(baseline or "")) for label, run in runs.items()}
     rows = []
     for key in keys:
@@ -108,8 +112,7 @@ def details(run: Report) -> pd.DataFrame:
 
 def per_picture_metrics(runs: dict[str, Report]) -> list[str]:
     """Metrics with a value per generated picture in any of the runs."""
-    keys = next(iter(runs.values()))["metrics"]
-    return [key for key in keys if any(_per_picture(run, key) for run in runs.values())]
+    return [key for key in _all_metrics(runs) if any(_per_picture(run, key) for run in runs.values())]
 
 
 def values(runs: dict[str, Report], key: str) -> pd.DataFrame:
@@ -129,34 +132,38 @@ def values(runs: dict[str, Report], key: str) -> pd.DataFrame:
 
 
 def strip_plot(frame: pd.DataFrame, runs: dict[str, Report], key: str, colour: str | None) -> Any:
-    """Every picture a point, spread by its place so that equal values can be told apart; baselines as lines."""
-    spread = frame.assign(
-        jitter=(frame["place"] * 0.6180339887) % 1 * 0.8
-    )  # the golden ratio spreads evenly, no chance
-    title = _title(runs, key)
+    """Every picture a point in its run's strip, spread by its place so that equal values can be told apart;
+    baselines as lines.
+    """
+    order = {label: -place for place, label in enumerate(runs)}  # the first run on top
+    # the golden ratio spreads evenly, no chance
+    jitter = (frame["place"] * 0.6180339887) % 1 * 0.76
+    spread = frame.assign(height=frame["run"].map(order) + jitter, prompt=frame["prompt"].str.slice(0, 120))
+    many = len(frame) > CROWD
+    axis = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[0.76 - len(runs), 1.35]))
     points = (
         alt.Chart(spread)
-        .mark_circle(size=90, opacity=0.75)
+        .mark_circle(size=24 if many else 90, opacity=0.4 if many else 0.8)
         .encode(
-            x=alt.X("value:Q", title=title, scale=alt.Scale(zero=False)),
-            y=alt.Y("jitter:Q", axis=None, scale=alt.Scale(domain=[-0.2, 1.3])),
+            x=alt.X("value:Q", title=_title(runs, key), scale=alt.Scale(zero=False)),
+            y=axis,
             color=_colour(colour, runs),
             tooltip=["name", "run", alt.Tooltip("value:Q", format=".4f"), "prompt"],
         )
         .add_params(alt.selection_point(name="picked", fields=["run", "place"]))
     )
-    lines = _baseline_lines(runs, key)
     layers = [points]
+    if len(runs) > 1:
+        names = pd.DataFrame({"run": list(order), "height": [place + 0.87 for place in order.values()]})
+        tags = alt.Chart(names).mark_text(align="right", fontSize=12, color=MUTED)
+        layers.append(tags.encode(x=alt.value("width"), y="height:Q", text="run"))
+    lines = _baseline_lines(runs, key)
     if len(lines):
-        rules = alt.Chart(lines).mark_rule(strokeDash=[4, 3], opacity=0.7)
+        rules = alt.Chart(lines).mark_rule(strokeDash=[4, 3], color=MUTED)
         layers.append(rules.encode(x="value:Q", tooltip=["baseline", alt.Tooltip("value:Q", format=".4f")]))
-        labels = alt.Chart(lines).mark_text(align="left", dx=4, fontSize=11, opacity=0.8)
-        layers.append(
-            labels.encode(
-                x="value:Q", y=alt.Y("line:Q", scale=alt.Scale(domain=[-0.2, 1.3])), text="baseline"
-            )
-        )
-    return alt.layer(*layers).properties(height=230)
+        labels = alt.Chart(lines).mark_text(align="left", dx=4, fontSize=12, color=MUTED)
+        layers.append(labels.encode(x="value:Q", y=alt.Y("height:Q"), text="baseline"))
+    return alt.layer(*layers).properties(height=130 + 90 * len(runs))
 
 
 def ecdf(frame: pd.DataFrame, runs: dict[str, Report], key: str) -> alt.Chart:
@@ -165,13 +172,13 @@ def ecdf(frame: pd.DataFrame, runs: dict[str, Report], key: str) -> alt.Chart:
     shares["share"] = shares.groupby("run")["value"].rank(method="max", pct=True)
     return (
         alt.Chart(shares)
-        .mark_line(interpolate="step-after", point=True)
+        .mark_line(interpolate="step-after", point=len(shares) <= CROWD)
         .encode(
             x=alt.X("value:Q", title=_title(runs, key), scale=alt.Scale(zero=False)),
             y=alt.Y("share:Q", title="share of pictures", axis=alt.Axis(format="%")),
             color=_colour(None, runs),
         )
-        .properties(height=260)
+        .properties(height=320)
     )
 
 
@@ -207,20 +214,12 @@ def viewer(run: Report, folders: dict[str, Path], place: int) -> None:
     metric.
     """
     pair = run["pairs"][place]
-    st.markdown(f"**{pair['name']}**")
+    st.markdown(f"**{escape(pair['name'])}**")
     if pair["caption"]:
         st.code(pair["caption"], language=None, wrap_lines=True)
-    views = ["Side by side"]
-    views += ["Slider", "Difference"] if "reference" in pair else []
-    views += ["Text read (OCR)"] if pair.get("words") else []
-    view = st.segmented_control("View", views, default=views[0], required=True, label_visibility="collapsed")
-    try:
-        _show(view, pair, folders)
-    except StudioError as error:
-        st.warning(f"{error}", icon=":material/hide_image:")
-    facts = {**pair["facts"], **_sizes(pair)}
-    if facts:
-        st.caption(" · ".join(f"{key}: {value}" for key, value in facts.items()))
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _views(pair, folders)
     rows = [
         {
             "Metric": metric["settings"]["name"],
@@ -230,7 +229,21 @@ def viewer(run: Report, folders: dict[str, Path], place: int) -> None:
         for key, metric in run["metrics"].items()
         if _per_picture(run, key)
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_digits("This picture", "Mean"))
+    with right:
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_digits("This picture", "Mean"))
+        facts = {**pair["facts"], **_sizes(pair)}
+        st.caption("  \n".join(escape(f"{name}: {value}") for name, value in facts.items()))
+
+
+def _views(pair: dict[str, Any], folders: dict[str, Path]) -> None:
+    views = ["Side by side"]
+    views += ["Slider", "Difference"] if "reference" in pair else []
+    views += ["Text read (OCR)"] if pair.get("words") else []
+    view = st.segmented_control("View", views, default=views[0], required=True, label_visibility="collapsed")
+    try:
+        _show(view, pair, folders)
+    except StudioError as error:
+        st.warning(f"{error}", icon=":material/hide_image:")
 
 
 def provenance(run: Report, key: str) -> dict[str, Any]:
@@ -253,6 +266,12 @@ def digits(*columns: str) -> dict[str, Any]:
 
 def _digits(*columns: str) -> dict[str, Any]:
     return {column: st.column_config.NumberColumn(format="%.4f") for column in columns}
+
+
+def _all_metrics(runs: dict[str, Report]) -> list[str]:
+    """Keys of the metrics of all runs: those of the catalogue in its order, then others."""
+    found = {key: None for run in runs.values() for key in run["metrics"]}
+    return [key for key in METRICS if key in found] + [key for key in found if key not in METRICS]
 
 
 def _has(run: Report, key: str) -> bool:
@@ -292,11 +311,11 @@ def _difference(compared: dict[str, Any] | None, run: Report, baseline: Report, 
         return ""
     if compared is None:
         difference = run["metrics"][key]["mean"] - baseline["metrics"][key]["mean"]
-        return f"{difference:+.4f}  (other prompts: not tested)"
+        return f"{_signed(difference)}  (other prompts: not tested)"
     row = compared[key]
     if "incomparable" in row:
         return f"not comparable: {row['incomparable']}"
-    text = f"{row['difference']:+.4f}"
+    text = _signed(row["difference"])
     if row.get("ci95"):
         text += f"  [{row['ci95'][0]:+.3f}, {row['ci95'][1]:+.3f}]"
     if "p_holm" in row:
@@ -304,12 +323,20 @@ def _difference(compared: dict[str, Any] | None, run: Report, baseline: Report, 
     return f"{text}  {_MARKS[row['verdict']]}".rstrip()
 
 
+def _signed(difference: float) -> str:
+    """Four decimals with a sign, none for what rounds to nothing."""
+    text = f"{difference:+.4f}"
+    return text if float(text) else "0.0000"
+
+
 def _colour(slice_by: str | None, runs: dict[str, Report]) -> alt.Color:
     """By slice, or by run in the order the runs were chosen."""
     legend = alt.Legend(orient="bottom", title=None, labelLimit=400)
     if slice_by:
         return alt.Color(f"{slice_by}:N", legend=legend)
-    return alt.Color("run:N", legend=legend, sort=list(runs), scale=alt.Scale(domain=list(runs)))
+    return alt.Color(
+        "run:N", legend=legend, sort=list(runs), scale=alt.Scale(domain=list(runs), range=RUNS[: len(runs)])
+    )
 
 
 def _title(runs: dict[str, Report], key: str) -> str:
@@ -321,7 +348,7 @@ def _title(runs: dict[str, Report], key: str) -> str:
 def _baseline_lines(runs: dict[str, Report], key: str) -> pd.DataFrame:
     run = next(run for run in runs.values() if _has(run, key))
     rows = [
-        {"baseline": part.replace("_", " "), "value": entry["metrics"][key], "line": 1.2 - 0.16 * place}
+        {"baseline": part.replace("_", " "), "value": entry["metrics"][key], "height": 1.28 - 0.13 * place}
         for place, (part, entry) in enumerate(run["baselines"].items())
         if entry["metrics"].get(key) is not None
     ]
