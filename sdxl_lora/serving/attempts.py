@@ -112,7 +112,8 @@ def run_attempts(
                 attempts.append(event)
             elif isinstance(event, Finished):
                 chosen = None if event.accepted or reviews is None else reviews.favourite(attempts, brand)
-                record = keep(studio, chosen or event.best, attempts, session=session)
+                taste = chosen is not None and chosen is not event.best
+                record = keep(studio, chosen or event.best, attempts, session=session, by_taste=taste)
                 yield Recorded(index=index, record=record)
 
 
@@ -152,12 +153,19 @@ class LoopingStudio:
 
 
 def keep(
-    studio: Studio, attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = "", session: str = ""
+    studio: Studio,
+    attempt: Attempt,
+    attempts: Sequence[Attempt],
+    *,
+    reason: str = "",
+    by_taste: bool = False,
+    session: str = "",
 ) -> Record:
     """Records one attempt and the log of all of them.
 
     Args:
         reason: why a person takes it although the loop did not; empty where the loop chose it.
+        by_taste: the preference learned from votes chose it.
 
     Raises `ImageError` for an attempt that has no picture, `StorageError`.
     """
@@ -166,7 +174,7 @@ def keep(
     return studio.store.add(
         attempt.image,
         request=attempt.request,
-        scores=scores.of_attempt(attempt, attempts, reason=reason),
+        scores=scores.of_attempt(attempt, attempts, reason=reason, by_taste=by_taste),
         seconds=sum(one.seconds for one in attempts),
         session=session,
     )

@@ -42,8 +42,10 @@ def of_judgement(judgement: Judgement) -> Scores:
     return scores | {key: {"name": name, "value": value} for key, (name, value) in judgement.others.items()}
 
 
-def of_attempt(attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = "") -> Scores:
-    """The scores of the attempt that is kept, with the log of all."""
+def of_attempt(
+    attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = "", by_taste: bool = False
+) -> Scores:
+    """The scores of the attempt that is kept, with the log of all, and why this one if not by its score."""
     if attempt.judgement is None:
         return {}
     tried = {
@@ -52,6 +54,7 @@ def of_attempt(attempt: Attempt, attempts: Sequence[Attempt], *, reason: str = "
         "accepted": attempt.accepted,
         "kept": attempt.number,
         "reason": reason,
+        "by_taste": by_taste,
         "log": [log_of(one) for one in attempts],
     }
     return {**of_judgement(attempt.judgement), "attempts": tried}

@@ -157,7 +157,7 @@ def with_boxes(path: str, boxes: Sequence[Sequence[Sequence[float]]]) -> Image.I
 
 def _tried(tried: Found) -> None:
     log = tried.get("log", ())
-    if len(log) > 1 or tried.get("reason"):
+    if len(log) > 1 or tried.get("reason") or tried.get("by_taste"):
         st.markdown("**What was tried**")
     if len(log) > 1:
         kept = tried.get("kept")
@@ -172,6 +172,8 @@ def _tried(tried: Found) -> None:
                 escape(change) if change else ": another seed" if entry["number"] > 1 else ": the first seed"
             )
             st.markdown(f":small[Try {entry['number']}{what}]{here}")
+    if tried.get("by_taste"):
+        st.markdown(":material/favorite: Chosen by the taste that your votes taught")
     if tried.get("reason"):
         st.markdown(f":material/person: Kept by hand: {escape(str(tried['reason']))}")
 

@@ -84,7 +84,8 @@ def show() -> Words:
         key=PROMPT,
         height=130,
         placeholder="For example: a navy windbreaker jacket with a white triangle logo on the chest",
-        help="The picture is made from exactly these words. Edit them as you like.",
+        help="The picture is made from exactly these words. Edit them as you like:"
+        " `(navy:1.4)` says navy louder, `{red|navy}` makes one picture of each.",
         persist_state="session",
     )
     prompt = str(state[PROMPT])

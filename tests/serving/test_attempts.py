@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from sdxl_lora.generation import PictureDone, StepDone
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.serving.attempts import keep, plan, run_attempts
 from sdxl_lora.serving.calibrating import calibrate, varied_requests
+from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import Recorded, Studio
 
 REQUEST = GenerationRequest(
@@ -86,6 +87,29 @@ def test_a_person_may_keep_another_attempt_and_say_why(studio: Studio) -> None:
     assert studio.store.count() == 2
     with pytest.raises(ImageError, match="has no picture to keep"):
         keep(studio, replace(attempts[0], image=None), attempts)
+
+
+def test_a_learned_taste_chooses_among_attempts_none_of_which_was_good_enough(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    reviews = Reviews(home)
+    seen: list[Sequence[Attempt]] = []
+
+    def last(attempts: Sequence[Attempt], brand: str = "") -> Attempt:
+        seen.append(attempts)
+        return next(a for a in reversed(attempts) if not a.best or a is attempts[0])
+
+    monkeypatch.setattr(reviews, "favourite", last)
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=3)
+    events = list(run_attempts(studio, REQUEST, how, reviews=reviews))
+    [recorded] = [event for event in events if isinstance(event, Recorded)]
+    [finished] = [event for event in events if isinstance(event, Finished)]
+    chosen = last(seen[0])
+    assert recorded.record.request == chosen.request
+    tried = recorded.record.scores["attempts"]
+    assert (tried["by_taste"], tried["kept"]) == (chosen is not finished.best, chosen.number)
+    list(run_attempts(studio, REQUEST, plan(studio, REQUEST, min_score=-1.0), reviews=reviews))
+    assert len(seen) == 2  # the second was our own look: what is good enough is not chosen among
 
 
 def test_a_calibration_gives_its_template_and_model_a_threshold(studio: Studio, home: Path) -> None:
