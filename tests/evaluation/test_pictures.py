@@ -1,5 +1,6 @@
 """Every kind of picture is read in a stated way or refused in one line."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -158,3 +159,12 @@ def test_a_garment_keeps_its_pixels_through_jpeg_reading(tmp_path: Path) -> None
     red, green, _ = read_picture(tmp_path / "a.jpg").pixels[32, 32]
     assert red > 240
     assert green < 20
+
+
+def test_a_file_that_was_replaced_has_another_identity(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    noisy(1).save(path)
+    before = FileSource(path).identity
+    noisy(2).save(path)  # of the same size
+    os.utime(path, ns=(1, 1))
+    assert FileSource(path).identity != before
