@@ -38,11 +38,13 @@ def show(record: Record, key: str) -> None:
     if not (findings or checks or read or tried):
         return
     states = [_state(found) for found in findings]
-    failed = any(gate["passed"] is False for gate in checks)
+    failed = [gate["name"] for gate in checks if gate["passed"] is False]
     label = f"{states.count(True)} of {len(findings)} as asked" if findings else "Why?"
     label += f", {states.count(None)} unclear" if None in states else ""
     if states and states.count(None) == len(states):
         label = "Hard to tell what shows"
+    if failed:
+        label = _GATES.get(failed[0], ("", failed[0]))[1]
     icon = ":material/error:" if failed else ":material/fact_check:"
     with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
         if findings:
@@ -84,10 +86,9 @@ def _findings(record: Record) -> Sequence[Found]:
 
 
 def _checks(record: Record) -> Sequence[Found]:
-    """Of old records they stand with the attempts."""
+    """What was checked; that the colour is not wrong is told by the claims. In old records with the attempts."""
     where = record.scores.get("checks") or record.scores.get("attempts", {})
-    found: Sequence[Found] = where.get("gates", ())
-    return found
+    return [gate for gate in where.get("gates", ()) if gate["name"] != "colour" or gate["passed"] is False]
 
 
 def _state(found: Found) -> bool | None:

@@ -25,6 +25,7 @@ FINDINGS = (
     Finding(attribute="background", wanted="wall", probability=0.3, rival="beach", rival_probability=0.4),
 )
 GATES = (
+    Gate(name="colour", passed=True, reason="colour: navy 0.92 > black 0.05"),
     Gate(name="white background", passed=True, reason="97% of the border is white"),
     Gate(name="brand text", passed=False, reason="reads 'NORTHPEKA', which is not Northpeak"),
 )
@@ -61,6 +62,7 @@ def test_it_says_in_plain_words_what_shows_and_what_does_not(home: Path, open_ap
     assert "Background: hard to tell, **wall** or beach" in told
     assert "The background is white" in told
     assert "The brand's name is misspelled" in told
+    assert "The colour is right" not in told  # once is enough
     assert "Read: “NORTHPEKA”" in told
 
 
