@@ -121,8 +121,9 @@ def _panel(arguments: argparse.Namespace) -> "Panel":
 def _calibrate(arguments: argparse.Namespace) -> int:
     if arguments.template is None or arguments.images:
         raise InputError("--calibrate makes its own pictures; name a --template and no pictures")
+    from sdxl_lora import generation
     from sdxl_lora.feedback.calibration import FEWEST, Calibrations
-    from sdxl_lora.scoring.base import default_scorer
+    from sdxl_lora.scoring.base import scorer_for
     from sdxl_lora.serving.calibrating import calibrate, varied_requests
 
     if not FEWEST <= arguments.count <= 1000:
@@ -134,10 +135,11 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         prompt="calibration", model=arguments.model, steps=arguments.steps, seed=arguments.seed
     )
     kept = []
+    scorer = scorer_for(generation.resolve(request).model)
     with terminal.progress_bar(total=arguments.count * len(templates), unit="picture") as bar:
         for template in templates:
             requests = varied_requests(template, request, arguments.count)
-            kept.append(calibrate(requests, default_scorer(), progress=bar.update))
+            kept.append(calibrate(requests, scorer, progress=bar.update))
             Calibrations(config.home()).keep(kept[-1])  # at once: the others take long
     if arguments.json:
         found = [_calibration_as_json(one) for one in kept]

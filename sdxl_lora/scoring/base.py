@@ -1,18 +1,26 @@
 """What every scorer offers, and the one that is used where nobody chooses.
 
+The bundled model's pictures are judged by the mini CLIP, which was trained on its subjects. Pictures of other models
+are judged by OpenAI's CLIP where `models fetch metrics` brought it, and by the mini CLIP only where it did not.
+
 A score is only comparable with scores of the same scorer: `name` says which one it was and must stand beside
 the number wherever it is shown or kept.
 """
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
+from sdxl_lora.config import home
 from sdxl_lora.models import registry
 from sdxl_lora.scoring.clip import ClipScorer
+
+BUNDLED = "mini"
+_FETCHED = (("clip336", "CLIP ViT-L/14 336 px cosine"), ("clip", "CLIP ViT-B/32 cosine"))  # best first
 
 
 class Scorer(Protocol):
@@ -41,3 +49,25 @@ def default_scorer() -> ClipScorer:
     Weights are read at the first score, which raises `ModelUnavailableError` if they are not there.
     """
     return _mini(registry.mini_folder() / "clip")
+
+
+@functools.lru_cache(maxsize=4)
+def _other(source: str, name: str | None) -> ClipScorer:
+    return ClipScorer(
+        source, name=name, fetched=f"run `hf download {source}`, or name a folder in SDXL_LORA_CLIP"
+    )
+
+
+def scorer_for(model: str) -> ClipScorer:
+    """The CLIP that judges pictures of that model; one instance per process, errors as `default_scorer`.
+
+    `SDXL_LORA_CLIP` names a folder or hub id for all models but the bundled one.
+    """
+    if model == BUNDLED:
+        return default_scorer()
+    if chosen := os.environ.get("SDXL_LORA_CLIP"):
+        return _other(chosen, None)
+    for folder, name in _FETCHED:
+        if (home() / "metrics" / folder / "config.json").is_file():
+            return _other(str(home() / "metrics" / folder), name)
+    return default_scorer()

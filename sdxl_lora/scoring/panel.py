@@ -5,9 +5,11 @@ a misread brand, the wrong colour, a background that should be white and is not.
 weights that are missing) is said once in `notices` and never counts against a picture.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -16,8 +18,8 @@ from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
-from sdxl_lora.scoring import checks, lettering
-from sdxl_lora.scoring.base import Scorer, default_scorer
+from sdxl_lora.scoring import blip, checks, held_out, lettering
+from sdxl_lora.scoring.base import BUNDLED, Scorer, default_scorer, scorer_for
 from sdxl_lora.scoring.lettering import Lettering
 from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall, probes_of
 from sdxl_lora.scoring.spec import spec_text
@@ -202,6 +204,27 @@ def default_panel(
         read_brand=read_brand,
         least_sharpness=least_sharpness,
     )
+
+
+def panel_for(model: str) -> Panel:
+    """The usual panel of a model's pictures: `scorer_for` it, with everything reported that is on this machine."""
+    clip = scorer_for(model)
+    return Panel(clip, probes=probes_of(clip), others=reported_for(model))
+
+
+def reported_for(model: str) -> tuple[Scorer, ...]:
+    """What stands beside the score and is never chosen by: BLIP where it was fetched, and the held-out judge."""
+    others: list[Scorer] = []
+    if model != BUNDLED and blip.default_folder().is_dir():
+        network = _blip(blip.default_folder())
+        others += [blip.BlipScorer(network, "itm"), blip.BlipScorer(network, "itc")]
+    judge = held_out.chosen()
+    return tuple(others if judge is None else [*others, judge])
+
+
+@functools.lru_cache(maxsize=1)
+def _blip(folder: Path) -> blip.BlipModel:
+    return blip.BlipModel(folder)
 
 
 def best_of(judgements: Sequence[Judgement]) -> int | None:

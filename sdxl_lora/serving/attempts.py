@@ -21,9 +21,9 @@ from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
-from sdxl_lora.scoring import Scorer, held_out
+from sdxl_lora.scoring import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.panel import Panel, default_panel
+from sdxl_lora.scoring.panel import Panel, panel_for
 from sdxl_lora.serving import scores
 from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import WITHOUT_LETTERS, Recorded, Studio
@@ -52,8 +52,7 @@ def plan(
 ) -> Plan:
     """Policy and panel of a request, from its template's and model's calibration where there is one."""
     model = generation.resolve(request).model
-    reported = held_out.chosen()
-    panel = panel or default_panel(others=() if reported is None else (reported,))
+    panel = panel or panel_for(model)
     calibration = _calibration(studio, model, request.template, panel.primary.name)
     gated = Panel(
         panel.primary,

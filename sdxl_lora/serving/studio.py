@@ -19,9 +19,9 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record, Store
-from sdxl_lora.scoring import Scorer, base, checks, held_out, lettering
+from sdxl_lora.scoring import Scorer, base, checks, lettering
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.panel import Panel
+from sdxl_lora.scoring.panel import Panel, reported_for
 from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.serving import scores
 
@@ -44,12 +44,12 @@ class Studio:
     """Makes pictures, scores them and keeps them under one data folder."""
 
     def __init__(
-        self, home: Path, *, scorer: Callable[[], Scorer] = base.default_scorer, explain: bool = False
+        self, home: Path, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
     ) -> None:
         """Raises `StorageError` if `home` cannot be used.
 
         Args:
-            scorer: asked for at each picture.
+            scorer: asked for at each picture; None = `scoring.base.scorer_for` the picture's model.
             explain: also find out what of the words shows, and check what must not be wrong; takes about as long
                 again as the score, and several times that for words that were not seen lately.
         """
@@ -95,13 +95,12 @@ class Studio:
         return scores.of_judgement(judgement), None, "; ".join(panel.notices) or None
 
     def _panel(self, request: GenerationRequest) -> Panel:
-        scorer = self._scorer()
+        scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()
         if not self._explains:
             return Panel(scorer, gates=False)
-        reported = held_out.chosen()
         return Panel(
             scorer,
             probes=probes_of(scorer) if isinstance(scorer, ClipScorer) else None,
-            others=() if reported is None else (reported,),
+            others=reported_for(request.model),
             read_brand=request.model != WITHOUT_LETTERS and lettering.available(),
         )
