@@ -34,6 +34,8 @@ class Judge(Protocol):
 
     def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]: ...
 
+    def score(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[float]: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:

@@ -158,7 +158,7 @@ class _Loop:
                         self._whole = max(self._whole, event.steps)
                         shown = event.preview
                         if pruning and shown is not None and event.step >= pruning.fraction * event.steps:
-                            made.preview = self._judge.judge([shown], request)[0].score
+                            made.preview = self._judge.score([shown], request)[0]
                             made.pruned = self._is_hopeless(request, made.preview)
                             pruning = None  # looked at once
                             if made.pruned:

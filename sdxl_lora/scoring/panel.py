@@ -118,6 +118,10 @@ class Panel:
         """What could not be judged so far, one line each."""
         return tuple(self._notices)
 
+    def score(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[float]:
+        """The primary's scores alone: what is enough for previews, and much faster. Raises as `judge`."""
+        return self.primary.score(images, [spec_text(emphasis.plain(request.prompt))] * len(images))
+
     def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]:
         """One judgement per picture of `request`. Raises `ModelUnavailableError` if the primary cannot score."""
         prompt = emphasis.plain(request.prompt)

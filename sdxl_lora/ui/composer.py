@@ -14,6 +14,7 @@ from sdxl_lora.ui import attempts, enrich, past, shared, tokens, tuning, words
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more
 MAX_EXPANDED = 32  # pictures of a prompt with choices in it
 START_COUNT = 2
+RECENT_JOBS = 12  # whose pictures may not hang in the history yet
 _RECALLED = "create.recalled"
 _COUNT = "create.count"
 _RESTORED = "create.restored_file"  # digest of the picture whose settings were taken over last
@@ -29,7 +30,7 @@ def show(session: str) -> None:
     """Draws the composer; pressing Generate puts a job in the queue."""
     state = st.session_state
     state.setdefault(_COUNT, START_COUNT)
-    past.attach(shared.queue().jobs(session))
+    past.attach(shared.queue().jobs(session)[-RECENT_JOBS:])
     if words.PROMPT not in state and (history := past.current()).steps:  # a reload: on where it stopped
         state.setdefault(_RECALLED, history.current.request)
     if _RECALLED in state:

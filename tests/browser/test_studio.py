@@ -138,7 +138,7 @@ def test_an_unknown_model_names_the_nearest_one(browser: WebDriver, server: str)
     visible(browser, "[data-testid=stAlert]", "did you mean 'mini'?")
 
 
-@pytest.mark.parametrize("page", ["", "/gallery"])
+@pytest.mark.parametrize("page", ["", "/gallery", "/templates"])
 def test_a_phone_never_scrolls_sideways(browser: WebDriver, server: str, page: str) -> None:
     resize(browser, *PHONE)
     open_page(browser, server + page)

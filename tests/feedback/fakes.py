@@ -54,6 +54,9 @@ class FakeJudge:
     def notices(self) -> tuple[str, ...]:
         return ("BLIP is left out",)
 
+    def score(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[float]:
+        return [self._score(request)] * len(images)
+
     def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]:
         probability = self._colour(request)
         finding = Finding(

@@ -61,6 +61,7 @@ def test_the_score_is_the_primarys_on_the_short_sentence_without_emphasis(clip: 
     assert [judged.score] == clip.score([noise(1)], ["a navy cap"])
     assert [f.wanted for f in judged.findings] == ["navy", "cap"]
     assert judged.scorer == "tiny-CLIP cosine"
+    assert Panel(clip).score([noise(1)], REQUEST) == [judged.score]
 
 
 @pytest.mark.parametrize(("black", "passed"), [(0.4, True), (0.49, True), (0.51, False), (0.9, False)])
