@@ -4,15 +4,19 @@ A step is added whenever something new is sent or a proposed change is taken; pi
 from. It is kept on disk, so that a reload loses none of it.
 """
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
+from sdxl_lora import prompts
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.feedback.changes import alike, changes
 from sdxl_lora.feedback.history import History
 from sdxl_lora.records import Record
+from sdxl_lora.serving import tokens
 from sdxl_lora.serving.jobs import Job
 from sdxl_lora.ui import shared
 
@@ -63,11 +67,27 @@ def attach(jobs: Sequence[Job]) -> None:
     """Hangs the pictures of these jobs on the steps they were made from."""
     before = history = current()
     for job in jobs:
-        at = history.find(job.request)
+        at = _origin(history, job.request)
         if at is not None and job.record_ids:
             history = history.made(*job.record_ids, at=at)
     if history != before:
         _keep(history)
+
+
+def _origin(history: History, request: GenerationRequest) -> int | None:
+    """The latest step that a request was sent from: the same wish, or one whose choices have it among them."""
+    at = history.find(request)
+    if at is not None:
+        return at
+    for index, step in reversed(list(enumerate(history.steps))):
+        if alike(replace(step.request, prompt=request.prompt), request):
+            try:
+                variants = itertools.islice(prompts.expand(step.request.prompt), tokens.LOOKED_AT)
+            except StudioError:  # never sent: it was typed, and undone
+                continue
+            if request.prompt in variants:
+                return index
+    return None
 
 
 def show() -> GenerationRequest | None:

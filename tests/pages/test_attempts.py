@@ -195,6 +195,18 @@ def test_what_was_typed_but_not_sent_survives_undo_as_a_step(open_app: Open, fin
     assert steps(at)[1:] == ["Colour: navy → red", "Colour: red → teal"]
 
 
+def test_words_that_could_not_be_sent_do_no_harm_in_the_history(open_app: Open, finish: Finish) -> None:
+    at = generated(open_app(), finish)
+    at.selectbox(key="create.slot.jacket.colour").set_value("red").run()
+    at = generated(at, finish)
+    at.text_area(key="create.prompt").set_value("a {red cap").run()
+    at.button(key="create.undo").click().run()
+    assert steps(at)[-1].endswith("a {red cap")
+    at.text_area(key="create.prompt").set_value("a {red|teal} cap").run()
+    at = generated(at, finish)
+    assert not at.exception
+
+
 def test_the_history_is_there_again_after_a_reload(open_app: Open, finish: Finish) -> None:
     at = generated(open_app(), finish)
     at.selectbox(key="create.slot.jacket.colour").set_value("red").run()
@@ -259,6 +271,10 @@ def test_choices_in_a_prompt_become_jobs_and_too_many_are_refused(open_app: Open
     at.text_area(key="create.prompt").set_value("a {red|navy} cap").run()
     at = generated(at, finish)
     assert [job.request.prompt for job in shared.queue().jobs()] == ["a red cap", "a navy cap"]
+    made = {identifier for job in shared.queue().jobs() for identifier in job.record_ids}
+    session = at.query_params["session"]
+    history = shared.histories().read(session[0] if isinstance(session, list) else session)
+    assert set(history.current.records) == made  # all hang on the one step they were sent from
     at.text_area(key="create.prompt").set_value("__colours__ __colours__ cap").run()
     at = press(at)
     assert f"more than the {composer.MAX_EXPANDED}" in at.error[0].value
