@@ -40,14 +40,14 @@ def pinned(*names: str) -> set[str]:
 
 
 def imported_distributions(sources: list[Path]) -> set[str]:
-    """Distributions whose modules these files import, standard library left out."""
-    providers = packages_distributions()
-    return {
-        normalised(providers[module][0])
-        for path in sources
-        for module in top_modules(path)
-        if module in providers
-    }
+    """Distributions whose modules these files import, standard library left out.
+
+    Of several that share a name (`google`), one that is required counts.
+    """
+    providers, required = packages_distributions(), pinned(*REQUIREMENTS)
+    used = {module for path in sources for module in top_modules(path) if module in providers}
+    choices = [[normalised(name) for name in providers[module]] for module in used]
+    return {next((name for name in names if name in required), names[0]) for names in choices}
 
 
 def top_modules(path: Path) -> Iterator[str]:

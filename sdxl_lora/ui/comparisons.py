@@ -139,7 +139,7 @@ def wins(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:
     st.caption(said)
 
 
-def _wins_chart(frame: pd.DataFrame, labels: list[str]) -> alt.LayerChart:
+def _wins_chart(frame: pd.DataFrame, labels: list[str]) -> Any:
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart(frame).encode(
         y=alt.Y("system:N", sort=labels, title=None, axis=alt.Axis(labelLimit=220))
@@ -202,12 +202,13 @@ def wall(record: ComparisonRecord) -> None:
 def _cell(record: ComparisonRecord, column: int, row: int, label: str) -> None:
     cell = record.cells.get((column, row))
     if cell is None or cell.path is None:
-        st.info(f"{label}: {showing.NOT_MADE if cell is None else cell.reason}", icon=":material/hide_image:")
+        reason = showing.NOT_MADE if cell is None else cell.reason  # a provider's words are no Markdown
+        st.info(shared.escape(f"{label}: {reason}"), icon=":material/hide_image:")
         return
     try:
         st.image(square(cell.path, SMALL), width="stretch", alt=f"{label}: {record.rows[row]['prompt']}")
     except StudioError as error:
-        st.info(f"{label}: {error}", icon=":material/hide_image:")
+        st.info(shared.escape(f"{label}: {error}"), icon=":material/hide_image:")
         return
     facts = [shared.escape(label), *_score(record, column, row)]
     facts += [f"seed {cell.facts['seed']}"] if "seed" in cell.facts else []
@@ -253,6 +254,9 @@ def exports(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:
             on_click="ignore",
             icon=":material/data_object:",
         )
+        with st.popover("Invite voters", icon=":material/how_to_vote:"):
+            st.markdown("Send this address: your tab's own one would let others vote as you.")
+            st.code(f"{st.context.url or ''}?comparison={record.id}", language=None, wrap_lines=True)
         with st.popover("Delete", icon=":material/delete:"):
             st.markdown("The comparison is removed for good, with its pictures and votes.")
             st.button("Delete this comparison", type="primary", on_click=_delete, args=(record.id,))

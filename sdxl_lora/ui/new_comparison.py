@@ -75,7 +75,7 @@ def missing(record: ComparisonRecord) -> None:
     """What is not made yet, and a button that goes on; asks for keys again, since none was kept."""
     places = sorted({column for column, _ in record.missing})
     for reason in st.session_state.pop("compare.stopped", []):
-        st.warning(reason, icon=":material/pause_circle:")
+        st.warning(shared.escape(reason), icon=":material/pause_circle:")
     count, total = len(record.missing), len(record.rows) * len(record.columns)
     st.info(f"{count} of {total} pictures are not made yet.", icon=":material/hourglass_empty:")
     keys = {}

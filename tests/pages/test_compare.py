@@ -93,7 +93,7 @@ def test_a_key_is_a_password_field_and_is_asked_for_again(
     field = at.text_input(key=f"compare.again.{made.id}.0")
     assert field.proto.type == field.proto.PASSWORD
     at.button(key="compare.again").click().run()
-    assert "A: OpenAI: no key; set OPENAI_API_KEY" in text(at)
+    assert "A: OpenAI: no key; set OPENAI_API_KEY" in text(at).replace("\\", "")
     assert "4 of 4 pictures are not made yet" in text(at)
 
 
@@ -137,6 +137,7 @@ def test_results_have_names_wins_scores_pictures_and_what_was_paired(
     assert "Alpha.zip: paired by number: 1.png → a, 2.png → b" in shown.replace("\\", "")
     assert "Beta" in at.dataframe[0].value.columns
     assert len(at.get("download_button")) == 2
+    assert [code.value.split("?")[1] for code in at.code] == [f"comparison={record.id}"]
 
 
 def test_votes_after_the_names_were_seen_are_kept_apart(
