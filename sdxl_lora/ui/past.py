@@ -33,7 +33,7 @@ def note(request: GenerationRequest, words: str = "") -> None:
     """`request` is a step now, below the one before; `words`: what changed, if it is known better than by looking."""
     history = current()
     if history.steps and not words:
-        words = "; ".join(map(str, changes(history.current.request, request)))
+        words = _difference(history.current.request, request)
     _keep(history.change(request, words))
 
 
@@ -54,7 +54,7 @@ def undo(unsent: GenerationRequest | None) -> GenerationRequest | None:
     if not history.steps:
         return None
     if unsent is not None and not alike(history.current.request, unsent):
-        words = "; ".join(map(str, changes(history.current.request, unsent)))
+        words = _difference(history.current.request, unsent)
         history = history.change(unsent, words)
     if history.current.parent is None:
         return None
@@ -72,6 +72,12 @@ def attach(jobs: Sequence[Job]) -> None:
             history = history.made(*job.record_ids, at=at)
     if history != before:
         _keep(history)
+
+
+def _difference(before: GenerationRequest, after: GenerationRequest) -> str:
+    """What is new, in words; of a sentence that is new as a whole, only that one."""
+    new = (c.after if c.before == before.prompt else str(c) for c in changes(before, after))
+    return "; ".join(new)
 
 
 def _origin(history: History, request: GenerationRequest) -> int | None:
