@@ -179,6 +179,8 @@ def _encode_prompts(
 
 def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
     config, unet = setup.config, parts["unet"]
+    for part in parts.values():
+        part.train()
     tokens = (setup.resolution // setup.base.vae_factor) ** 2
     if setup.accelerator.device.type == "cpu" and tokens <= _FEW_TOKENS:
         unet.set_attn_processor(AttnProcessor())
@@ -196,8 +198,22 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
     if config.compile:
         unet.compile_repeated_blocks(dynamic=True)
     elif setup.accelerator.device.type == "cpu" and setup.accelerator.mixed_precision == "no":
-        packed.pack(unet)
+        first_use = packed.pack(unet)
         if tokens <= _FEW_TOKENS and not config.enable_xformers_memory_efficient_attention:
             attention.install(unet)
-    for part in parts.values():
-        part.train()
+        if first_use:
+            _use_once(setup, unet)
+
+
+def _use_once(setup: Setup, unet: Any) -> None:
+    """One step on zeros. Weights are packed for the shapes of the first use, which must not be those of whatever batch
+    a continued run begins with.
+    """
+    base, batch, side = setup.base, setup.config.train_batch_size, setup.resolution // setup.base.vae_factor
+    tokens, width, pooled = base.text_shape()
+    added = {"text_embeds": torch.zeros(batch, pooled), "time_ids": torch.zeros(batch, 6)} if pooled else None
+    noisy, times = torch.zeros(batch, base.latent_channels, side, side), torch.zeros(batch, dtype=torch.int64)
+    answer = unet(noisy, times, torch.zeros(batch, tokens, width), added_cond_kwargs=added, return_dict=False)
+    answer[0].sum().backward()
+    for parameter in unet.parameters():
+        parameter.grad = None

@@ -3,6 +3,9 @@
 A layer that is never trained needs no gradient of its weights, and the gradient of its input is the same operation
 with the transposed weights: both directions get packed weights. What comes out is what PyTorch's own layers give, up
 to rounding (a test says so). Only fp32 on CPUs; knows nothing of LoRA.
+
+Layouts are chosen at the first use, for its shape, and kept: two runs agree to the last bit if their first use is of
+the same shape, whatever they see after it.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,17 +19,18 @@ LIMIT = 1 << 30  # bytes of weights that may be packed; packing holds two copies
 _WORTH = 4e6  # operations of a product below which packing saves nothing
 
 
-def pack(module: nn.Module) -> None:
-    """Makes every frozen convolution and linear layer below `module` use packed weights; nothing else changes.
+def pack(module: nn.Module) -> bool:
+    """Makes every frozen convolution and linear layer below `module` use packed weights; whether there were any.
 
     Does nothing where it cannot help: on other devices and types, and for models above `LIMIT`.
     """
     layers = list(_packable(module))
     if not torch.backends.mkldnn.is_available() or sum(layer.weight.nbytes for layer in layers) > LIMIT:
-        return
+        return False
     for layer in layers:
         packed = _PackedLinear(layer) if isinstance(layer, nn.Linear) else _PackedConv(layer)
         setattr(layer, "forward", packed)  # noqa: B010 - shadows the class's method in this one layer
+    return bool(layers)
 
 
 def _packable(module: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:

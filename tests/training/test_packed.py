@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdxl_lora.training import packed
+from sdxl_lora.training import components, packed, setup
 
 
 def frozen(layer: nn.Module) -> nn.Module:
@@ -73,3 +73,19 @@ def test_packing_puts_the_layers_own_forward_aside():
     model = nn.Sequential(frozen(nn.Linear(8, 8)))
     packed.pack(model)
     assert "forward" in vars(model[0])
+
+
+def test_a_run_packs_everything_before_its_first_batch_so_that_a_continued_one_packs_the_same(configure):
+    prepared = setup.prepare(configure(), lambda text: None)
+    (parts,) = [item for item in components.load(prepared) if isinstance(item, components.Components)]
+    convolutions = [
+        layer.forward
+        for layer in parts.unet.modules()
+        if isinstance(vars(layer).get("forward"), packed._PackedConv)
+    ]
+    assert convolutions
+    assert all(layer._packed[0] is not None for layer in convolutions)
+    assert any(
+        layer._packed[1] is not None for layer in convolutions
+    )  # after the first LoRA: asked for gradients
+    assert all(parameter.grad is None for parameter in parts.adapter.parameters())
