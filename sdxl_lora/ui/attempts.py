@@ -85,6 +85,9 @@ def _kept(job: Job, index: int, group: Sequence[Attempt]) -> Attempt | None:
 def _attempt(job: Job, group: Sequence[Attempt], attempt: Attempt, *, kept: bool, place: str) -> None:
     if attempt.image is not None:
         st.image(attempt.image, width="stretch", alt=f"Attempt {attempt.number}")
+    elif any(one.image is not None for one in group):  # else the pictures are not remembered any more
+        with st.container(border=True, key=f"gone-{place}"):  # a square, see style.css
+            st.markdown(":material/fast_forward:")
     best = attempt is next((one for one in reversed(group) if one.best), None)
     badge = " :green-badge[kept]" if kept else " :orange-badge[best so far]" if best and job.active else ""
     sign = ":green[:material/check_circle:] " if attempt.accepted else ""
