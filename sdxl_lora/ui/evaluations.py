@@ -20,7 +20,7 @@ from sdxl_lora.ui.shared import escape
 
 PER_PAGE = 12
 THUMBNAIL = 320  # px
-METRIC_WIDTH = 210  # px of the pinned column: leaves room for numbers on a phone
+METRIC_WIDTH = 236  # px of the pinned column: leaves room for numbers on a phone
 CROWD = 400  # pictures above which points are small
 RUNS = ("#C8623F", "#4C8DB5", "#B8963E", "#6A9A68", "#9A76B0", "#8A8178")  # seen on light and on dark paper
 MUTED = "#8A8178"
@@ -63,7 +63,7 @@ def table(runs: dict[str, Report], baseline: str | None) -> pd.DataFrame:
         known = next(run["metrics"][key] for run in runs.values() if _has(run, key))
         row: dict[str, Any] = {
             "key": key,
-            "Metric": known["settings"]["name"],
+            "Metric": known["settings"]["name"].removesuffix(" with the reference photo"),
             "Better": "↑ higher" if known["higher_is_better"] else "↓ lower",
         }
         for label, run in runs.items():
