@@ -121,7 +121,7 @@ class CachedLatents:
         self, live: LiveLatents, batch_size: int, share: tuple[int, int] = (0, 1)
     ) -> Iterator[tuple[int, int]]:
         """Encodes what is missing, this process's share of it; yields (records done, of)."""
-        chunks = self.cache.chunks_to_fill(batch_size)[share[0] :: share[1]]
+        chunks = self.cache.chunks_to_fill(batch_size, share)
         total, done = sum(map(len, chunks)), 0
         for chunk in chunks:
             rows, variants = zip(*(self._makes[record] for record in chunk), strict=True)
@@ -177,7 +177,7 @@ class CachedText:
     ) -> Iterator[tuple[int, int]]:
         """Encodes what is missing, this process's share of it; yields (records done, of)."""
         live = LiveText(encoding)
-        chunks = self.cache.chunks_to_fill(batch_size)[share[0] :: share[1]]
+        chunks = self.cache.chunks_to_fill(batch_size, share)
         total, done = sum(map(len, chunks)), 0
         for chunk in chunks:
             condition = live.encode([self._captions[i] for i in chunk])

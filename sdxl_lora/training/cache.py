@@ -73,8 +73,9 @@ class RecordCache:
             )
         return torch.from_numpy(data).view(self.dtype).reshape(self.shapes[index])
 
-    def chunks_to_fill(self, size: int) -> list[list[int]]:
-        """Fixed chunks of at most `size` records of equal shape in which a record is missing.
+    def chunks_to_fill(self, size: int, share: tuple[int, int] = (0, 1)) -> list[list[int]]:
+        """Fixed chunks of at most `size` records of equal shape in which a record is missing; of several processes,
+        `share` = (this one, how many), each has its own, whatever the others have filled by now.
 
         Chunks do not depend on what is missing: a batch rounds differently from its parts, so a cache that
         was interrupted is still equal, bit for bit, to one that was not.
@@ -88,7 +89,7 @@ class RecordCache:
             for start in range(0, len(indices), size)
         ]
         missing = set(self.missing())
-        return [chunk for chunk in chunks if missing.intersection(chunk)]
+        return [chunk for chunk in chunks[share[0] :: share[1]] if missing.intersection(chunk)]
 
     def flush(self) -> None:
         self._data.flush()

@@ -39,6 +39,15 @@ def test_chunks_are_of_one_shape_and_do_not_depend_on_what_is_missing(tmp_path):
     assert cache.chunks_to_fill(2) == [[3], [1]]
 
 
+def test_processes_share_the_chunks_alike_whenever_they_look(tmp_path):
+    cache = RecordCache(tmp_path, [(2,)] * 6, torch.float32)
+    before = [cache.chunks_to_fill(1, (rank, 2)) for rank in range(2)]
+    for (record,) in before[0]:  # the first process is done before the second one looks
+        cache.write(record, torch.zeros(2))
+    assert cache.chunks_to_fill(1, (1, 2)) == before[1]
+    assert sorted(record for chunk in [*before[0], *before[1]] for record in chunk) == list(range(6))
+
+
 def test_a_damaged_record_is_an_error_and_not_a_wrong_picture(tmp_path):
     cache = RecordCache(tmp_path, [(4,)], torch.float32)
     cache.write(0, torch.ones(4))
