@@ -36,6 +36,9 @@ Made by `python -m sdxl_lora build-mini --profile {profile}` with seed {seed}; {
 |---|---|---|---|
 {stages}
 
+Minutes are wall clock, interrupted runs added up; for the bundled weights `docs/log.md` says what else the machine did
+meanwhile, and what was changed on the way.
+
 VAE: {psnr:.2f} dB PSNR on held-out renders.
 
 ## How well it follows prompts

@@ -1,6 +1,6 @@
 """How much of everything a build of the bundled model does: one frozen table per kind of machine.
 
-Knows nothing of how the stages work. `PROFILES["cpu"]` is what two cores manage in about three hours,
+Knows nothing of how the stages work. `PROFILES["cpu"]` is what two cores manage in an evening,
 `PROFILES["gpu"]` what one large GPU does in about half an hour, `PROFILES["smoke"]` what a test can wait for.
 """
 
@@ -25,7 +25,7 @@ class BuildSettings:
     clip_width: int = 128  # vision tower
     clip_patch: int = 32  # px; enough to teach the text towers, which is what this stage is for
 
-    vision_steps: int = 1_400
+    vision_steps: int = 900
     vision_batch: int = 48
     vision_width: int = 128
     vision_layers: int = 5
@@ -35,19 +35,19 @@ class BuildSettings:
     vae_channels: tuple[int, ...] = (32, 48, 96, 128)
     vae_scale: float = 1.0  # multiplies every batch size of the VAE's crop schedule
 
-    unet_steps: int = 4_000
-    unet_decay_steps: int = 1_200  # the last steps, over which the learning rate falls to 3 %
+    unet_steps: int = 9_600
+    unet_decay_steps: int = 1_600  # the last steps, over which the learning rate falls to 3 %
     unet_batch: int = 32
     unet_channels: tuple[int, ...] = (48, 96, 256)
     unet_learning_rate: float = 1e-3
     photo_share: float = 0.0  # of the UNet's batch, when real photos are given
 
-    judge_steps: int = 4_000
+    judge_steps: int = 3_000
     judge_prompts: int = 300
 
 
 PROFILES: dict[str, BuildSettings] = {
-    "cpu": BuildSettings(pictures=12_000),
+    "cpu": BuildSettings(pictures=13_000),
     "gpu": BuildSettings(
         pictures=100_000,
         device="cuda",
