@@ -2,6 +2,6 @@
 
 `shared` holds resources and state. `composer` turns widgets into a request and back, with `words`, `tuning`, `tokens`
 (how long the prompt is), `enrich` (richer words) and `past` (history and undo). `feed` shows jobs while they run and
-after, with `attempts`; `pictures` a finished picture, with `why` (the reasons) and `votes`. `templates` edits templates;
+after, with `attempts`; `pictures` a finished picture, with `why` (the reasons) and `votes`. `templates` edits those;
 `evaluations` and `comparisons` belong to the pages of those names. Only this package and the pages know streamlit.
 """

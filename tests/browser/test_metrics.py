@@ -41,7 +41,7 @@ def test_two_runs_stand_side_by_side_and_a_picture_opens_with_everything(
     for label in ("base", "with LoRA"):
         visible(browser, "[data-testid=stMultiSelect]", label)
     visible(browser, "[data-testid=stDataFrame] canvas")
-    cells = "return document.querySelector('[data-testid=stDataFrame] table').textContent"
+    cells = "return document.querySelector('[data-testid=stDataFrame] table')?.textContent"  # drawn a little later
     wait(browser, lambda d: "Δ" in str(d.execute_script(cells)) and "PSNR" in str(d.execute_script(cells)))
     visible(browser, "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
     visible(browser, "summary", "metrics not computed, and why")
