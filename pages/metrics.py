@@ -10,6 +10,7 @@ from sdxl_lora.evaluation.report import to_csv, to_json
 from sdxl_lora.evaluation.report_html import leading_metric, to_html
 from sdxl_lora.records.evaluations import EvaluationRecord
 from sdxl_lora.ui import evaluations as ui
+from sdxl_lora.ui import shared
 
 COMMAND = "python -m sdxl_lora evaluate --generated PICTURES --reference PHOTOS --captions CAPTIONS.jsonl"
 COMMAND_LORA = (
@@ -155,6 +156,7 @@ def exports(run: ui.Report, record: EvaluationRecord) -> None:
         )
 
 
+shared.session_id()
 st.title("Metrics", anchor=False)
 records = {ui.name(record): record for record in ui.store().all()}
 if not records:

@@ -56,6 +56,7 @@ def pictures(run: runs.Run) -> None:
         )
 
 
+shared.session_id()
 st.title("Training", anchor=False)
 folder = st.text_input("Folder with runs", "outputs", key="training.folder", persist_state="session")
 found = runs.list_runs(Path(folder).expanduser()) if folder.strip() else []
