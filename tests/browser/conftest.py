@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
@@ -55,9 +56,15 @@ def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(
     chromium: tuple[str, str], tiny_mini: Path, server_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
+    """Address of the studio that the tests share."""
+    with serving(tmp_path_factory.mktemp("server"), server_home, tiny_mini) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path, home: Path, model: Path) -> Iterator[str]:
     """Address of the studio, served as `make run` does, on a free port and with a data folder of its own."""
-    folder = tmp_path_factory.mktemp("server")
-    slow = shutil.copytree(tiny_mini, folder / "mini")
+    slow = shutil.copytree(model, folder / "mini")
     (slow / "studio.json").write_text('{"steps": 30, "guidance": 3.0}')  # long enough for progress to be seen
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -65,7 +72,7 @@ def server(
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    environment = {**os.environ, "SDXL_LORA_HOME": str(server_home), "SDXL_LORA_MINI": str(slow)}
+    environment = {**os.environ, "SDXL_LORA_HOME": str(home), "SDXL_LORA_MINI": str(slow)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:

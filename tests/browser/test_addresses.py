@@ -1,0 +1,19 @@
+"""Addresses that people send each other open the whole studio, also as the first request of a fresh server."""
+
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from tests.browser.conftest import serving
+from tests.browser.test_studio import open_page, visible
+
+
+@pytest.mark.parametrize("page", ["Metrics", "Training"])
+def test_a_page_opened_first_comes_with_the_navigation(
+    browser: WebDriver, tiny_mini: Path, tmp_path: Path, page: str
+) -> None:
+    with serving(tmp_path, tmp_path / "home", tiny_mini) as address:
+        open_page(browser, f"{address}/{page.lower()}")
+        visible(browser, "h1", page)
+        visible(browser, "header a", "Gallery")
