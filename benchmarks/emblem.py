@@ -19,7 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusionXLPipeline
+
+import sdxl_lora  # noqa: F401  first: makes torchvision importable beside a CPU build of torch
+
+from diffusers import StableDiffusionXLPipeline  # isort: skip
 from PIL import Image
 from torch import Tensor, nn
 
