@@ -151,20 +151,19 @@ def _evaluate(
 
 def _make(arguments: argparse.Namespace, loras: list[str]) -> Path:
     """The pictures of one model and its LoRAs, one per caption, named as the captions file names them."""
-    from sdxl_lora.comparing.making import make_pictures
+    from sdxl_lora.comparing.making import Recipe, make_pictures
     from sdxl_lora.evaluation.pairing import read_captions
 
     captions = {name: row["caption"] for name, row in read_captions(arguments.captions).items()}
+    recipe = Recipe(
+        model=arguments.model,
+        loras=loras,
+        seed=arguments.seed,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+    )
     with _progress("making pictures", len(captions)) as progress:
-        return make_pictures(
-            captions,
-            model=arguments.model,
-            loras=loras,
-            seed=arguments.seed,
-            steps=arguments.steps,
-            guidance=arguments.guidance,
-            progress=progress,
-        )
+        return make_pictures(captions, recipe, progress=progress)
 
 
 def _earlier(name: str, store: Any) -> dict[str, Any]:

@@ -145,16 +145,8 @@ def _draw(
     system, settings = record.columns[place], record.settings
     captions = {row["key"]: row["prompt"] for row in record.rows}
     keys = list(captions)
-    pictures = making.each_picture(
-        captions,
-        model=system["source"],
-        loras=system["loras"],
-        seed=settings["seed"],
-        steps=settings["steps"],
-        guidance=settings["guidance"],
-        studio=studio,
-        cancel=cancel,
-    )
+    recipe = making.Recipe(model=system["source"], loras=system["loras"], **settings)
+    pictures = making.each_picture(captions, recipe, studio=studio, cancel=cancel)
     for made in pictures:
         row = keys.index(made.name)
         if row in rows:

@@ -18,15 +18,19 @@ from sdxl_lora.records import files
 from sdxl_lora.serving.studio import Recorded, Studio
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How every picture is made; None: the model's own default."""
+
+    model: str
+    loras: Sequence[str] = ()
+    seed: int = 0  # of the first picture
+    steps: int | None = None
+    guidance: float | None = None
+
+
 def make_pictures(
-    captions: Mapping[str, str],
-    *,
-    model: str,
-    loras: Sequence[str] = (),
-    seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    captions: Mapping[str, str], recipe: Recipe, *, progress: Callable[[int, int], None] | None = None
 ) -> Path:
     """Folder with `<name>.png` for every caption; picture i, in name order, has seed `seed + i`.
 
@@ -34,11 +38,7 @@ def make_pictures(
     """
     names = sorted(captions)
     folder = Path()
-    pictures = each_picture(
-        {name: captions[name] for name in names},
-        model=model, loras=loras, seed=seed, steps=steps, guidance=guidance,
-    )  # fmt: skip
-    for place, made in enumerate(pictures):
+    for place, made in enumerate(each_picture({name: captions[name] for name in names}, recipe)):
         folder = made.path.parent
         if progress:
             progress(place + 1, len(names))
@@ -56,23 +56,19 @@ class Made:
 
 def each_picture(
     captions: Mapping[str, str],
+    recipe: Recipe,
     *,
-    model: str,
-    loras: Sequence[str] = (),
-    seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
     studio: Studio | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Made]:
     """The pictures one by one, in the order of `captions`; picture i has seed `seed + i`."""
     template = GenerationRequest(
         prompt=next(iter(captions.values())),
-        model=model,
-        loras=tuple(LoraSpec.parse(lora) for lora in loras),
-        seed=seed,
-        steps=steps,
-        guidance=guidance,
+        model=recipe.model,
+        loras=tuple(LoraSpec.parse(lora) for lora in recipe.loras),
+        seed=recipe.seed,
+        steps=recipe.steps,
+        guidance=recipe.guidance,
     )
     resolved = generation.resolve(template)
     content = json.dumps([resolved.to_dict(), _lora_hashes(resolved), list(captions.items())], sort_keys=True)
@@ -82,7 +78,7 @@ def each_picture(
         folder.mkdir(parents=True, exist_ok=True)
     for place, (name, caption) in enumerate(captions.items()):
         path = folder / f"{name}.png"
-        request = replace(resolved, prompt=caption, seed=seed + place)
+        request = replace(resolved, prompt=caption, seed=recipe.seed + place)
         if not path.exists():
             studio = studio or Studio(config.home())
             for event in studio.run(request, cancel=cancel, session="evaluation"):

@@ -27,8 +27,8 @@ from transformers import (
 )
 
 from sdxl_lora.mini.attributes import CLASSES, AttributeHeads, targets
-from sdxl_lora.mini.captions import caption, photo_caption
-from sdxl_lora.mini.dataset import RenderedSet, open_photos, to_pixels
+from sdxl_lora.mini.captions import caption
+from sdxl_lora.mini.dataset import RenderedSet, to_pixels
 from sdxl_lora.mini.optimisation import (
     Reporter,
     autocast,
@@ -38,12 +38,12 @@ from sdxl_lora.mini.optimisation import (
     save_checkpoint,
     warmup_stable_decay,
 )
+from sdxl_lora.mini.pairs import PairSource
 from sdxl_lora.mini.scene import Scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.tokenizer import MAX_LENGTH
 
 PROJECTION = 192  # width of the shared embedding, and of the UNet's pooled text embedding
-PHOTO_SHARE = 0.1  # of a batch
 LEARNING_RATE = 1.2e-3
 MAX_LOGIT_SCALE = 60.0
 
@@ -145,8 +145,7 @@ def train_clip(folder: BuildFolder, settings: BuildSettings) -> None:
         modules.load_state_dict(state["modules"])
         optimizer.load_state_dict(state["optimizer"])
         start = state["step"]
-    rendered = RenderedSet.open(folder.pictures / "train")
-    photos, labels = open_photos(folder.pictures / "photos")
+    source = PairSource(folder)
     report = Reporter("clip", stage, settings.clip_steps)
     parameters = list(modules.parameters())
     for step in range(start, settings.clip_steps):
@@ -156,20 +155,12 @@ def train_clip(folder: BuildFolder, settings: BuildSettings) -> None:
             )
         chance = np.random.default_rng((settings.seed, 1, step))
         words = random.Random(settings.seed * 7919 + step)
-        photo_count = int(settings.clip_batch * PHOTO_SHARE) if labels else 0
-        chosen = chance.integers(0, len(rendered), settings.clip_batch - photo_count)
-        scenes = [rendered.scenes[i] for i in chosen]
-        full = len(scenes) // 2  # the first half names every attribute, and trains the text heads
-        texts = [caption(scene, words, full=k < full) for k, scene in enumerate(scenes)]
-        pictures = rendered.batch(chosen)
-        if photo_count:
-            picked = chance.integers(0, len(labels), photo_count)
-            pictures = np.concatenate([pictures, photos[np.sort(picked)]])
-            texts += [photo_caption(labels[i], words) for i in np.sort(picked)]
+        pairs = source.draw(settings.clip_batch, chance, words)
+        scenes, full = pairs.scenes, pairs.full
         wanted = {name: classes.to(device) for name, classes in targets(scenes).items()}
         with autocast(device):
-            images = towers.embed_images(to_pixels(pictures).to(device))
-            second, first = towers.embed_texts(tokenize(tokenizer, texts).to(device))
+            images = towers.embed_images(to_pixels(pairs.pictures).to(device))
+            second, first = towers.embed_texts(tokenize(tokenizer, pairs.texts).to(device))
         images, second, first = images.float(), second.float(), first.float()
         scale = towers.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
         contrast = contrastive(images, second, scale) + 0.5 * contrastive(images, first, scale)

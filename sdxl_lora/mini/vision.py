@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, CLIPVisionConfig
 
 from sdxl_lora.mini.attributes import CLASSES, NONE, AttributeHeads, targets
-from sdxl_lora.mini.captions import caption, photo_caption
-from sdxl_lora.mini.clip import MAX_LOGIT_SCALE, PHOTO_SHARE, PROJECTION, contrastive, save_scorer, tokenize
-from sdxl_lora.mini.dataset import RenderedSet, open_photos, to_pixels
+from sdxl_lora.mini.captions import caption
+from sdxl_lora.mini.clip import MAX_LOGIT_SCALE, PROJECTION, contrastive, save_scorer, tokenize
+from sdxl_lora.mini.dataset import RenderedSet, to_pixels
 from sdxl_lora.mini.optimisation import (
     Reporter,
     autocast,
@@ -29,6 +29,7 @@ from sdxl_lora.mini.optimisation import (
     save_checkpoint,
     warmup_stable_decay,
 )
+from sdxl_lora.mini.pairs import Pairs, PairSource
 from sdxl_lora.mini.renderer import emblem_mask
 from sdxl_lora.mini.scene import Scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
@@ -154,8 +155,7 @@ def train_vision(folder: BuildFolder, settings: BuildSettings) -> None:
         trainee.load_state_dict(state["trainee"])
         optimizer.load_state_dict(state["optimizer"])
         start = state["step"]
-    rendered = RenderedSet.open(folder.pictures / "train")
-    photos, labels = open_photos(folder.pictures / "photos")
+    source = PairSource(folder)
     report = Reporter("vision", stage, settings.vision_steps)
     for step in range(start, settings.vision_steps):
         for group in optimizer.param_groups:
@@ -164,18 +164,10 @@ def train_vision(folder: BuildFolder, settings: BuildSettings) -> None:
             )
         chance = np.random.default_rng((settings.seed, 5, step))
         words = random.Random(settings.seed * 6007 + step)
-        photo_count = int(settings.vision_batch * PHOTO_SHARE) if labels else 0
-        chosen = chance.integers(0, len(rendered), settings.vision_batch - photo_count)
-        scenes = [rendered.scenes[i] for i in chosen]
-        full = len(scenes) // 2  # the first half names every attribute
-        texts = [caption(scene, words, full=k < full) for k, scene in enumerate(scenes)]
-        pictures = rendered.batch(chosen)
-        if photo_count:
-            picked = np.sort(chance.integers(0, len(labels), photo_count))
-            pictures = np.concatenate([pictures, photos[picked]])
-            texts += [photo_caption(labels[i], words) for i in picked]
-        pixels = to_pixels(moved(pictures, chance)).to(device)
-        loss, figures = vision_loss(trainee, pixels, tokenize(tokenizer, texts).to(device), scenes, full)
+        pairs = source.draw(settings.vision_batch, chance, words)
+        pixels = to_pixels(moved(pairs.pictures, chance)).to(device)
+        ids = tokenize(tokenizer, pairs.texts).to(device)
+        loss, figures = vision_loss(trainee, pixels, ids, pairs)
         loss.backward()
         clip_and_step(trainee.learning(), optimizer, 1.0)
         report(step, force=False, **figures)
@@ -188,9 +180,10 @@ def train_vision(folder: BuildFolder, settings: BuildSettings) -> None:
 
 
 def vision_loss(
-    trainee: VisionTrainee, pixels: Tensor, ids: Tensor, scenes: list[Scene], full: int
+    trainee: VisionTrainee, pixels: Tensor, ids: Tensor, pairs: Pairs
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss and its parts. `scenes` describe the first pictures, the first `full` of their captions name everything."""
+    """Loss and its parts; `pixels` and `ids` are of `pairs`."""
+    scenes, full = pairs.scenes, pairs.full
     with autocast(pixels.device.type):
         images, states = trainee.embed_pictures(pixels)
         captions = trainee.embed_captions(ids)

@@ -4,9 +4,9 @@
     home/comparisons/<id>/<column>-<row>.png  the cells (or .jpg, .webp ...)
     home/comparisons/<id>/votes.jsonl         every vote, appended and flushed before it is counted
 
-The tables are an index of these files, made where they are missing; a database that was lost is filled from
-them again when the store is opened, so no vote is lost with it. The id comes from the definition: the same
-comparison started again goes on where it stopped. Knows nothing of models, providers and pages.
+The tables are an index of these files; a database that was lost is filled from them again when the store is opened,
+so no vote is lost with it. The id comes from the definition: the same comparison started again goes on where it
+stopped. Knows nothing of models, providers and pages.
 """
 
 import hashlib
@@ -18,27 +18,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sdxl_lora.errors import DataError
-from sdxl_lora.records import files, layout
-from sdxl_lora.records.database import open_engine, storage_errors
+from sdxl_lora.records import files
+from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
 
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _CELL = re.compile(r"(\d+)-(\d+)\.(png|jpg|webp|gif|bmp|tif)", re.ASCII)
 
 
-class _Base(DeclarativeBase):
-    """Root of this module's classes: tables that need no migration, since they are made where missing."""
-
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: sa.JSON, list[int]: sa.JSON}
-
-
-class ComparisonRow(_Base):
+class ComparisonRow(Base):
     """One comparison."""
 
     __tablename__ = "comparisons"
@@ -50,7 +44,7 @@ class ComparisonRow(_Base):
     scores: Mapped[dict[str, Any]]  # what `comparing.engine.score` found; empty before
 
 
-class CellRow(_Base):
+class CellRow(Base):
     """One cell that is settled: a picture, or the reason why there is none."""
 
     __tablename__ = "comparison_cells"
@@ -63,7 +57,7 @@ class CellRow(_Base):
     facts: Mapped[dict[str, Any]]  # seed, model, steps ...
 
 
-class BallotRow(_Base):
+class BallotRow(Base):
     """One vote: of one voter on one row."""
 
     __tablename__ = "comparison_votes"
@@ -122,27 +116,13 @@ class ComparisonRecord:
         return [c for c, cell in cells if cell is not None and cell.path is not None and cell.path.is_file()]
 
 
-class ComparisonStore:
+class ComparisonStore(DatabaseUser):
     """All comparisons under one data folder. Methods raise `StorageError` where the disk refuses."""
 
     def __init__(self, home: Path) -> None:
+        super().__init__(home)
         self.folder = home / "comparisons"
-        self._database = layout.database_path(home)
-        self._engine, self.notices = open_engine(self._database)
-        with storage_errors(self._database), self._engine.begin() as connection:
-            for table in _Base.metadata.sorted_tables:
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
         self._enter_what_was_lost()
-
-    def close(self) -> None:
-        """Give the database connections back."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def begin(self, definition: Mapping[str, Any], title: str) -> ComparisonRecord:
         """A comparison with this definition; the one that is there, if it was begun before."""

@@ -12,13 +12,14 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StorageError
+from sdxl_lora.records import layout
 from sdxl_lora.records.files import explained
 from sdxl_lora.records.metadata import finite
 
@@ -31,7 +32,7 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 class Base(DeclarativeBase):
     """Root of the mapped classes."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: sa.JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: sa.JSON, list[int]: sa.JSON}
 
 
 class PictureRow(Base):
@@ -72,6 +73,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             approved BOOLEAN NOT NULL, notes JSON NOT NULL, features JSON NOT NULL,
             PRIMARY KEY (picture_id, brand))""",
     ),
+    (
+        """CREATE TABLE comparisons (
+            id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, title VARCHAR NOT NULL,
+            definition JSON NOT NULL, scores JSON NOT NULL)""",
+        """CREATE TABLE comparison_cells (
+            comparison VARCHAR NOT NULL, "column" INTEGER NOT NULL, row INTEGER NOT NULL,
+            file VARCHAR NOT NULL, reason VARCHAR NOT NULL, facts JSON NOT NULL,
+            PRIMARY KEY (comparison, "column", row))""",
+        """CREATE TABLE comparison_votes (
+            comparison VARCHAR NOT NULL, row INTEGER NOT NULL, voter VARCHAR NOT NULL,
+            created_at VARCHAR NOT NULL, choice INTEGER, columns JSON NOT NULL, blind BOOLEAN NOT NULL,
+            PRIMARY KEY (comparison, row, voter))""",
+    ),
 )
 
 
@@ -106,6 +120,29 @@ def picture_values(
 def fold(text: str) -> str:
     """`text` as it is searched: compatibility forms unified, case removed, in every script."""
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+class DatabaseUser:
+    """Holds the engine of a data folder's database while in use; what every store begins with.
+
+    Raises `StorageError` if the database cannot be used. `notices`: what the user should be told, one line each.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._database = layout.database_path(home)
+        engine, notices = open_engine(self._database)
+        self._engine: sa.Engine = engine
+        self.notices: tuple[str, ...] = notices
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def open_engine(path: Path) -> tuple[sa.Engine, tuple[str, ...]]:

@@ -11,15 +11,15 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sdxl_lora.errors import DataError
-from sdxl_lora.records import files, layout
-from sdxl_lora.records.database import Base, open_engine, storage_errors
+from sdxl_lora.records import files
+from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
 
 
 class EvaluationRow(Base):
@@ -45,24 +45,13 @@ class EvaluationRecord:
     summary: dict[str, dict[str, Any]]  # metric -> mean, ci95, n, higher_is_better
 
 
-class EvaluationStore:
+class EvaluationStore(DatabaseUser):
     """All evaluations under one data folder. Methods raise `StorageError` where the disk refuses."""
 
     def __init__(self, home: Path) -> None:
+        super().__init__(home)
         self.folder = home / "evaluations"
-        self._database = layout.database_path(home)
-        self._engine, self.notices = open_engine(self._database)
         self._enter_lost_reports()
-
-    def close(self) -> None:
-        """Give the database connections back."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def add(self, report: dict[str, Any], folders: dict[str, Path]) -> EvaluationRecord:
         """Keeps a report (`evaluation.Evaluation.to_dict`); its folders say where its pictures are."""

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from PIL import Image
@@ -24,7 +23,7 @@ from sqlalchemy.orm import Session
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, StorageError
 from sdxl_lora.records import files, layout, metadata
-from sdxl_lora.records.database import PictureRow, fold, open_engine, picture_values, storage_errors
+from sdxl_lora.records.database import DatabaseUser, PictureRow, fold, picture_values, storage_errors
 from sdxl_lora.records.reconcile import reconcile
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class Record:
     height: int  # px
 
 
-class Store:
+class Store(DatabaseUser):
     """All pictures under one folder.
 
     Opening it repairs what a crash left behind, as far as the disk allows; `notices` holds what the user should
@@ -56,28 +55,15 @@ class Store:
     """
 
     def __init__(self, home: Path) -> None:
+        super().__init__(home)
         self.home = home
-        self._database = layout.database_path(home)
-        self._engine, notices = open_engine(self._database)
         try:
             with storage_errors(self._database):
                 repaired = reconcile(home, self._engine)
         except StorageError as error:  # what was kept can still be looked at, and deleted to make room
             logger.warning("not repaired: %s", error)
             repaired = (str(error),)
-        self.notices: tuple[str, ...] = notices + repaired
-
-    def close(self) -> None:
-        """Give the database connections back."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self.notices += repaired
 
     def add(
         self,

@@ -7,8 +7,7 @@ and brand: a second one replaces the first. Knows nothing of what is learned fro
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sdxl_lora.errors import ImageError
 from sdxl_lora.records import layout
-from sdxl_lora.records.database import Base, open_engine, storage_errors
+from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
 
 
 class VoteRow(Base):
@@ -46,22 +45,8 @@ class Vote:
     features: tuple[float, ...]
 
 
-class Votes:
+class Votes(DatabaseUser):
     """All votes under one data folder. Methods raise `StorageError` where the disk refuses."""
-
-    def __init__(self, home: Path) -> None:
-        self._database = layout.database_path(home)
-        self._engine, self.notices = open_engine(self._database)
-
-    def close(self) -> None:
-        """Give the database connections back."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def cast(
         self,

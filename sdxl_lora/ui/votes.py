@@ -16,6 +16,11 @@ from sdxl_lora.records.votes import Vote
 from sdxl_lora.ui import composer, past, shared
 
 APPROVE, REJECT, FAVOURITE, NEXT, PREVIOUS = "A", "X", "F", "N", "P"  # C and R belong to Streamlit
+# (what to press, its key, what pressing it does, whether it approves, what it says afterwards)
+_VERDICTS = (
+    ("Approve", APPROVE, ": teaches the taste", True, "Approved"),
+    ("Reject", REJECT, ", and say what is wrong", False, "Rejected"),
+)
 _SELECTED = "votes.selected"
 _SAID = "votes.said"  # what the last vote came to, for the next run: callbacks draw nothing
 _NEWEST = "votes.newest"
@@ -62,27 +67,18 @@ def show(record: Record, key: str, *, keys: bool) -> None:
     if said := st.session_state.pop(_SAID, None):
         st.toast(said[0], icon=said[1])
     vote = _vote_on(record)
-    approved, rejected = vote is not None and vote.approved, vote is not None and not vote.approved
-    st.button(
-        "Approved" if approved else "Approve",
-        key=f"{key}.approve",
-        icon=":material/thumb_up:",
-        type="primary" if approved else "secondary",
-        help=None if keys else f"Approve: teaches the taste. Key {APPROVE}",
-        shortcut=APPROVE if keys else None,
-        on_click=_toggle,
-        args=(record, True, approved),
-    )
-    st.button(
-        "Rejected" if rejected else "Reject",
-        key=f"{key}.reject",
-        icon=":material/thumb_down:",
-        type="primary" if rejected else "secondary",
-        help=None if keys else f"Reject, and say what is wrong. Key {REJECT}",
-        shortcut=REJECT if keys else None,
-        on_click=_toggle,
-        args=(record, False, rejected),
-    )
+    for words, letter, means, approves, given in _VERDICTS:
+        on = vote is not None and vote.approved == approves
+        st.button(
+            given if on else words,
+            key=f"{key}.{words.lower()}",
+            icon=f":material/thumb_{'up' if approves else 'down'}:",
+            type="primary" if on else "secondary",
+            help=None if keys else f"{words}{means}. Key {letter}",
+            shortcut=letter if keys else None,
+            on_click=_toggle,
+            args=(record, approves, on),
+        )
 
 
 def wrong(record: Record, key: str) -> None:

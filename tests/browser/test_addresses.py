@@ -15,5 +15,5 @@ def test_a_page_opened_first_comes_with_the_navigation(
 ) -> None:
     with serving(tmp_path, tmp_path / "home", tiny_mini) as address:
         open_page(browser, f"{address}/{page.lower()}")
-        visible(browser, "h1", page)
-        visible(browser, "header a", "Gallery")
+        assert visible(browser, "h1", page).is_displayed()
+        assert visible(browser, "header a", "Gallery").is_displayed()

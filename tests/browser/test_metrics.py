@@ -55,13 +55,14 @@ def test_two_runs_stand_side_by_side_and_a_picture_opens_with_everything(
     click(browser, "[role=dialog] button", "Slider")
     visible(browser, "[role=dialog] [data-testid=stSlider]", "50 %")
     wait(browser, lambda d: count(d, "[role=dialog] img") == 1)
+    assert visible(browser, "[role=dialog] code", "jacket").is_displayed()
 
 
 def test_the_claims_of_the_original_are_shown_as_not_reproduced(browser: WebDriver, server: str) -> None:
     open_page(browser, f"{server}/metrics")
     click(browser, "summary", "What the original project claims")
-    visible(browser, "[data-testid=stTable]", "9.8838")
-    visible(browser, "[data-testid=stTable]", "Claimed, not reproduced")
+    table = visible(browser, "[data-testid=stTable]", "9.8838")
+    assert "Claimed, not reproduced" in str(table.get_attribute("textContent"))
 
 
 def test_a_phone_never_scrolls_sideways(browser: WebDriver, server: str) -> None:

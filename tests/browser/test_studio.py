@@ -108,7 +108,7 @@ def test_a_prompt_becomes_a_picture_that_is_found_again_after_a_reload(
     own = f"{CARD} img[alt='{PROMPT}']"
     wait(browser, lambda d: count(d, own) == 2)
     width = "return document.querySelector(arguments[0])?.naturalWidth"
-    wait(browser, lambda d: d.execute_script(width, own) == 64)  # once it is loaded
+    assert wait(browser, lambda d: d.execute_script(width, own)) == 64  # px, once it is loaded
 
 
 def test_a_running_job_can_be_cancelled(browser: WebDriver, server: str) -> None:
@@ -135,7 +135,8 @@ def test_an_unknown_model_names_the_nearest_one(browser: WebDriver, server: str)
     click(browser, ".st-key-composer summary", "Fine-tune")
     field = visible(browser, "input[aria-label*=Model]")
     field.send_keys("minni", Keys.ENTER)
-    visible(browser, "[data-testid=stAlert]", "did you mean 'mini'?")
+    said = visible(browser, "[data-testid=stAlert]", "did you mean")
+    assert "did you mean 'mini'?" in said.text
 
 
 @pytest.mark.parametrize("page", ["", "/gallery", "/templates"])

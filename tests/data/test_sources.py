@@ -24,7 +24,7 @@ def photos(tmp_path, noise):
     return folder
 
 
-def opens(source) -> None:
+def assert_opens(source) -> None:
     """Three readable pictures with captions."""
     assert len(source) == 3
     assert source.captions[1] == ("a top 1",)
@@ -35,14 +35,14 @@ def opens(source) -> None:
 def test_a_folder_with_metadata_jsonl(photos):
     rows = [json.dumps({"file_name": f"{n}.png", "text": f"a top {n}"}) for n in range(3)]
     (photos / "metadata.jsonl").write_text("\n".join(rows) + "\n")
-    opens(open_source(str(photos)))
+    assert_opens(open_source(str(photos)))
 
 
 def test_a_folder_with_metadata_csv(photos):
     (photos / "metadata.csv").write_text(
         "file_name,text\n" + "".join(f"{n}.png,a top {n}\n" for n in range(3))
     )
-    opens(open_source(str(photos)))
+    assert_opens(open_source(str(photos)))
 
 
 def test_metadata_in_a_subfolder_as_the_hub_has_it(photos, tmp_path):
@@ -50,7 +50,7 @@ def test_metadata_in_a_subfolder_as_the_hub_has_it(photos, tmp_path):
     photos.rename(tmp_path / "set" / "train")
     rows = [json.dumps({"file_name": f"{n}.png", "text": f"a top {n}"}) for n in range(3)]
     (tmp_path / "set" / "train" / "metadata.jsonl").write_text("\n".join(rows))
-    opens(open_source(str(tmp_path / "set")))
+    assert_opens(open_source(str(tmp_path / "set")))
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -60,13 +60,13 @@ def test_the_original_projects_json_list(photos, tmp_path, beside):
         photos = photos.rename(tmp_path / "images")
     file = (photos if beside else tmp_path) / "dataset.json"
     file.write_text(json.dumps(rows))
-    opens(open_source(str(file)))
+    assert_opens(open_source(str(file)))
 
 
 def test_text_files_beside_the_pictures(photos):
     for number in range(3):
         (photos / f"{number}.txt").write_text(f"a top {number}\n")
-    opens(open_source(str(photos)))
+    assert_opens(open_source(str(photos)))
 
 
 @pytest.mark.parametrize("as_struct", [True, False])
@@ -75,8 +75,8 @@ def test_parquet_with_the_hubs_pictures_or_plain_bytes(tmp_path, noise, as_struc
     cells = [{"bytes": d, "path": None} for d in data] if as_struct else data
     table = pa.table({"image": cells, "text": [f"a top {n}" for n in range(3)]})
     pq.write_table(table, tmp_path / "train.parquet", row_group_size=2)
-    opens(open_source(str(tmp_path / "train.parquet")))
-    opens(open_source(str(tmp_path)))
+    assert_opens(open_source(str(tmp_path / "train.parquet")))
+    assert_opens(open_source(str(tmp_path)))
 
 
 def test_a_hub_data_set_stays_encoded_and_brings_its_licence(noise):

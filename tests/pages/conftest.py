@@ -23,6 +23,7 @@ def fresh_caches() -> Iterator[None]:
     """Without this the studio of one test, with its closed queue, would serve the next."""
     yield
     st.cache_resource.clear()
+    st.cache_data.clear()
 
 
 @pytest.fixture
@@ -36,6 +37,18 @@ def open_app(home: Path) -> Callable[..., AppTest]:
         at.run()
         if page:
             at.switch_page(page).run()
+        assert not at.exception
+        return at
+
+    return open_page
+
+
+@pytest.fixture
+def open_alone() -> Callable[[str], AppTest]:
+    """Opens one page without the app around it."""
+
+    def open_page(name: str) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=2 * TIMEOUT).run()
         assert not at.exception
         return at
 

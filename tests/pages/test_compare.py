@@ -1,10 +1,10 @@
 """The compare page: a new comparison, votes without names, results with them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.comparing import columns, engine
@@ -18,16 +18,8 @@ Open = Callable[[], AppTest]
 
 
 @pytest.fixture
-def open_page() -> Iterator[Open]:
-    def run() -> AppTest:
-        at = AppTest.from_file(str(ROOT / "pages" / "compare.py"), default_timeout=120)
-        at.run()
-        assert not at.exception
-        return at
-
-    yield run
-    st.cache_resource.clear()
-    st.cache_data.clear()
+def open_page(open_alone: Callable[[str], AppTest]) -> Open:
+    return partial(open_alone, "compare")
 
 
 @pytest.fixture

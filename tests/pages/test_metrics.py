@@ -1,12 +1,12 @@
 """The metrics page: with nothing, with runs, with thousands of pictures, with pictures that are gone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -91,16 +91,8 @@ def keep(home: Path, folders: dict[str, Path]) -> Callable[..., None]:
 
 
 @pytest.fixture
-def open_page() -> Iterator[Open]:
-    def run() -> AppTest:
-        at = AppTest.from_file(str(ROOT / "pages" / "metrics.py"), default_timeout=120)
-        at.run()
-        assert not at.exception
-        return at
-
-    yield run
-    st.cache_resource.clear()
-    st.cache_data.clear()
+def open_page(open_alone: Callable[[str], AppTest]) -> Open:
+    return partial(open_alone, "metrics")
 
 
 def texts(at: AppTest) -> str:
