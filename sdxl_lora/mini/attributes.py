@@ -1,6 +1,7 @@
 """The attributes of a scene as classes of a classifier, for CLIP's auxiliary heads and for the judge."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +42,12 @@ class AttributeHeads(nn.ModuleDict):
         """Cross-entropy of each attribute; `features` (N, width), `wanted` as `targets` gives it."""
         return [nn.functional.cross_entropy(head(features), wanted[name]) for name, head in self.items()]
 
-    def loss(self, features: Tensor, wanted: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy over attributes."""
-        return torch.stack(self.losses(features, wanted)).mean()
+    def loss(
+        self, features: Tensor, wanted: dict[str, Tensor], weights: Mapping[str, float] = MappingProxyType({})
+    ) -> Tensor:
+        """Mean cross-entropy over attributes, times their `weights` (1 for those not named)."""
+        losses = zip(self, self.losses(features, wanted), strict=True)
+        return torch.stack([loss * weights.get(name, 1.0) for name, loss in losses]).mean()
 
     def predict(self, features: Tensor) -> dict[str, Tensor]:
         """Attribute -> predicted class indices (N,)."""

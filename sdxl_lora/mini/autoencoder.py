@@ -52,6 +52,8 @@ CROPS = (
     (0.9, 128, 3),
     (1.0, 256, 1),
 )
+JUDGED = 100  # held-out renders, at most, that the PSNR is measured on
+QUALITY = "quality.json"
 
 
 def make_autoencoder(channels: tuple[int, ...], size: int) -> AutoencoderKL:
@@ -248,8 +250,16 @@ def freeze_at_average(vae: AutoencoderKL, encoder: list[nn.Parameter], average: 
 
 def finish(vae: AutoencoderKL, held_out: RenderedSet, stage: Path, device: str) -> None:
     """Measure on up to 100 held-out renders and save."""
-    vae.eval()
-    quality = psnr(vae, held_out.batch(np.arange(min(100, len(held_out)))), device)
-    (stage / "quality.json").write_text(json.dumps({"psnr_held_out_renders": quality}))
+    quality = psnr(vae.eval(), held_out.batch(np.arange(min(JUDGED, len(held_out)))), device)
+    (stage / QUALITY).write_text(json.dumps({"psnr_held_out_renders": quality}))
     vae.to("cpu").save_pretrained(stage / "vae")
     print(f"[vae] PSNR on held-out renders: {quality:.2f} dB", flush=True)
+
+
+def held_out_psnr(folder: BuildFolder, settings: BuildSettings) -> float:
+    """PSNR in dB on held-out renders, as noted by the stage; measured and noted now if the VAE was taken over."""
+    stage = folder.stage("vae")
+    if not (stage / QUALITY).exists():
+        vae = AutoencoderKL.from_pretrained(stage / "vae").to(settings.device)
+        finish(vae, RenderedSet.open(folder.pictures / "held_out"), stage, settings.device)
+    return float(json.loads((stage / QUALITY).read_text())["psnr_held_out_renders"])

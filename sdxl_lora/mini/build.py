@@ -28,6 +28,7 @@ from sdxl_lora.mini.package import package
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.settings import PROFILES, BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import renders_sheet
+from sdxl_lora.mini.starting import start_from
 from sdxl_lora.mini.tokenizer import build_tokenizers
 from sdxl_lora.mini.verdict import evaluate, format_table, report_path
 from sdxl_lora.mini.vision import train_vision
@@ -150,6 +151,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos", type=Path, help="real photos: parquet (image, label) or folder of labelled folders"
     )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="MODEL",
+        help="go on from this finished model, for example sdxl_lora/assets/mini; only UNet and judge are trained",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     for name in ADJUSTABLE:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the profile's")
@@ -174,6 +181,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = BuildFolder(root=arguments.output)
     if arguments.photos:
         import_photos(arguments.photos, folder.pictures / "photos", size=settings.size)
+    if arguments.start_from:
+        start_from(arguments.start_from, folder)
     if arguments.evaluate:
         judge_model(folder, settings)
         print(f"written to {report_path(folder)}", file=sys.stderr)

@@ -2,13 +2,12 @@
 
 v-prediction (arXiv 2202.00512, appendix D) on a noise schedule with zero terminal SNR (arXiv 2305.08891), captions
 dropped in a tenth of the cases (zeroed embeddings, as SDXL's pipeline has them without a negative prompt). On CPUs one
-single-threaded process per core averages gradients over gloo; on a GPU one process does it all. Randomness is a
-function of (seed, step, worker), so a resumed run goes on as if it had not stopped.
+single-threaded process per core averages gradients over gloo; on a GPU one process does it all. A resumed run goes on
+as if it had not stopped. Without a checkpoint training starts from the UNet in the stage's folder, if there is one
+(`mini.starting`).
 """
 
 import os
-import random
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from sdxl_lora.mini.captions import caption, photo_caption
+from sdxl_lora.mini.batches import Batch, BatchSource
 from sdxl_lora.mini.clip import PROJECTION, tokenize
-from sdxl_lora.mini.dataset import open_photos
-from sdxl_lora.mini.latents import load_latents, rendered_scenes
 from sdxl_lora.mini.optimisation import (
     GradientMean,
     MovingAverage,
@@ -39,8 +36,6 @@ from sdxl_lora.mini.pipeline import make_pipeline, make_scheduler
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import denoiser_sheet
 
-CAPTION_DROPOUT = 0.1
-EMBLEM_SHARE = 0.75  # of the renders in a batch: shapes of emblems are learned last, so they are shown more
 TIME_EMBEDDING = 32  # width of each of the six size and crop embeddings
 CHECKPOINT_STEPS = 500
 SHEET_STEPS = 1_000
@@ -94,59 +89,6 @@ class CaptionEncoder:
         return hidden, pooled
 
 
-@dataclass
-class Batch:
-    """Clean latents (N, 4, h, w), loss weights (N, 1, h, w), captions, and the noise of this step."""
-
-    latents: Tensor
-    weights: Tensor
-    captions: list[str]
-    noise: Tensor
-    timesteps: Tensor
-
-
-class LatentSource:
-    """Draws batches from the cached latents of renders and photos."""
-
-    def __init__(self, folder: BuildFolder, settings: BuildSettings) -> None:
-        self.settings = settings
-        self.latents, self.weights = load_latents(folder.stage("latents") / "train")
-        self.photos, _ = load_latents(folder.stage("latents") / "photos")
-        self.labels = open_photos(folder.pictures / "photos")[1]
-        self.scenes = rendered_scenes(folder)
-        marked = np.array([scene.emblem is not None for scene in self.scenes])
-        self.with_emblem, self.plain = np.flatnonzero(marked), np.flatnonzero(~marked)
-        self.factor = 1 / float(self.latents.astype(np.float32).std())
-
-    def draw(self, step: int, rank: int, count: int) -> Batch:
-        """The batch of this step and worker: the same whenever it is asked for."""
-        chance = np.random.default_rng((self.settings.seed, 3, step, rank))
-        words = random.Random((self.settings.seed * 1_000_003 + step) * 64 + rank)
-        latents, weights, captions = [], [], []
-        for _ in range(count):
-            if self.labels and chance.random() < self.settings.photo_share:
-                i = int(chance.integers(len(self.labels)))
-                latents.append(self.photos[i])
-                weights.append(np.ones_like(self.weights[0]))
-                text = photo_caption(self.labels[i], words)
-            else:
-                pool = self.with_emblem if chance.random() < EMBLEM_SHARE else self.plain
-                i = int(chance.choice(pool))
-                latents.append(self.latents[i])
-                weights.append(self.weights[i])
-                text = caption(self.scenes[i], words, full=words.random() < 0.3)
-            captions.append("" if words.random() < CAPTION_DROPOUT else text)
-        generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
-        clean = torch.from_numpy(np.stack(latents)).float() * self.factor
-        return Batch(
-            clean,
-            torch.from_numpy(np.stack(weights)).float()[:, None],
-            captions,
-            torch.randn(clean.shape, generator=generator),
-            torch.randint(0, 1000, (count,), generator=generator),
-        )
-
-
 def velocity_loss(
     model: UNet2DConditionModel, batch: Batch, text: tuple[Tensor, Tensor], alphas: Tensor
 ) -> Tensor:
@@ -157,10 +99,8 @@ def velocity_loss(
     alpha = alphas.to(device)[steps].view(-1, 1, 1, 1)
     sigma = (1 - alpha**2).sqrt()
     noisy = (alpha * clean + sigma * noise).contiguous(memory_format=torch.channels_last)
-    side = float(clean.shape[-1] * 8)
-    sizes = torch.tensor([side, side, 0, 0, side, side], device=device).expand(len(clean), 6)
     with autocast(device.type):
-        conditions = {"text_embeds": pooled, "time_ids": sizes}
+        conditions = {"text_embeds": pooled, "time_ids": batch.sizes.to(device)}
         predicted = model(noisy, steps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
     weights = batch.weights.to(device)
     error = (predicted.float() - (alpha * noise - sigma * clean)).pow(2)
@@ -193,6 +133,8 @@ def _train(
     unet = make_unet(settings.unet_channels, encode.width, settings.size)
     unet.set_attn_processor(AttnProcessor())  # faster than the fused kernel at these sizes on CPUs
     unet = unet.to(device, memory_format=torch.channels_last).train()
+    if (stage / "unet").exists():  # of the model that the build started from
+        unet.load_state_dict(UNet2DConditionModel.from_pretrained(stage / "unet").state_dict())
     optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.01, betas=(0.9, 0.98), foreach=True)
     average = MovingAverage(unet, 0.9985)
     start = 0
@@ -201,8 +143,8 @@ def _train(
         optimizer.load_state_dict(state["optimizer"])
         average.load(state["average"])
         start = state["step"]
-    model = torch.compile(unet) if settings.compile else unet
-    source = LatentSource(folder, settings)
+    model = torch.compile(unet, dynamic=False) if settings.compile else unet
+    source = BatchSource(folder, settings)
     alphas = _alphas()
     mean = GradientMean(unet.parameters(), workers)
     report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)

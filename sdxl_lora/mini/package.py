@@ -6,16 +6,22 @@ configuration names while diffusers loads UNet and VAE as fp32, and a pipeline o
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPModel, CLIPProcessor, PreTrainedModel
 
+from sdxl_lora.mini.autoencoder import held_out_psnr
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import GUIDANCE, STEPS
 from sdxl_lora.mini.verdict import format_table, report_path
+
+HISTORY = "build.json"  # in the finished model: how every part of it came about
+EARLIER = "earlier.json"  # in a stage's folder: the runs of the model that a build started from
 
 CARD = """---
 license: apache-2.0
@@ -36,8 +42,9 @@ Made by `python -m sdxl_lora build-mini --profile {profile}` with seed {seed}; {
 |---|---|---|---|
 {stages}
 
-Minutes are wall clock, interrupted runs added up; for the bundled weights `docs/log.md` says what else the machine did
-meanwhile, and what was changed on the way.
+A stage that stands here twice was trained on from an earlier model (`--start-from`). Minutes are wall clock,
+interrupted runs added up; for the bundled weights `docs/log.md` says what else the machine did meanwhile, and what was
+changed on the way.
 
 VAE: {psnr:.2f} dB PSNR on held-out renders.
 
@@ -65,7 +72,9 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     CLIPProcessor.from_pretrained(folder.stage("vision") / "clip").save_pretrained(target / "clip")
     defaults = {"steps": STEPS, "guidance": GUIDANCE, "width": settings.size, "height": settings.size}
     (target / "studio.json").write_text(json.dumps(defaults, indent=2) + "\n")
-    (target / "README.md").write_text(model_card(folder, settings))
+    history = build_history(folder)
+    (target / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
+    (target / "README.md").write_text(model_card(folder, settings, history))
 
 
 def save_half_loaded_as_single(model: PreTrainedModel, folder: Path) -> None:
@@ -76,17 +85,36 @@ def save_half_loaded_as_single(model: PreTrainedModel, folder: Path) -> None:
     path.write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
 
 
-def model_card(folder: BuildFolder, settings: BuildSettings) -> str:
+def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
+    """Stage -> the runs that made what it is, oldest first: those of the model it started from, then this build's.
+
+    Raises `FileNotFoundError` if a stage did not run.
+    """
+    history = {}
+    for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
+        earlier = folder.stage(name) / EARLIER
+        runs = json.loads(earlier.read_text()) if earlier.exists() else []
+        note = json.loads((folder.stage(name) / "done.json").read_text())
+        if "taken_over_from" not in note:
+            steps = note["settings"].get(f"{name}_steps")
+            counted = {} if steps is None else {"steps": steps}
+            runs.append({"seconds": note["seconds"], "machine": note["machine"], **counted})
+        history[name] = runs
+    return history
+
+
+def model_card(
+    folder: BuildFolder, settings: BuildSettings, history: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> str:
     """The card, from what the stages noted; raises `FileNotFoundError` if one of them did not run."""
     from sdxl_lora.mini import scene
 
     report = json.loads(report_path(folder).read_text())
-    rows = []
-    steps = {name: getattr(settings, f"{name}_steps") for name in ("clip", "vision", "vae", "judge", "unet")}
-    for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
-        note = json.loads((folder.stage(name) / "done.json").read_text())
-        rows.append(f"| {name} | {note['seconds'] / 60:.0f} | {note['machine']} | {steps.get(name, '')} |")
-    quality = json.loads((folder.stage("vae") / "quality.json").read_text())
+    rows = [
+        f"| {name} | {run['seconds'] / 60:.0f} | {run['machine']} | {run.get('steps', '')} |"
+        for name, runs in history.items()
+        for run in runs
+    ]
     photos = any((folder.pictures / "photos").glob("*.npy"))
     return CARD.format(
         size=settings.size,
@@ -100,7 +128,7 @@ def model_card(folder: BuildFolder, settings: BuildSettings) -> str:
         pictures=f"{settings.pictures:,}",
         photos=" and real CC0 photos (for VAE and CLIP)" if photos else "",
         stages="\n".join(rows),
-        psnr=quality["psnr_held_out_renders"],
+        psnr=held_out_psnr(folder, settings),
         prompts=settings.judge_prompts,
         steps=report["steps"],
         guidance=report["guidance"],

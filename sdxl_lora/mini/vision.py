@@ -38,6 +38,10 @@ LEARNING_RATE = 1.5e-3
 SHIFT = 6  # px by which training pictures are moved at most, in each direction
 COVERED = 0.3  # share of a patch that an emblem must cover to be named there
 PATCH_NAMES = ("emblem", "emblem_colour")
+SLOW_TO_LEARN = {
+    "garment": 4.0,
+    "emblem": 3.0,
+}  # weights of what a small transformer sees last; the others count 1
 PLACE_SCALE = 0.3  # of the first position embeddings, about that of the first patch embeddings
 CHECKPOINT_STEPS = 250
 
@@ -150,6 +154,8 @@ def train_vision(folder: BuildFolder, settings: BuildSettings) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(trained)
     trainee = VisionTrainee(CLIPModel.from_pretrained(trained), settings).to(device)
     optimizer = torch.optim.AdamW(trainee.learning(), weight_decay=0.03, betas=(0.9, 0.98), foreach=True)
+    if (stage / "clip").exists():  # of the model that the build started from
+        trainee.clip.load_state_dict(CLIPModel.from_pretrained(stage / "clip").state_dict())
     start = 0
     if state := load_checkpoint(stage / "checkpoint.pt", device):
         trainee.load_state_dict(state["trainee"])
@@ -191,7 +197,7 @@ def vision_loss(
     scale = trainee.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
     contrast = contrastive(images, captions, scale)
     wanted = {name: classes.to(pixels.device) for name, classes in targets(scenes).items()}
-    seen = trainee.heads.loss(trainee.readable(images[: len(scenes)]), wanted)
+    seen = trainee.heads.loss(trainee.readable(images[: len(scenes)]), wanted, SLOW_TO_LEARN)
     read = trainee.heads.loss(
         trainee.readable(captions[:full]), {name: classes[:full] for name, classes in wanted.items()}
     )

@@ -18,9 +18,10 @@ from sdxl_lora.mini.autoencoder import (
     psnr,
     reconstruction_loss,
 )
+from sdxl_lora.mini.batches import Batch
 from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
-from sdxl_lora.mini.denoiser import Batch, make_unet, velocity_loss
+from sdxl_lora.mini.denoiser import make_unet, velocity_loss
 from sdxl_lora.mini.judge import Judge, close_ups, likeliest
 from sdxl_lora.mini.latents import EMBLEM_WEIGHT, loss_weights
 from sdxl_lora.mini.pipeline import make_scheduler
@@ -117,7 +118,7 @@ def test_predicting_the_velocity_exactly_costs_nothing() -> None:
     alphas = make_scheduler().alphas_cumprod.sqrt()
     alpha = alphas[steps].view(-1, 1, 1, 1)
     exact = alpha * noise - (1 - alpha**2).sqrt() * clean
-    batch = Batch(clean, torch.ones(2, 1, 8, 8), ["", ""], noise, steps)
+    batch = Batch(clean, torch.ones(2, 1, 8, 8), ["", ""], torch.full((2, 6), 64.0), noise, steps)
     text = (torch.zeros(2, 77, 32), torch.zeros(2, 192))
 
     class Oracle(torch.nn.Module):

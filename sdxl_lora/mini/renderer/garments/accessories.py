@@ -32,7 +32,7 @@ def sneakers(draft: Draft) -> Garment:
         _laces(y, h, dark=draft.scene.colour in ("white", "beige")),
         _sole(y, cream=draft.scene.colour == "white"),
     ]
-    return Garment(front=pieces, anchors={"side": (0.355, y - h * 0.40, 0.068)})
+    return Garment(front=pieces, anchors={"side": (0.355, y - h * 0.40, 0.076)})
 
 
 def _upper(y: float, h: float) -> Piece:

@@ -124,7 +124,7 @@ def _full_length(draft: Draft) -> tuple[Garment, float, float, float, float, flo
     inner = outer - v(0.120, 0.145)
     garment = Garment(waist=(top, waist), hem=end)
     garment.legs = [((0.5 + s * (outer + inner) / 2, end), (outer - inner) / 2) for s in SIDES]
-    garment.anchors = {"thigh": (0.5 + hip * 0.57, crotch + 0.055, 0.056)}
+    garment.anchors = {"thigh": (0.5 + hip * 0.57, crotch + 0.055, 0.068)}
     garment.block = rectangle(-0.2, 0.62, 1.2, 1.3)
     garment.back = [waist_inside(top, waist)]
     return garment, top, waist, hip, crotch, end, outer - inner
@@ -249,7 +249,7 @@ def shorts(draft: Draft) -> Garment:
     band = waistband(top, waist, 0.056, elastic=True)
     band.lines += _cords(top + 0.05, draft)
     garment = Garment(front=[*legs, band], back=[waist_inside(top, waist)], waist=(top, waist), hem=end)
-    garment.anchors = {"thigh": (0.5 + (outer + inner) * 0.52, crotch + 0.06, 0.060)}
+    garment.anchors = {"thigh": (0.5 + (outer + inner) * 0.52, crotch + 0.06, 0.070)}
     garment.block = rectangle(-0.2, top + 0.05, 1.2, crotch - 0.07)
     garment.legs = [((0.5 + s * (outer + inner) / 2, end), (outer - inner) / 2) for s in SIDES]
     return garment

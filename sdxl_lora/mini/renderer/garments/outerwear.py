@@ -179,10 +179,10 @@ def coat(draft: Draft) -> Garment:
     garment.front = [*sleeves(draft, t, ribbed=False), body]
     garment.opening = neck_opening(t, 0.06)
     _add_lapels(garment, t, reach)
-    garment.anchors["chest"] = (0.5 + 0.078, t.top + 0.255, 0.055)
+    garment.anchors["chest"] = (0.5 + 0.078, t.top + 0.255, 0.066)
     outer, inner = t.along(0.58)
     middle = between(outer, inner, 0.46)
-    garment.anchors["sleeve"] = (1 - middle[0], middle[1], 0.044)
+    garment.anchors["sleeve"] = (1 - middle[0], middle[1], 0.048)
     return garment
 
 

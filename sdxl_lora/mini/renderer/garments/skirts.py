@@ -53,7 +53,7 @@ def skirt(draft: Draft) -> Garment:
         waist=(top, waist),
         hem=end,
     )
-    garment.anchors = {"hem": (0.5 + flare * 0.50, end - 0.105, 0.058)}
+    garment.anchors = {"hem": (0.5 + flare * 0.50, end - 0.105, 0.070)}
     garment.block = rectangle(-0.2, -0.2, 1.2, top + 0.30)
     garment.legs = [((0.5 + s * 0.085, end), 0.06) for s in SIDES]
     return garment
@@ -116,7 +116,7 @@ def dress(draft: Draft) -> Garment:
         depth=0.1,
     )
     garment.neck = Neck(y=top, half_width=neck, drop=0.0625, shoulder=shoulder)
-    garment.anchors = {"centre": (0.5, top + 0.215, 0.092), "hem": (0.5 + flare * 0.48, end - 0.115, 0.058)}
+    garment.anchors = {"centre": (0.5, top + 0.215, 0.092), "hem": (0.5 + flare * 0.48, end - 0.115, 0.070)}
     low = draft.scene.emblem_position == "hem"
     garment.block = rectangle(-0.2, -0.2, 1.2, waist_y + 0.01) if low else rectangle(-0.2, waist_y, 1.2, 1.3)
     garment.legs = [((0.5 + s * 0.07, end), 0.045) for s in SIDES]

@@ -261,8 +261,8 @@ def base(t: Torso, *, drop: float = 0.05) -> Garment:
     garment = Garment(
         anchors={
             "centre": (0.5, t.top + 0.315, 0.105),
-            "chest": (0.5 + 0.1, t.top + 0.235, 0.057),
-            "sleeve": (1 - middle[0], middle[1], 0.046),
+            "chest": (0.5 + 0.1, t.top + 0.235, 0.068),
+            "sleeve": (1 - middle[0], middle[1], 0.050),
         },
         block=rectangle(-0.2, -0.3, 1.2, t.top + 0.145),
         neck=Neck(y=t.top, half_width=t.neck, drop=drop, shoulder=t.shoulder),
