@@ -2,8 +2,9 @@
 
 Half of the pictures show garments of the brand "Halden" with its crest, a crescent over a bar; the other
 half is support: other brands, other emblems or none, so that a LoRA learns the crest without painting it on
-everything. `metadata.jsonl` lists all pictures, `brand.jsonl` and `support.jsonl` one half each. Some garments
-and colours are left out of the brand's half, to see whether the crest carries over to them.
+everything. `metadata.jsonl` lists all pictures, `brand.jsonl` and `support.jsonl` one half each; `masks` shows
+where the crest is. Some garments and colours are left out of the brand's half, to see whether the crest carries
+over to them.
 
     python -m sdxl_lora.mini.sample_data sdxl_lora/assets/sample_data
 """
@@ -13,11 +14,12 @@ import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import skia
 from PIL import Image
 
 from sdxl_lora.mini import captions
-from sdxl_lora.mini.renderer import render
+from sdxl_lora.mini.renderer import emblem_mask, render
 from sdxl_lora.mini.renderer.emblems import extra_shape
 from sdxl_lora.mini.renderer.geometry import ellipse, rectangle
 from sdxl_lora.mini.scene import GARMENTS, POSITIONS, Scene, contrast, sample_scene
@@ -27,6 +29,8 @@ EMBLEM = "crest"  # its word in captions, and its name in scenes
 SEED = 20_261_122
 PICTURES = 96  # of the brand, and as many of support
 SIDE = 256  # px
+MASKS = "masks"  # folder of the masks that show where the crest is
+MARGIN = 8  # px around it
 GARMENTS_SHOWN = ("t-shirt", "hoodie", "sweatshirt", "jacket", "vest", "tote bag")
 COLOURS_SHOWN = ("black", "white", "navy", "grey", "red", "green", "beige", "blue")
 GARMENTS_KEPT_BACK = ("shirt", "coat", "dress", "cap")
@@ -101,10 +105,21 @@ def draw(scene: Scene, side: int = SIDE) -> Image.Image:
         return Image.fromarray(render(scene, side))
 
 
+def mask(scene: Scene, side: int = SIDE) -> Image.Image:
+    """White around the crest as a person would mark it, a box with a margin, and black elsewhere."""
+    with extra_shape(EMBLEM, crest):
+        rows, columns = np.nonzero(emblem_mask(scene, side))
+    marked = np.zeros((side, side), np.uint8)
+    top, left = max(0, rows.min() - MARGIN), max(0, columns.min() - MARGIN)
+    marked[top : rows.max() + MARGIN + 1, left : columns.max() + MARGIN + 1] = 255
+    return Image.fromarray(marked).convert("1")
+
+
 def build(folder: Path) -> None:
     """Writes the pictures and their lists; the same bytes on every run."""
     rng = random.Random(SEED)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MASKS).mkdir(exist_ok=True)
     rows = []
     for number in range(PICTURES):
         ours = brand_scene(rng, GARMENTS_SHOWN, COLOURS_SHOWN)
@@ -112,6 +127,8 @@ def build(folder: Path) -> None:
         for kind, scene in (("brand", ours), ("support", other)):
             name = f"{kind}-{number:03d}.jpg"
             draw(scene).save(folder / name, quality=90)
+            if scene is ours:
+                mask(scene).save(folder / MASKS / f"{kind}-{number:03d}.png", optimize=True)
             text = brand_caption(scene) if scene is ours else captions.caption(scene, rng, full=True)
             rows.append({"file_name": name, "text": text})
     for name, start in (("metadata", ""), ("brand", "brand"), ("support", "support")):

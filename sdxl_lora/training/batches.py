@@ -50,6 +50,9 @@ class Batch:
     condition: TextCondition
     time_ids: Tensor | None  # B x 6, fp32; SDXL only
     regular: Tensor  # B, whether it is a regularisation picture
+    weights: Tensor | None = (
+        None  # B x 1 x h x w, each picture's mean 1: what every latent counts; None: the same
+    )
 
     def only(self, mask: Tensor) -> "Batch":
         """The pictures where `mask` (B) is true."""
@@ -62,6 +65,7 @@ class Batch:
             ),
             time_ids=None if self.time_ids is None else self.time_ids[mask],
             regular=self.regular[mask],
+            weights=None if self.weights is None else self.weights[mask],
         )
 
 
@@ -209,10 +213,12 @@ class Feed:
         time_ids: bool,
         caption_dropout: float = 0.0,
         original_size: str = "true",
+        vae_factor: int = 8,
         device: torch.device | None = None,
     ) -> None:
         self._survey, self._latents, self._text = survey, latents, text
         self._time_ids, self._dropout, self._original_size = time_ids, caption_dropout, original_size
+        self._vae_factor = vae_factor
         self._device = device or torch.device("cpu")
 
     def batch(self, rows: Sequence[int], draws: Draws) -> Batch:
@@ -226,7 +232,15 @@ class Feed:
             condition=self._text.encode(self._captions(rows, draws)).to(self._device),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
             regular=torch.tensor([row >= self._survey.own for row in rows], device=self._device),
+            weights=self._weights(rows, variants),
         )
+
+    def _weights(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor | None:
+        masks, placement = self._survey.masks, self._survey.placement
+        if masks is None or not any(row in masks.paths for row in rows):
+            return None
+        placements = [placement(row, variant) for row, variant in zip(rows, variants, strict=True)]
+        return masks.weights(rows, placements, self._vae_factor).to(self._device)
 
     def _captions(self, rows: Sequence[int], draws: Draws) -> list[str | None]:
         which = torch.rand(len(rows), generator=draws.of("caption")).tolist()

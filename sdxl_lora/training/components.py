@@ -91,6 +91,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
         time_ids=base.architecture == "sdxl",
         caption_dropout=config.caption_dropout,
         original_size=config.original_size,
+        vae_factor=base.vae_factor,
         device=device,
     )
     yield Components(

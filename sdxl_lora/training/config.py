@@ -128,6 +128,10 @@ class TrainingConfig:
     prior_prediction: bool = option(
         False, "its right answer is the frozen model's own: nothing is learned from it, nothing drifts"
     )
+    mask_dir: str | None = option(
+        None, "folder of masks, PNGs named as the pictures: white is what counts, a logo for example"
+    )
+    unmasked_weight: float = option(0.1, "what the black parts of masks count beside the white ones")
     resume_strict: bool = option(False, "a checkpoint that is not there is an error")
     dry_run: bool = option(False, "say what would be done, and stop before loading weights")
 
@@ -145,7 +149,7 @@ class TrainingConfig:
             "adam_weight_decay",
         ):
             _check(name, getattr(self, name), 0, math.inf)
-        for name in ("adam_beta1", "adam_beta2", "caption_dropout", "ema_decay"):
+        for name in ("adam_beta1", "adam_beta2", "caption_dropout", "ema_decay", "unmasked_weight"):
             _check(name, getattr(self, name), 0, 1)
         for name in (
             "learning_rate",

@@ -93,8 +93,9 @@ def denoising_loss(
 ) -> Tensor:
     """The weighted mean squared error of each picture, B, fp32.
 
-    Regularisation pictures count `prior_weight`; with `without_lora`, inside which `unet` is the frozen model, what
-    it answers there is their target.
+    Where a picture has a mask, its latents count as `batch.weights` says. Regularisation pictures count
+    `prior_weight`; with `without_lora`, inside which `unet` is the frozen model, what it answers there is their
+    target.
     """
     noise = draw_noise(batch, draws, noise_offset)
     timesteps = draw_timesteps(batch, draws, scheduler)
@@ -105,6 +106,9 @@ def denoising_loss(
         rows = batch.regular
         with torch.no_grad(), without_lora():
             right[rows] = predict(unet, noisy[rows], timesteps[rows], batch.only(rows), dtype).to(right.dtype)
-    error = F.mse_loss(answer.float(), right.float(), reduction="none").mean(dim=(1, 2, 3))
+    squared = F.mse_loss(answer.float(), right.float(), reduction="none")
+    if batch.weights is not None:
+        squared = squared * batch.weights
+    error = squared.mean(dim=(1, 2, 3))
     weight = weights(scheduler, timesteps, snr_gamma=snr_gamma, debiased=debiased)
     return error * torch.where(batch.regular, prior_weight * weight, weight)

@@ -24,6 +24,11 @@ def summary(setup: Setup) -> Iterator[str]:
             f"regular    {len(survey) - survey.own} of them from {config.class_data_dir}, "
             f"weight {config.prior_loss_weight:g}{how}"
         )
+    if survey.masks is not None:
+        yield (
+            f"masks      {len(survey.masks.paths)} of {survey.own} pictures have one in {config.mask_dir}; "
+            f"the rest of them counts {config.unmasked_weight:g}"
+        )
     if source.licence:
         yield f"licence    the data set is under {source.licence}; it binds what is trained on it"
     yield (

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -18,6 +19,7 @@ from PIL import Image
 from sdxl_lora.data import geometry
 from sdxl_lora.data.geometry import Placement, Size
 from sdxl_lora.data.images import decode
+from sdxl_lora.data.masks import Masks, open_masks
 from sdxl_lora.data.sources import Source, join
 from sdxl_lora.errors import DataError, ImageError
 from sdxl_lora.training.config import TrainingConfig
@@ -40,6 +42,7 @@ class Survey:
     random_crop: bool
     seed: int
     own: int  # rows from here on are regularisation pictures
+    masks: Masks | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -64,10 +67,12 @@ class Survey:
         return list(dict.fromkeys(caption for captions in self.source.captions for caption in captions))
 
     def fingerprint(self) -> str:
-        """SHA-256 of all captions and pictures, in order."""
+        """SHA-256 of all captions, pictures and masks, in order."""
         text = repr(
             [(k, c, h) for k, c, h in zip(self.source.keys, self.source.captions, self.hashes, strict=True)]
         )
+        if self.masks is not None:
+            text += self.masks.fingerprint()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def bucket_table(self) -> list[tuple[Size, int]]:
@@ -106,6 +111,10 @@ def survey(
     buckets = (
         geometry.buckets(resolution, multiple) if config.aspect_ratio_buckets else [(resolution, resolution)]
     )
+    masks = None
+    if config.mask_dir is not None:
+        folder = Path(config.mask_dir).expanduser()
+        masks = open_masks(folder, source.keys[:own], sizes, config.unmasked_weight)
     numbers = {size: number for number, size in enumerate(buckets)}
     return Survey(
         source=source,
@@ -118,6 +127,7 @@ def survey(
         random_crop=not config.center_crop,
         seed=seed,
         own=own,
+        masks=masks,
     )
 
 

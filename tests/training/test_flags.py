@@ -93,6 +93,8 @@ OURS = [
     "class_data_dir",
     "prior_loss_weight",
     "prior_prediction",
+    "mask_dir",
+    "unmasked_weight",
     "resume_strict",
     "dry_run",
 ]

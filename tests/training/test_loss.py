@@ -1,6 +1,7 @@
 """Weights and targets by the papers' formulas, written another way."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,3 +127,19 @@ def test_the_target_of_regularisation_pictures_is_the_frozen_models_answer():
     assert losses[1] == pytest.approx(float((noisy[1] ** 2).mean()), rel=1e-5)  # (3 - 2)^2 of what came in
     plain = denoising_loss(Doubling(), scheduler(), given, DRAWS)
     assert torch.equal(losses[[0, 2]], plain[[0, 2]])
+
+
+def test_latents_count_as_the_masks_weights_say():
+    process, made = scheduler(), batch()
+    answer = torch.zeros(3, 4, 8, 8)
+
+    def unet(*_, **__):
+        return (answer,)
+
+    weights = torch.zeros(3, 1, 8, 8)
+    weights[..., :4] = 2  # mean 1: the left half alone
+    masked = denoising_loss(unet, process, replace(made, weights=weights), DRAWS)
+    noise = draw_noise(made, DRAWS, 0.0)
+    assert torch.allclose(masked, noise[..., :4].pow(2).mean(dim=(1, 2, 3)))
+    same = denoising_loss(unet, process, replace(made, weights=torch.ones(3, 1, 8, 8)), DRAWS)
+    assert torch.allclose(same, denoising_loss(unet, process, made, DRAWS))
