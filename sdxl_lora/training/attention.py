@@ -9,6 +9,7 @@ With s = alpha / rank and a frozen W: y = x W^T + s (x A^T) B^T.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -60,10 +61,13 @@ class LoraAttention:
     """diffusers' processor protocol; one for every layer."""
 
     def __init__(self, attention: Attention) -> None:
-        self._projections = (attention.to_q, attention.to_k, attention.to_v, attention.to_out[0])
+        projections = (attention.to_q, attention.to_k, attention.to_v, attention.to_out[0])
+        self.factors: tuple[Tensor, ...] = tuple(
+            matrix[_ADAPTER].weight for layer in projections for matrix in (layer.lora_A, layer.lora_B)
+        )
         self.heads, self.scale = attention.heads, attention.scale
         self.strength = attention.to_q.scaling[_ADAPTER]
-        q, k, v = (layer.base_layer.weight.detach() for layer in self._projections[:3])
+        q, k, v = (layer.base_layer.weight.detach() for layer in projections[:3])
         same_input = attention.to_k.base_layer.in_features == attention.to_q.base_layer.in_features
         self.qkv = Matrix(torch.cat([q, k, v]), None) if same_input else None
         self.q, self.kv = Matrix(q, None), Matrix(torch.cat([k, v]), None)
@@ -83,10 +87,7 @@ class LoraAttention:
         if attn.to_q.disable_adapters:
             plain: Tensor = _PLAIN(attn, hidden_states, encoder_hidden_states)
             return plain
-        factors = [
-            matrix[_ADAPTER].weight for layer in self._projections for matrix in (layer.lora_A, layer.lora_B)
-        ]
-        result: Tensor = _Attention.apply(self, hidden_states, encoder_hidden_states, *factors)
+        result: Tensor = _Attention.apply(self, hidden_states, encoder_hidden_states, *self.factors)
         return result
 
 
@@ -117,92 +118,126 @@ class _Lora:
         return of_inner, downs, ups
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attended:
+    """What `attend` keeps for `attend_back`. Rows are B x T."""
+
+    tensors: tuple[Tensor, ...]
+    loras: tuple[_Lora, ...]  # of q, k and v; then of out; none of them: without LoRA
+
+
+def attend(
+    layer: LoraAttention, rows: Tensor, other: Tensor | None, batch: int, factors: Sequence[Tensor]
+) -> tuple[Tensor, Attended]:
+    """Attention of `rows` to `other`, or to themselves. `factors` are A and B of q, k, v and out; none: no LoRA."""
+    downs, ups, strength = factors[0::2], factors[1::2], layer.strength
+    loras: list[_Lora] = []
+    if other is None and layer.qkv is not None:
+        mixed = layer.qkv(rows)
+        loras += [_Lora(downs[:3], ups[:3], strength)] if factors else []
+        inners = [lora.add(mixed, rows) for lora in loras]
+        q, k, v = _heads(mixed, 3, batch, layer.heads)
+    else:
+        told_by = rows if other is None else other
+        asked, told = layer.q(rows), layer.kv(told_by)
+        if factors:
+            loras = [_Lora(downs[:1], ups[:1], strength), _Lora(downs[1:3], ups[1:3], strength)]
+        inners = [
+            lora.add(result, x)
+            for lora, result, x in zip(loras, (asked, told), (rows, told_by), strict=False)
+        ]
+        (q,) = _heads(asked, 1, batch, layer.heads)
+        k, v = _heads(told, 2, batch, layer.heads)
+    scores = torch.baddbmm(
+        q.new_empty(len(q), q.shape[1], k.shape[1]), q, k.transpose(1, 2), beta=0, alpha=layer.scale
+    )
+    share = scores.softmax(dim=-1)
+    seen = _rows(torch.bmm(share, v)[None], batch)
+    result = layer.out(seen)
+    if factors:
+        loras.append(_Lora(downs[3:], ups[3:], strength))
+        inners.append(loras[-1].add(result, seen))
+    told_by = rows if other is None else other
+    return result, Attended(tensors=(rows, told_by, q, k, v, share, seen, *inners), loras=tuple(loras))
+
+
+def attend_back(
+    layer: LoraAttention,
+    d_result: Tensor,
+    kept: Attended,
+    batch: int,
+    *,
+    itself: bool,
+    wants: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None, list[Tensor]]:
+    """(gradient of the rows, of the others, of the factors). `itself`: the rows attended to themselves; `wants`:
+    whether the gradients of rows and of the others are needed.
+    """
+    rows, other, q, k, v, share, seen, *inners = kept.tensors
+    *loras, last = kept.loras
+    d_inner, d_down_out, d_up_out = last.gradients(d_result, inners[-1], seen)
+    d_seen = layer.out.transposed(d_result).addmm_(d_inner, last.down)
+    (d_heads,) = _heads(d_seen, 1, batch, layer.heads)
+    d_share = torch.bmm(d_heads, v.transpose(1, 2))
+    d_scores = torch._softmax_backward_data(d_share, share, -1, share.dtype)
+    together = layer.qkv is not None and len(loras) == 1
+    parts = [q.new_empty(3, *q.shape)] if together else [q.new_empty(1, *q.shape), k.new_empty(2, *k.shape)]
+    d_q, d_k, d_v = parts[0][0], parts[-1][-2], parts[-1][-1]
+    torch.baddbmm(d_q, d_scores, k, beta=0, alpha=layer.scale, out=d_q)
+    torch.baddbmm(d_k, d_scores.transpose(1, 2), q, beta=0, alpha=layer.scale, out=d_k)
+    torch.bmm(share.transpose(1, 2), d_heads, out=d_v)
+    d_rows = d_other = None
+    if layer.qkv is not None and together:
+        d_mixed = _rows(parts[0], batch)
+        d_inner, d_downs, d_ups = loras[0].gradients(d_mixed, inners[0], rows)
+        if wants[0]:
+            d_rows = layer.qkv.transposed(d_mixed).addmm_(d_inner, loras[0].down)
+    else:
+        d_asked, d_told = _rows(parts[0], batch), _rows(parts[1], batch)
+        d_inner, d_down, d_up = loras[0].gradients(d_asked, inners[0], rows)
+        d_inner_other, d_downs, d_ups = loras[1].gradients(d_told, inners[1], other)
+        d_downs, d_ups = [*d_down, *d_downs], [*d_up, *d_ups]
+        if wants[0]:
+            d_rows = layer.q.transposed(d_asked).addmm_(d_inner, loras[0].down)
+        if wants[0] if itself else wants[1]:
+            d_other = layer.kv.transposed(d_told).addmm_(d_inner_other, loras[1].down)
+        if itself and d_rows is not None and d_other is not None:
+            d_rows, d_other = d_rows.add_(d_other), None
+    pairs = zip((*d_downs, *d_down_out), (*d_ups, *d_up_out), strict=True)
+    return d_rows, d_other, [part for pair in pairs for part in pair]
+
+
 class _Attention(torch.autograd.Function):
-    """Rows are B x T; the factors are A and B of q, k, v and out. The names of gradients begin with d."""
+    """One layer by itself."""
 
     @staticmethod
     def forward(
         ctx: Any, layer: LoraAttention, x: Tensor, context: Tensor | None, *factors: Tensor
     ) -> Tensor:
-        batch, tokens, width = x.shape
-        rows = x.reshape(-1, width)
-        other = rows if context is None else context.reshape(-1, context.shape[-1])
-        downs, ups, strength = factors[0::2], factors[1::2], layer.strength
-        if context is None and layer.qkv is not None:
-            first = _Lora(downs[:3], ups[:3], strength)
-            mixed = layer.qkv(rows)
-            inners = [first.add(mixed, rows)]
-            loras = [first]
-            q, k, v = _heads(mixed, 3, batch, layer.heads)
-        else:
-            loras = [_Lora(downs[:1], ups[:1], strength), _Lora(downs[1:3], ups[1:3], strength)]
-            asked, told = layer.q(rows), layer.kv(other)
-            inners = [loras[0].add(asked, rows), loras[1].add(told, other)]
-            (q,) = _heads(asked, 1, batch, layer.heads)
-            k, v = _heads(told, 2, batch, layer.heads)
-        scores = torch.baddbmm(
-            q.new_empty(len(q), q.shape[1], k.shape[1]), q, k.transpose(1, 2), beta=0, alpha=layer.scale
-        )
-        share = scores.softmax(dim=-1)
-        seen = _rows(torch.bmm(share, v)[None], batch)
-        last = _Lora(downs[3:], ups[3:], strength)
-        result = layer.out(seen)
-        inner_out = last.add(result, seen)
-        ctx.layer, ctx.loras, ctx.last, ctx.batch = layer, loras, last, batch
-        ctx.shape, ctx.context_shape = x.shape, None if context is None else context.shape
-        ctx.save_for_backward(rows, other, q, k, v, share, seen, inner_out, *inners)
-        return result.view(batch, tokens, -1)
+        rows = x.reshape(-1, x.shape[-1])
+        other = None if context is None else context.reshape(-1, context.shape[-1])
+        result, kept = attend(layer, rows, other, len(x), factors)
+        ctx.layer, ctx.loras, ctx.shape = layer, kept.loras, x.shape
+        ctx.context_shape = None if context is None else context.shape
+        ctx.save_for_backward(*kept.tensors)
+        return result.view(*x.shape[:2], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        layer, batch = ctx.layer, ctx.batch
-        rows, other, q, k, v, share, seen, inner_out, *inners = ctx.saved_tensors
-        d_result = gradient.reshape(len(rows), -1)
-        d_inner, d_down_out, d_up_out = ctx.last.gradients(d_result, inner_out, seen)
-        d_seen = layer.out.transposed(d_result).addmm_(d_inner, ctx.last.down)
-        (d_heads,) = _heads(d_seen, 1, batch, layer.heads)
-        d_share = torch.bmm(d_heads, v.transpose(1, 2))
-        d_scores = torch._softmax_backward_data(d_share, share, -1, share.dtype)
-        d_q = q.new_empty(1, *q.shape)
-        torch.baddbmm(d_q[0], d_scores, k, beta=0, alpha=layer.scale, out=d_q[0])
-        d_kv = k.new_empty(2, *k.shape)
-        torch.baddbmm(d_kv[0], d_scores.transpose(1, 2), q, beta=0, alpha=layer.scale, out=d_kv[0])
-        torch.bmm(share.transpose(1, 2), d_heads, out=d_kv[1])
-        if len(ctx.loras) == 1:
-            d_mixed = _rows(torch.cat([d_q, d_kv]), batch)
-            d_inner, d_downs, d_ups = ctx.loras[0].gradients(d_mixed, inners[0], rows)
-            d_x = (
-                layer.qkv.transposed(d_mixed).addmm_(d_inner, ctx.loras[0].down)
-                if ctx.needs_input_grad[1]
-                else None
-            )
-            d_context = None
-        else:
-            d_asked, d_told = _rows(d_q, batch), _rows(d_kv, batch)
-            d_inner, d_down, d_up = ctx.loras[0].gradients(d_asked, inners[0], rows)
-            d_inner_other, d_downs, d_ups = ctx.loras[1].gradients(d_told, inners[1], other)
-            d_downs, d_ups = (*d_down, *d_downs), [*d_up, *d_ups]
-            d_x = (
-                layer.q.transposed(d_asked).addmm_(d_inner, ctx.loras[0].down)
-                if ctx.needs_input_grad[1]
-                else None
-            )
-            d_context = None
-            if ctx.context_shape is None:
-                d_x = (
-                    None
-                    if d_x is None
-                    else d_x + layer.kv.transposed(d_told).addmm_(d_inner_other, ctx.loras[1].down)
-                )
-            elif ctx.needs_input_grad[2]:
-                d_context = layer.kv.transposed(d_told).addmm_(d_inner_other, ctx.loras[1].down)
-        pairs = zip((*d_downs, *d_down_out), (*d_ups, *d_up_out), strict=True)
+        d_x, d_context, d_factors = attend_back(
+            ctx.layer,
+            gradient.reshape(-1, gradient.shape[-1]),
+            Attended(tensors=ctx.saved_tensors, loras=ctx.loras),
+            ctx.shape[0],
+            itself=ctx.context_shape is None,
+            wants=ctx.needs_input_grad[1:3],
+        )
         return (
             None,
             None if d_x is None else d_x.view(ctx.shape),
             None if d_context is None else d_context.view(ctx.context_shape),
-            *(part for pair in pairs for part in pair),
+            *d_factors,
         )
 
 

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
-from sdxl_lora.training import attention, memory, packed
+from sdxl_lora.training import attention, blocks, memory, packed
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     CachedLatents,
@@ -202,6 +202,7 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
         first_use = packed.pack(unet)
         if tokens <= _FEW_TOKENS and not config.enable_xformers_memory_efficient_attention:
             attention.install(unet)
+            blocks.install(unet)
         if first_use:
             _use_once(setup, unet)
 

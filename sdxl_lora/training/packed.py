@@ -28,7 +28,7 @@ def pack(module: nn.Module) -> bool:
     if not torch.backends.mkldnn.is_available() or sum(layer.weight.nbytes for layer in layers) > LIMIT:
         return False
     for layer in layers:
-        packed = _PackedLinear(layer) if isinstance(layer, nn.Linear) else _PackedConv(layer)
+        packed = PackedLinear(layer) if isinstance(layer, nn.Linear) else PackedConv(layer)
         setattr(layer, "forward", packed)  # noqa: B010 - shadows the class's method in this one layer
     return bool(layers)
 
@@ -77,18 +77,18 @@ def _product(weight: Tensor, bias: Tensor | None, rows: int) -> Callable[[Tensor
     return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
 
 
-class _PackedLinear:
+class PackedLinear:
     def __init__(self, layer: nn.Linear) -> None:
-        self._matrix = Matrix(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
+        self.matrix = Matrix(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            result: Tensor = _Apply.apply(x, self._matrix, self._matrix.transposed)
+            result: Tensor = _Apply.apply(x, self.matrix, self.matrix.transposed)
             return result
-        return self._matrix(x)
+        return self.matrix(x)
 
 
-class _PackedConv:
+class PackedConv:
     def __init__(self, layer: nn.Conv2d) -> None:
         self._weight = layer.weight.detach()
         self._bias = None if layer.bias is None else layer.bias.detach()
@@ -97,14 +97,14 @@ class _PackedConv:
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            result: Tensor = _Apply.apply(x, self._convolve, self._transposed)
+            result: Tensor = _Apply.apply(x, self.convolve, self.transposed)
             return result
-        return self._convolve(x)
+        return self.convolve(x)
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         return self._run(x, 0, self._bias)
 
-    def _transposed(self, y: Tensor) -> Tensor:
+    def transposed(self, y: Tensor) -> Tensor:
         return self._run(y, 1, None)
 
     def _run(self, x: Tensor, which: int, bias: Tensor | None) -> Tensor:

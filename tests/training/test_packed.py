@@ -81,7 +81,7 @@ def test_a_run_packs_everything_before_its_first_batch_so_that_a_continued_one_p
     convolutions = [
         layer.forward
         for layer in parts.unet.modules()
-        if isinstance(vars(layer).get("forward"), packed._PackedConv)
+        if isinstance(vars(layer).get("forward"), packed.PackedConv)
     ]
     assert convolutions
     assert all(layer._packed[0] is not None for layer in convolutions)
