@@ -32,7 +32,7 @@ class Estimate:
     trained: int  # LoRA, gradients, optimizer
     activations: int  # kept for the backward pass, per process
     cache: int  # on disk
-    flops: float  # per picture, forward and backward
+    flops: float  # per picture on average, forward and backward, and the frozen model's answers
     seconds: float  # all updates, with every step at the machine's measured rate
     trained_parameters: int
 
@@ -49,7 +49,8 @@ def estimate(setup: Setup) -> Estimate:
     trained = sum(parameter.numel() for parameter in adapter.parameters())
     frozen = sum(p.numel() * p.element_size() for p in unet.parameters() if not p.requires_grad)
     repeated = 1.0 if setup.config.gradient_checkpointing else 0.0  # the forward is done twice
-    per_picture = flops / batch * (1 + _BACKWARD + repeated)
+    asked = _share_of_regular(setup) if setup.config.prior_prediction else 0.0  # of the frozen model, forward
+    per_picture = flops / batch * (1 + _BACKWARD + repeated + asked)
     pictures = setup.total * setup.config.gradient_accumulation_steps * batch
     return Estimate(
         weights=frozen,
@@ -60,6 +61,11 @@ def estimate(setup: Setup) -> Estimate:
         seconds=pictures * per_picture / machine_rate(setup.accelerator.device, setup.dtype),
         trained_parameters=trained,
     )
+
+
+def _share_of_regular(setup: Setup) -> float:
+    """Regularisation pictures among all; every picture is in an epoch once."""
+    return 1 - setup.survey.own / len(setup.survey)
 
 
 def machine_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -43,3 +43,13 @@ def test_checkpointing_gradients_and_int8_lower_the_estimate(configure):
     assert saving.activations < plain.activations
     assert small.weights < plain.weights
     assert saving.flops > plain.flops
+
+
+def test_answers_of_the_frozen_model_are_counted(configure, pictures):
+    beside = {"class_data_dir": str(pictures)}
+    plain = estimates.estimate(setup.prepare(configure(**beside), print))
+    asked = estimates.estimate(setup.prepare(configure(**beside, prior_prediction=True), print))
+    assert asked.flops == pytest.approx(
+        plain.flops * 1.25
+    )  # one more forward beside two, for half of the pictures
+    assert asked.activations == plain.activations
