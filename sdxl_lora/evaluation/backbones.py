@@ -4,6 +4,7 @@ Batches always have the same shape (the last one is filled up), so that a pictur
 which other pictures it was measured with, to the last bit. Knows nothing of metrics.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,7 @@ class ImageBackbone(Protocol):
 
     identity: str  # equal identities give equal features; part of the cache's keys
     settings: dict[str, str]  # backend, weights_sha256, resize: what stands beside every number
+    square_side: int | None  # px; the size it takes square pictures at by `Picture.resized`, if it does
 
     def embed(self, pictures: Sequence[Picture]) -> Array32:
         """Features [pictures, dimensions]."""
@@ -44,6 +46,7 @@ class Clip:
         sha256 = weights.sha256_of(weights.weights_file(folder))
         self._scorer = ClipScorer(folder, name=name)
         self.name = name
+        self.square_side = _square_side(folder)
         self.identity = f"clip-{sha256}"
         self.settings = {
             "backend": name,
@@ -52,8 +55,15 @@ class Clip:
         }
 
     def embed(self, pictures: Sequence[Picture]) -> Array32:
-        images = [Image.fromarray(picture.pixels) for picture in pictures]
+        images = [Image.fromarray(self._pixels(picture)) for picture in pictures]
         return in_batches(images, lambda batch: self._scorer.embed_images(batch))
+
+    def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
+        """What the processor would make of a square picture first; it is remembered for other metrics, and the
+        processor leaves it as it is.
+        """
+        width, height = picture.size
+        return picture.resized(self.square_side) if self.square_side and width == height else picture.pixels
 
     def embed_texts(self, texts: Sequence[str]) -> Array32:
         """Unit vectors [texts, dimensions]; texts beyond the model's limit are cut before the end token."""
@@ -63,6 +73,8 @@ class Clip:
 
 class Inception:
     """Inception-v3 of the FID, 2,048 features, TensorFlow-1 bilinear resize to 299 px."""
+
+    square_side = None
 
     def __init__(self, path: Path) -> None:
         sha256 = weights.sha256_of(path)
@@ -179,6 +191,19 @@ def in_batches(items: Sequence[Any], run: Callable[[Sequence[Any]], Tensor], siz
         output = run(batch + [batch[-1]] * missing)
         parts.append(output[: size - missing].float().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty((0,), np.float32)
+
+
+def _square_side(folder: Path) -> int | None:
+    """px of the side that a CLIP folder's image processor resizes a square picture to, if with PIL's bicubic."""
+    for name in ("preprocessor_config.json", "processor_config.json"):  # of old and of new transformers
+        if (folder / name).is_file():
+            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            settings = settings.get("image_processor", settings)
+            size = settings.get("size")
+            side = size.get("shortest_edge") if isinstance(size, dict) else size
+            bicubic = settings.get("resample") == Image.Resampling.BICUBIC
+            return side if bicubic and settings.get("do_resize") and isinstance(side, int) else None
+    return None
 
 
 def _nchw(pixels: NDArray[np.uint8]) -> Tensor:

@@ -7,9 +7,11 @@ metrics.
 """
 
 import io
+import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,7 @@ class FeatureCache:
                 marks = ",".join("?" * len(part))
                 with closing(self._connection.cursor()) as cursor:
                     cursor.execute(f"SELECT key, value FROM features WHERE key IN ({marks})", part)
-                    found.update(
-                        (key, np.load(io.BytesIO(value), allow_pickle=False)) for key, value in cursor
-                    )
+                    found.update((key, _loaded(value)) for key, value in cursor)
         except (sqlite3.Error, ValueError) as error:
             raise StorageError(f"the feature cache {self._path} is damaged ({error}); delete it") from error
         return found
@@ -71,3 +71,21 @@ class FeatureCache:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _loaded(value: bytes) -> Array:
+    """What `np.load` gives, read-only. Raises `ValueError` if it is no whole array."""
+    length = 10 + int.from_bytes(value[8:10], "little")  # of the header, in version 1.0 of the format
+    dtype, shape, fortran = _header(value[:length])
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(value) - length:
+        raise ValueError("not a whole array")
+    return np.ndarray(shape, dtype, buffer=value, offset=length, order="F" if fortran else "C")
+
+
+@lru_cache(maxsize=64)  # arrays of one kind have equal headers, and NumPy is slow to parse one
+def _header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not an array that this program stored")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    return dtype, shape, fortran

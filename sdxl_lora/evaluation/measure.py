@@ -1,13 +1,14 @@
 """Measures pictures: each file is decoded once, and everything that needs its pixels is done then.
 
+Pairs are taken in chunks: while one is measured, the pictures of the next are decoded (`decoding`).
+
 A `Task` turns pictures into an array per item; an item is one picture, a pair, or a picture with its caption.
 What is in the cache is not done again, and if everything is, no file is even opened. Knows nothing of means
 or intervals.
 """
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from sdxl_lora.evaluation import backbones, colour, pixel
 from sdxl_lora.evaluation.cache import FeatureCache
+from sdxl_lora.evaluation.decoding import Decoder, Need
 from sdxl_lora.evaluation.pairing import Pairing
 from sdxl_lora.evaluation.pictures import BlankCard, Moved, Picture, Source
 from sdxl_lora.scoring import lettering
@@ -54,6 +56,16 @@ class Task:
     kind: str  # "picture", "pair" or "caption"
     compute: Callable[[Sequence[tuple[Picture, ...]], Sequence[str]], Sequence[Array]]
     side: int | None = None  # px; the task needs pictures at this size only, not at their own
+    square: int | None = None  # px; it takes square pictures at this size, which may be made ahead
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One task of one chunk: what the cache has, and what has to be done."""
+
+    task: Task
+    known: dict[Item, Array]
+    missing: dict[Item, str]  # and its key
 
 
 @dataclass
@@ -66,6 +78,7 @@ class Measured:
     brands: Sequence[str]  # "" where none is given
     captions_embedded: dict[str, Array] = field(default_factory=dict)  # by task name, [pairs, dimensions]
     arrays: dict[str, dict[Item, Array]] = field(default_factory=dict)  # by task name
+    shared: dict[tuple[str, ...], Any] = field(default_factory=dict)  # what several metrics are made of
 
     def of_pictures(self, task: str, sources: Sequence[Source]) -> Array:
         """[pictures, ...] of a picture task."""
@@ -132,7 +145,7 @@ def colour_task() -> Task:
         found = [colour.garment_colour(picture) for (picture,) in pictures]
         return [np.array(c.lab) if c.lab else np.frombuffer(c.reason.encode(), np.uint8) for c in found]
 
-    return Task("colour", f"colour-1-{colour.MASK_SIDE}", "picture", colours)
+    return Task("colour", f"colour-1-{colour.MASK_SIDE}", "picture", colours, colour.MASK_SIDE)
 
 
 def words_task() -> Task:
@@ -161,7 +174,11 @@ def decode(data: Array) -> list[Words]:
 def embedding_task(name: str, backbone: backbones.ImageBackbone) -> Task:
     """Features of every picture."""
     return Task(
-        name, backbone.identity, "picture", lambda pictures, _: list(backbone.embed([p for (p,) in pictures]))
+        name,
+        backbone.identity,
+        "picture",
+        lambda pictures, _: list(backbone.embed([p for (p,) in pictures])),
+        square=backbone.square_side,
     )
 
 
@@ -199,16 +216,46 @@ def measure(
     measured = Measured(sets, references, captions, [pair.facts.get("brand", "") for pair in pairs])
     for task in tasks:
         measured.arrays[task.name] = {}
-    decoder = _Decoder(cache, {source.identity for source in references})
-    for start in range(0, len(pairs), CHUNK):
-        places = range(start, min(start + CHUNK, len(pairs)))
-        for task in tasks:
-            done = measured.arrays[task.name]
-            items = [item for item in dict.fromkeys(_items(task, measured, places)) if item not in done]
-            done.update(_do(task, items, cache, decoder))
-        if progress:
-            progress(places.stop, len(pairs))
+    chunks = [range(start, min(start + CHUNK, len(pairs))) for start in range(0, len(pairs), CHUNK)]
+    planned: set[tuple[str, Item]] = set()
+    with Decoder(cache, {source.identity for source in references}) as decoder:
+        upcoming = _plan(tasks, measured, chunks[0], cache, planned, decoder)
+        for number, places in enumerate(chunks, start=1):
+            steps = upcoming
+            if number < len(chunks):
+                upcoming = _plan(tasks, measured, chunks[number], cache, planned, decoder)
+            fresh: dict[str, Array] = {}
+            for step in steps:
+                arrays = _computed(step, decoder)
+                fresh |= {step.missing[item]: array for item, array in arrays.items()}
+                measured.arrays[step.task.name].update(step.known | arrays)
+            cache.put(fresh | decoder.take_fresh())
+            if progress:
+                progress(places.stop, len(pairs))
     return measured
+
+
+def _plan(
+    tasks: Sequence[Task],
+    measured: Measured,
+    places: range,
+    cache: FeatureCache,
+    planned: set[tuple[str, Item]],
+    decoder: Decoder,
+) -> list[_Step]:
+    """What is to be done on these pairs that was not `planned` before; its pictures begin to be decoded."""
+    steps, needs = [], []
+    for task in tasks:
+        items = [i for i in dict.fromkeys(_items(task, measured, places)) if (task.name, i) not in planned]
+        planned.update((task.name, item) for item in items)
+        keys = {item: item.key(task) for item in items}
+        found = cache.get(keys.values())
+        known = {item: found[key] for item, key in keys.items() if key in found}
+        missing = {item: key for item, key in keys.items() if key not in found}
+        steps.append(_Step(task, known, missing))
+        needs += [Need(source, task.side, task.square) for item in missing for source in item.sources]
+    decoder.expect(needs)
+    return steps
 
 
 def _items(task: Task, measured: Measured, places: range) -> Iterator[Item]:
@@ -225,58 +272,13 @@ def _items(task: Task, measured: Measured, places: range) -> Iterator[Item]:
             yield Item((measured.references[place],))
 
 
-def _do(task: Task, items: Sequence[Item], cache: FeatureCache, decoder: "_Decoder") -> dict[Item, Array]:
-    keys = {item: item.key(task) for item in items}
-    known = cache.get(keys.values())
-    missing = [item for item in items if keys[item] not in known]
-    if missing:
-        pictures = [tuple(decoder.at(source, task.side) for source in item.sources) for item in missing]
-        arrays = task.compute(pictures, [item.text for item in missing])
-        fresh = {keys[item]: np.asarray(array) for item, array in zip(missing, arrays, strict=True)}
-        cache.put(fresh)
-        known |= fresh
-    return {item: known[keys[item]] for item in items}
-
-
-class _Decoder:
-    """Keeps the pictures of the last chunk or two, so that each is decoded once for all tasks.
-
-    References are met again with every new run: the sizes they are needed at go into the cache.
-    """
-
-    def __init__(self, cache: FeatureCache, references: Collection[str], most: int = 4 * CHUNK + 4) -> None:
-        self._cache = cache
-        self._references = references
-        self._most = most
-        self._pictures: OrderedDict[str, Picture] = OrderedDict()
-
-    def at(self, source: Source, side: int | None) -> Picture:
-        """The picture; if `side` is given, perhaps only as large as that."""
-        if side is None or source.identity not in self._references:
-            return self.decode(source)
-        key = f"pixels-{side}|{source.identity}"
-        if key not in self._pictures and source.identity not in self._pictures:
-            known = self._cache.get([key])
-            if key in known:
-                return self._keep(key, Picture(known[key]))
-        if key in self._pictures:
-            return self._pictures[key]
-        small = self.decode(source).resized(side)
-        self._cache.put({key: small})
-        return self._keep(key, Picture(small))
-
-    def decode(self, source: Source) -> Picture:
-        """The picture at its own size."""
-        identity = source.identity
-        if identity in self._pictures:
-            self._pictures.move_to_end(identity)
-            return self._pictures[identity]
-        if isinstance(source, Moved):
-            return self._keep(identity, source.applied_to(self.decode(source.original)))
-        return self._keep(identity, source.decode())
-
-    def _keep(self, key: str, picture: Picture) -> Picture:
-        self._pictures[key] = picture
-        while len(self._pictures) > self._most:
-            self._pictures.popitem(last=False)
-        return picture
+def _computed(step: _Step, decoder: Decoder) -> dict[Item, Array]:
+    """Done a few at a time, so that large pictures need not all be in memory."""
+    done: dict[Item, Array] = {}
+    items = list(step.missing)
+    for start in range(0, len(items), backbones.BATCH):
+        part = items[start : start + backbones.BATCH]
+        pictures = [tuple(decoder.at(source, step.task.side) for source in item.sources) for item in part]
+        arrays = step.task.compute(pictures, [item.text for item in part])
+        done.update(zip(part, map(np.asarray, arrays), strict=True))
+    return done

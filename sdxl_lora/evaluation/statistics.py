@@ -5,8 +5,9 @@ nothing of pictures.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -64,16 +65,26 @@ def bootstrap_ci95(values: Sequence[float] | Float64) -> tuple[float, float] | N
     data = np.asarray(values, dtype=np.float64)
     if data.size < 2 or not np.isfinite(data).all():
         return None
-    generator = np.random.Generator(np.random.PCG64(SEED))
-    step = max(1, _CHUNK // data.size)
-    means = np.empty(RESAMPLES)
-    for start in range(0, RESAMPLES, step):
-        stop = min(start + step, RESAMPLES)
-        means[start:stop] = data[generator.integers(0, data.size, size=(stop - start, data.size))].mean(
-            axis=1
-        )
+    means = np.concatenate([data[places].mean(axis=1) for places in _resamples(data.size)])
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _resamples(size: int) -> Iterable[NDArray[np.int64]]:
+    """Places of all resamples, [some resamples, size] at a time; the same ones for all metrics of `size` values."""
+    return (_few_resamples(size),) if size * RESAMPLES <= _CHUNK else _drawn_resamples(size)
+
+
+@lru_cache(maxsize=1)
+def _few_resamples(size: int) -> NDArray[np.int64]:  # at most 16 MB
+    return next(_drawn_resamples(size))
+
+
+def _drawn_resamples(size: int) -> Iterator[NDArray[np.int64]]:
+    generator = np.random.Generator(np.random.PCG64(SEED))
+    step = max(1, _CHUNK // size)
+    for start in range(0, RESAMPLES, step):
+        yield generator.integers(0, size, size=(min(step, RESAMPLES - start), size))
 
 
 def wilson_ci95(successes: int, n: int) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,36 @@ def test_features_do_not_depend_on_the_other_pictures_to_the_last_bit(tiny_clip:
     alone = clip.embed(many[:1])
     assert np.array_equal(clip.embed(many[:count])[:1], alone)
     assert np.array_equal(clip.embed(many[9 - count :])[-1:], clip.embed(many[-1:]))
+
+
+def test_square_pictures_resized_before_the_processor_give_the_processors_own_features(
+    tiny_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = pictures(5, side=100)
+    clip = backbones.Clip(tiny_clip, "tiny")
+    assert clip.square_side == 32
+    ours = clip.embed(many)
+    monkeypatch.setattr(clip, "square_side", None)
+    assert np.array_equal(clip.embed(many), ours)
+
+
+@pytest.mark.parametrize(
+    ("settings", "side"),
+    [
+        ({"do_resize": True, "size": {"shortest_edge": 224}, "resample": 3}, 224),
+        ({"do_resize": True, "size": 224, "resample": 3}, 224),  # as the first CLIP checkpoints have it
+        ({"do_resize": True, "size": {"shortest_edge": 224}, "resample": 2}, None),
+        ({"do_resize": True, "size": {"height": 384, "width": 384}, "resample": 3}, None),
+        ({"do_resize": False, "size": 224, "resample": 3}, None),
+    ],
+)
+def test_only_a_bicubic_resize_of_the_shortest_edge_is_done_ahead(
+    tiny_clip: Path, tmp_path: Path, settings: dict[str, object], side: int | None
+) -> None:
+    folder = shutil.copytree(tiny_clip, tmp_path / "clip")
+    (folder / "processor_config.json").unlink(missing_ok=True)
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    assert backbones.Clip(folder, "tiny").square_side == side
 
 
 def test_no_pictures_give_no_features(tiny_clip: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sdxl_lora.errors import DataError, ImageError, RequestError, UnknownNameError
-from sdxl_lora.evaluation import measure, pictures
+from sdxl_lora.evaluation import distribution, measure, pictures
 from sdxl_lora.evaluation.cache import FeatureCache
 from sdxl_lora.evaluation.engine import Settings, evaluate
 from sdxl_lora.evaluation.metrics import METRICS
@@ -273,3 +273,19 @@ def test_new_pictures_against_known_references_leave_the_references_closed(
     monkeypatch.setattr(pictures, "read_picture", counted)
     assert evaluate(pair_folders(other, reference), cache=cache).to_dict() == fresh
     assert decoded == ["two"] * 4
+
+
+def test_the_manifold_of_a_set_is_made_once_for_its_four_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    manifold = distribution.manifold
+
+    def counted(*sets: Any) -> distribution.Manifold:
+        calls.append(len(sets))
+        return manifold(*sets)
+
+    monkeypatch.setattr(distribution, "manifold", counted)
+    metrics = ("precision_mini", "recall_mini", "density_mini", "coverage_mini")
+    evaluate(pair_folders(*noisy_folders(tmp_path, 7)), Settings(metrics=metrics, baselines=False))
+    assert len(calls) == 1
