@@ -1,23 +1,24 @@
 """Does the loop pay? `python benchmarks/feedback.py [--prompts kept|fresh] [--number 60] [--model mini]`
 
 For every prompt the same first seed is drawn once (single shot), again with other seeds until the threshold is
-reached (re-generation), and by the whole loop (other words, giving up early where a calibration allows it). Printed are
-mean CLIP score, mean attribute accuracy, and UNet forwards per prompt (one per denoising step, both sides of the
-guidance counting as one), then how many forwards the loop needs for the mean score that re-generation ends with.
+reached (re-generation), and by the whole loop (sketches where the calibration allows them, other words), which is
+also run with smaller budgets. Printed are mean CLIP score, mean attribute accuracy, and UNet forwards per prompt (one
+per denoising step, both sides of the guidance counting as one), then the fewest forwards with which the loop has the
+mean score that re-generation ends with.
 
-The threshold is a quantile of pictures of other prompts and seeds, made first. `--rank-correlation` only measures how
-well previews at part of the steps foretell the final score among seeds of one prompt, which decides about giving up
-early. Prompts: `benchmarks/feedback_prompts.txt` (kept), or drawn anew from `--seed` (fresh).
+The threshold is a quantile of pictures of other prompts and seeds, made first; they also say how well sketches foretell
+whole pictures of the same seed, which decides about sketching. `--rank-correlation` measures only that. Prompts:
+`benchmarks/feedback_prompts.txt` (kept), or drawn anew from `--seed` (fresh).
 
 Scores are those of the CLIP that the loop optimises; they say nothing about a judge it has not seen.
 """
 
 import argparse
-import functools
 import itertools
 import math
 import random
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,16 +27,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from sdxl_lora import generation  # noqa: E402
 from sdxl_lora.config import GenerationRequest  # noqa: E402
-from sdxl_lora.feedback import Attempt, Judge, Policy, improve  # noqa: E402
+from sdxl_lora.feedback import Finished, Judge, Policy, improve  # noqa: E402
 from sdxl_lora.feedback.calibration import QUANTILE, Calibration  # noqa: E402
+from sdxl_lora.generation import Event  # noqa: E402
 from sdxl_lora.mini.captions import caption  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
-from sdxl_lora.models.loading import ModelConfig, load  # noqa: E402
+from sdxl_lora.models.loading import LoadedModel, ModelConfig, load  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
-from sdxl_lora.scoring.panel import default_panel  # noqa: E402
+from sdxl_lora.scoring.panel import Judgement, default_panel  # noqa: E402
 from sdxl_lora.serving.calibrating import PER_PROMPT, calibrate  # noqa: E402
 
 KEPT = Path(__file__).with_name("feedback_prompts.txt")
@@ -47,22 +50,39 @@ _CALIBRATION_SEED = 1_000_000  # far from the seeds that are measured
 class Outcome:
     """What one way of making one picture came to."""
 
-    attempts: tuple[Attempt, ...]
+    score: float
+    accuracy: float  # share of the attributes that show
+    forwards: int
+    attempts: int
 
-    def after(self, forwards: float) -> tuple[float, float]:
-        """(score, attribute accuracy) of the best picture within that many UNet forwards."""
-        spent, best = 0, (math.nan, math.nan)
-        for attempt in self.attempts:
-            spent += attempt.steps
-            if spent > forwards and not math.isnan(best[0]):
-                break
-            if attempt.best and attempt.judgement is not None:
-                best = attempt.judgement.score, attempt.judgement.accuracy
-        return best
+
+class Remembering:
+    """Generator and judge that do nothing twice: policies begin with the same pictures, and all count them in full."""
+
+    def __init__(self, model: LoadedModel, judge: Judge) -> None:
+        self._model = model
+        self._judge = judge
+        self._drawn: dict[GenerationRequest, list[Event]] = {}
+        self._judged: dict[tuple[int, bool], Judgement] = {}  # by the picture, which `_drawn` keeps
+
+    def __call__(
+        self, request: GenerationRequest, *, cancel: threading.Event | None = None
+    ) -> Iterator[Event]:
+        if request not in self._drawn:
+            self._drawn[request] = list(generation.generate(self._model, request, cancel=cancel))
+        yield from self._drawn[request]
 
     @property
-    def forwards(self) -> int:
-        return sum(attempt.steps for attempt in self.attempts)
+    def notices(self) -> tuple[str, ...]:
+        return self._judge.notices
+
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[Judgement]:
+        for image in images:
+            if (id(image), sketch) not in self._judged:
+                [self._judged[id(image), sketch]] = self._judge.judge([image], request, sketch=sketch)
+        return [self._judged[id(image), sketch] for image in images]
 
 
 def fresh_prompts(number: int, seed: int) -> list[str]:
@@ -73,62 +93,68 @@ def fresh_prompts(number: int, seed: int) -> list[str]:
 
 
 def calibration_of(base: GenerationRequest, number: int) -> Calibration:
-    """Scores of `number` pictures, a few of each prompt, none of which is measured."""
+    """Scores of about `number` pictures, a few of each prompt, none of which is measured."""
     texts = fresh_prompts(-(-number // PER_PROMPT), seed=_CALIBRATION_SEED)
     requests = (
-        replace(base, prompt=texts[i // PER_PROMPT], seed=_CALIBRATION_SEED + i) for i in range(number)
+        replace(base, prompt=text, seed=_CALIBRATION_SEED + PER_PROMPT * index, count=PER_PROMPT)
+        for index, text in enumerate(texts)
     )
     return calibrate(requests, default_scorer())
 
 
-def outcome(request: GenerationRequest, judge: Judge, policy: Policy) -> Outcome:
+def outcome(request: GenerationRequest, maker: Remembering, policy: Policy) -> Outcome:
     """Runs one policy on one request."""
-    generator = functools.partial(generation.generate, load(ModelConfig.of(request)))
-    events = improve(request, generator, judge, policy)
-    return Outcome(tuple(event for event in events if isinstance(event, Attempt)))
-
-
-def forwards_to_reach(outcomes: Sequence[Outcome], wanted: float) -> float:
-    """Least mean UNet forwards per prompt at which the mean score is `wanted`; infinite if it never is."""
-    budgets = sorted(
-        {sum(a.steps for a in o.attempts[: n + 1]) for o in outcomes for n in range(len(o.attempts))}
-    )
-    for budget in budgets:
-        if np.mean([o.after(budget)[0] for o in outcomes]) >= wanted:
-            return float(np.mean([min(budget, o.forwards) for o in outcomes]))
-    return math.inf
+    *_, end = improve(request, maker, maker, policy)
+    assert isinstance(end, Finished)
+    assert end.best.judgement is not None
+    judged = end.best.judgement
+    return Outcome(judged.score, judged.accuracy, forwards=end.steps, attempts=end.attempts)
 
 
 def report(name: str, outcomes: Sequence[Outcome], single: Sequence[Outcome]) -> str:
     """One line of the table; the gain over the single shot with its 95 % interval, paired by prompt."""
-    found = np.array([o.after(math.inf) for o in outcomes])
-    gain = found - np.array([o.after(math.inf) for o in single])
+    found = np.array([(o.score, o.accuracy) for o in outcomes])
+    gain = found - np.array([(o.score, o.accuracy) for o in single])
     half = 1.96 * np.nanstd(gain, axis=0, ddof=1) / math.sqrt(len(gain))
     mean, more = np.nanmean(found, axis=0), np.nanmean(gain, axis=0)
     return (
-        f"{name:16} {mean[0]:8.4f} ({more[0]:+.4f} ± {half[0]:.4f})  {mean[1]:6.3f} ({more[1]:+.3f} ± {half[1]:.3f})"
-        f"  {np.mean([o.forwards for o in outcomes]):8.1f}  {np.mean([len(o.attempts) for o in outcomes]):8.2f}"
+        f"{name:18} {mean[0]:8.4f} ({more[0]:+.4f} ± {half[0]:.4f})  {mean[1]:6.3f} ({more[1]:+.3f} ± {half[1]:.3f})"
+        f"  {forwards(outcomes):8.1f}  {np.mean([o.attempts for o in outcomes]):8.2f}"
     )
+
+
+def forwards(outcomes: Sequence[Outcome]) -> float:
+    """UNet forwards per prompt, mean."""
+    return float(np.mean([o.forwards for o in outcomes]))
+
+
+def score(outcomes: Sequence[Outcome]) -> float:
+    """Mean CLIP score."""
+    return float(np.mean([o.score for o in outcomes]))
 
 
 def compare(base: GenerationRequest, texts: Sequence[str], calibration: Calibration, attempts: int) -> bool:
     """Prints the table; whether the loop meets the bar."""
     judge = default_panel()
+    steps = generation.resolve(base).steps
+    assert steps is not None  # resolved
     again = Policy(threshold=calibration.threshold(), max_attempts=attempts, refine=False)
-    loop = replace(again, refine=True, pruning=calibration.pruning)
-    policies = {"single shot": Policy(max_attempts=1), "re-generation": again, "loop": loop}
+    loop = replace(again, refine=True, sketching=calibration.sketching(steps))
+    smaller = {f"loop, budget {n}": replace(loop, max_attempts=n) for n in range(2, attempts + 1)}
+    policies = {"single shot": Policy(max_attempts=1), "re-generation": again, **smaller}
     outcomes: dict[str, list[Outcome]] = {name: [] for name in policies}
     for index, request in enumerate(_requests(base, texts)):
+        maker = Remembering(load(ModelConfig.of(request)), judge)
         for name, policy in policies.items():
-            outcomes[name].append(outcome(request, judge, policy))
+            outcomes[name].append(outcome(request, maker, policy))
         print(f"\r{index + 1}/{len(texts)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print(f"{'':16} {'CLIP score (gain)':>29}  {'attributes (gain)':>23}  {'forwards':>8}  {'attempts':>8}")
+    print(f"{'':18} {'CLIP score (gain)':>29}  {'attributes (gain)':>23}  {'forwards':>8}  {'attempts':>8}")
     for name, found in outcomes.items():
         print(report(name, found, outcomes["single shot"]))
-    goal = float(np.mean([o.after(math.inf)[0] for o in outcomes["re-generation"]]))
-    spent = float(np.mean([o.forwards for o in outcomes["re-generation"]]))
-    needed = forwards_to_reach(outcomes["loop"], goal)
+    goal, spent = score(outcomes["re-generation"]), forwards(outcomes["re-generation"])
+    reaching = (forwards(outcomes[name]) for name in smaller if score(outcomes[name]) >= goal)
+    needed = min(reaching, default=math.inf)
     print(f"forwards to the mean score of re-generation ({goal:.4f}): {needed:.1f} against {spent:.1f},")
     print(f"{needed / spent:.2f}x; the bar is {BAR}x")
     return needed <= BAR * spent
@@ -149,18 +175,20 @@ def main() -> int:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--attempts", type=int, default=6, help="budget per prompt, in pictures")
     parser.add_argument("--calibration", type=int, default=60, help="pictures to calibrate with")
-    parser.add_argument("--rank-correlation", action="store_true", help="measure previews, and stop")
+    parser.add_argument("--rank-correlation", action="store_true", help="measure sketches, and stop")
     arguments = parser.parse_args()
     base = GenerationRequest(prompt="calibration", model=arguments.model, steps=arguments.steps)
     calibration = calibration_of(base, arguments.calibration)
     print(
         f"threshold {calibration.threshold():.4f}: quantile {QUANTILE} of {len(calibration.scores)} pictures"
     )
-    for sample in calibration.previews:
+    steps = generation.resolve(base).steps
+    assert steps is not None  # resolved
+    for sample in calibration.sketches:
         value = sample.correlation(calibration.scores, calibration.prompts)
-        print(f"rank correlation of previews at {sample.fraction:.0%} of the steps: {value:.2f}")
-    pruning = calibration.pruning
-    print(f"giving up at {pruning.fraction:.0%}" if pruning else "giving up early is not justified")
+        print(f"rank correlation of sketches of {sample.steps} steps with pictures of {steps}: {value:.2f}")
+    sketching = calibration.sketching(steps)
+    print(f"sketching with {sketching.steps} steps" if sketching else "sketching is not justified")
     if arguments.rank_correlation:
         return 0
     if arguments.prompts == "kept":

@@ -193,8 +193,9 @@ def _make_best(
         )
     for event in run_attempts(studio, request, how):
         if isinstance(event, Attempt):
-            words = [f"attempt {event.number}", f"seed {event.request.seed}", event.change, event.verdict]
-            terminal.note(": ".join(filter(None, [", ".join(words[:2]), *words[2:]])))
+            kind = f", sketch {event.finishes} with all steps" if event.finishes else ""
+            place = f"attempt {event.number}{kind}, seed {event.request.seed}"
+            terminal.note(": ".join(filter(None, [place, event.change, event.verdict])))
         elif isinstance(event, Finished):
             terminal.note(event.summary)
             for notice in event.notices:

@@ -135,29 +135,27 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         prompt="calibration", model=arguments.model, steps=arguments.steps, seed=arguments.seed
     )
     kept = []
-    scorer = scorer_for(generation.resolve(request).model)
+    decided = generation.resolve(request)
+    scorer, steps = scorer_for(decided.model), decided.steps
+    assert steps is not None  # decided
     with terminal.progress_bar(total=arguments.count * len(templates), unit="picture") as bar:
         for template in templates:
             requests = varied_requests(template, request, arguments.count)
             kept.append(calibrate(requests, scorer, progress=bar.update))
             Calibrations(config.home()).keep(kept[-1])  # at once: the others take long
     if arguments.json:
-        found = [_calibration_as_json(one) for one in kept]
+        found = [_calibration_as_json(one, steps) for one in kept]
         terminal.print_json({"calibrations": found} if arguments.template == ALL else found[0])
     else:
         for one in kept:
-            _report(one)
+            _report(one, steps)
     return 0
 
 
-def _correlations(found: "Calibration") -> dict[float, float]:
-    return {sample.fraction: sample.correlation(found.scores, found.prompts) for sample in found.previews}
-
-
-def _calibration_as_json(found: "Calibration") -> dict[str, Any]:
+def _calibration_as_json(found: "Calibration", steps: int) -> dict[str, Any]:
     from sdxl_lora.records import metadata
 
-    correlations = {f"{at:g}": value for at, value in _correlations(found).items()}
+    sketching = found.sketching(steps)
     return {
         "model": found.model,
         "template": found.template,
@@ -165,20 +163,36 @@ def _calibration_as_json(found: "Calibration") -> dict[str, Any]:
         "pictures": len(found.scores),
         "threshold": found.threshold(),
         "least_sharpness": found.least_sharpness,
-        "rank_correlation": metadata.finite(correlations),
-        "pruning": vars(found.pruning) if found.pruning else None,
+        "steps": steps,
+        "sketches": [
+            metadata.finite(
+                {
+                    "steps": sample.steps,
+                    "rank_correlation": sample.correlation(found.scores, found.prompts),
+                    "advantage": sample.advantage(found.scores, found.prompts, steps),
+                }
+            )
+            for sample in found.sketches
+        ],
+        "sketching": vars(sketching) if sketching else None,
     }
 
 
-def _report(found: "Calibration") -> None:
+def _report(found: "Calibration", steps: int) -> None:
     print(f"{found.model}, {found.template}: {found.scorer} of {len(found.scores)} pictures")
     print(f"threshold {found.threshold():.4f} (65 % of pictures stay below)")
-    for at, value in _correlations(found).items():
-        print(f"rank correlation of previews at {at:.0%} of the steps with the final score: {value:.2f}")
+    for sample in found.sketches:
+        correlation = sample.correlation(found.scores, found.prompts)
+        advantage = sample.advantage(found.scores, found.prompts, steps)
+        print(
+            f"sketches of {sample.steps} steps of {steps}: rank correlation with the whole pictures"
+            f" {correlation:.2f}, {advantage:.2f} times the gain at equal cost"
+        )
+    sketching = found.sketching(steps)
     print(
-        f"pictures are given up at {found.pruning.fraction:.0%} of the steps"
-        if found.pruning
-        else "pictures are not given up early: no preview foretells the score well enough"
+        f"the loop sketches with {sketching.steps} steps; whole pictures score {sketching.gain:+.4f}"
+        if sketching
+        else "the loop makes no sketches: none foretell the whole picture well enough"
     )
 
 

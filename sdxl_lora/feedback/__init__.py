@@ -3,7 +3,7 @@
 Knows a generator and a judge by two protocols, and nothing of pages or records.
 """
 
-from sdxl_lora.feedback.attempts import Attempt, Finished, Generator, Judge, Policy, Pruning
+from sdxl_lora.feedback.attempts import Attempt, Begun, Finished, Generator, Judge, Policy, Sketching
 from sdxl_lora.feedback.loop import improve
 
-__all__ = ["Attempt", "Finished", "Generator", "Judge", "Policy", "Pruning", "improve"]
+__all__ = ["Attempt", "Begun", "Finished", "Generator", "Judge", "Policy", "Sketching", "improve"]

@@ -32,19 +32,21 @@ class Judge(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
-    def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]: ...
-
-    def score(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[float]: ...
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[Judgement]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pruning:
-    """When to give up on a picture half-way. Only a calibration whose rank correlation allows it makes one.
+class Sketching:
+    """Candidates are drawn with few steps and judged; only what promises most is drawn with all of them.
 
-    Given up is a picture whose prediction scores less than the prediction of the best one did, of the same words.
+    The same seed leads to nearly the same picture with fewer steps. How nearly differs between models: only a
+    calibration whose rank correlation allows it makes one of these.
     """
 
-    fraction: float  # of the steps, after which the predicted picture is judged
+    steps: int  # of a sketch
+    gain: float = 0.0  # what the whole picture scores more than its sketch, on average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,9 @@ class Policy:
 
     threshold: float | None = None  # score from which a picture is good enough; None = take the best of all
     max_attempts: int = 4  # the budget, in whole pictures
-    patience: int = 2  # failed pictures of one prompt before the prompt is changed
+    patience: int = 2  # failed candidates of one prompt before the prompt is changed
     refine: bool = True  # False = other seeds only
-    pruning: Pruning | None = None
+    sketching: Sketching | None = None  # None = every candidate is drawn whole
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
@@ -68,10 +70,15 @@ class Policy:
             raise RequestError(f"a least score of {self.threshold} is no number between -100 and 100")
         if self.patience < 1:
             raise RequestError("the prompt can be changed after one failed picture at the earliest")
-        if self.pruning is not None and not 0 < self.pruning.fraction < 1:
-            raise RequestError(
-                f"pictures can be given up between steps 0 and 1, not at {self.pruning.fraction}"
-            )
+        if self.sketching is not None and self.sketching.steps < 1:
+            raise RequestError(f"a sketch of {self.sketching.steps} steps is no picture")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """The start of the loop; always the first event."""
+
+    steps: int  # denoising steps of all attempts together, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,24 +86,26 @@ class Attempt:
     """One try at the picture that was asked for."""
 
     number: int  # from 1
-    request: GenerationRequest  # decided; makes this very picture again
-    image: Image.Image | None  # None where the model gave none, or it was given up half-way
+    request: GenerationRequest  # decided; makes this very picture again, or the whole picture of a sketch
+    image: Image.Image | None  # None where the model gave none
     judgement: Judgement | None
-    accepted: bool  # gates passed and, if there is a threshold, reached
-    best: bool  # the best so far
+    accepted: bool  # whole, gates passed and, if there is a threshold, reached
+    best: bool  # the best of its kind so far: of the sketches, or of the whole pictures
     change: str  # what was changed before it, in words; empty for a plain new seed
     kept: bool  # whether that change helped; later attempts are made with it
     verdict: str  # why it was accepted or not, in words
     steps: int  # denoising steps it took
     seconds: float
+    sketch: bool = False  # drawn with few steps, to see what it would become
+    finishes: int = 0  # number of the sketch that is drawn whole; 0 = it had none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """The end of the loop; always the last event."""
 
-    best: Attempt
-    attempts: int
+    best: Attempt  # never a sketch
+    attempts: int  # sketches among them
     steps: int  # denoising steps of all attempts
     accepted: bool
     summary: str  # one line for the user

@@ -24,21 +24,21 @@ LEVELS: Final[dict[str, Level]] = {
         max_attempts=2,
         quantile=0.5,
         gates=False,
-        says="two tries, anything above the middle is fine",
+        says="the work of two pictures at most, anything above the middle is fine",
     ),
     "standard": Level(
         title="Standard",
         max_attempts=4,
         quantile=0.65,
         gates=True,
-        says="four tries, the best third is good enough",
+        says="the work of four pictures at most, the best third is good enough",
     ),
     "strict": Level(
         title="Strict",
         max_attempts=8,
         quantile=0.8,
         gates=True,
-        says="eight tries, only the best fifth is good enough",
+        says="the work of eight pictures at most, only the best fifth is good enough",
     ),
 }
 
@@ -47,11 +47,16 @@ def policy_of(
     level: Level,
     calibration: Calibration | None,
     *,
+    steps: int,
     min_score: float | None = None,
     max_attempts: int | None = None,
 ) -> Policy:
-    """The policy of a level; numbers of the user's own win. Without a calibration there is no threshold."""
+    """The policy of a level for pictures of that many steps; numbers of the user's own win.
+
+    Without a calibration there is neither a threshold nor are there sketches.
+    """
     policy = Policy(max_attempts=level.max_attempts if max_attempts is None else max_attempts)
     if calibration is not None:
-        policy = replace(policy, threshold=calibration.threshold(level.quantile), pruning=calibration.pruning)
+        threshold, sketching = calibration.threshold(level.quantile), calibration.sketching(steps)
+        policy = replace(policy, threshold=threshold, sketching=sketching)
     return policy if min_score is None else replace(policy, threshold=min_score)

@@ -1,12 +1,17 @@
-"""The loop: make a picture, judge it, try another seed, change the prompt, stop as soon as one is good enough.
+"""The loop: draw a candidate, judge it, try another seed, change the prompt, stop as soon as one is good enough.
 
 Early-stopped best-of-N. Retrying until a score is reached costs fewer pictures than a fixed N for the same gain,
 and choosing among seeds is hard to beat at equal cost (ImageSelect, arXiv:2305.13308), so seeds come first and words
-only after `patience` failures. Knows a `Generator` and a `Judge` and nothing of models, files or pages.
+only after `patience` failures. Where a calibration allows it, candidates are sketches: few steps lead to nearly the
+picture that all steps lead to, so many can be looked at for the price of one, and the best is drawn whole. What is
+delivered always has all its steps, and its request alone makes it again.
+
+Knows a `Generator` and a `Judge` and nothing of models, files or pages.
 """
 
 import contextlib
 import math
+import sys
 import threading
 import time
 from collections.abc import Generator as Stream
@@ -17,12 +22,13 @@ from PIL import Image
 
 from sdxl_lora.config import MAX_SEED, GenerationRequest
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError, StorageError, StudioError
-from sdxl_lora.feedback.attempts import Attempt, Finished, Generator, Judge, Policy
+from sdxl_lora.feedback import verdicts
+from sdxl_lora.feedback.attempts import Attempt, Begun, Finished, Generator, Judge, Policy
 from sdxl_lora.feedback.refinement import Edit, helped, propose
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
-from sdxl_lora.scoring.panel import Judgement, rank
+from sdxl_lora.scoring.panel import rank
 
-_STARTS_PER_ATTEMPT = 3  # a budget of four pictures begins at most twelve, however early they are given up
+SKETCHES_PER_ATTEMPT = 2  # of the budget, at most: decoding and judging a sketch takes time, too
 
 
 def improve(
@@ -33,8 +39,8 @@ def improve(
     *,
     cancel: threading.Event | None = None,
     stride: int = 1,
-) -> Iterator[Event | Attempt | Finished]:
-    """Attempts at one picture, with the generator's own events between them; ends with `Finished`.
+) -> Iterator[Begun | Event | Attempt | Finished]:
+    """Attempts at one picture, with the generator's own events between them; from `Begun` to `Finished`.
 
     Args:
         request: resolved, of one picture; the n-th seed is its own plus `n * stride`.
@@ -55,8 +61,6 @@ class _Made:
     steps: int = 0
     seconds: float = 0.0
     trouble: str = ""
-    pruned: bool = False
-    preview: float = math.nan  # score of the predicted picture part of the way, if it was judged
 
 
 class _Loop:
@@ -69,49 +73,71 @@ class _Loop:
         cancel: threading.Event,
         stride: int,
     ) -> None:
-        if request.seed is None or request.count != 1:
-            raise InputError("the loop makes one picture from a seed that is decided; see generation.resolve")
+        if request.seed is None or request.steps is None or request.count != 1:
+            raise InputError(
+                "the loop makes one picture of a request that is decided; see generation.resolve"
+            )
         self._request = request
         self._generator = generator
         self._judge = judge
         self._policy = policy
         self._cancel = cancel
         self._stride = stride
-        self._best: Attempt | None = None
+        self._whole = request.steps  # of a whole picture
+        self._left = policy.max_attempts * request.steps  # of the budget, in steps
+        self._sketching = policy.sketching
+        if self._sketching and self._sketching.steps + self._whole > self._left:
+            self._sketching = None  # the budget is one picture
+        self._candidates = policy.max_attempts * (
+            SKETCHES_PER_ATTEMPT if self._sketching else 1
+        )  # still to come
+        self._best: Attempt | None = None  # of the whole pictures
+        self._leader: Attempt | None = None  # of the candidates, sketches or not: its words are changed
+        self._sketches: list[Attempt] = []  # that are not drawn whole
         self._number = 0
-        self._steps = 0  # of all attempts
-        self._whole = 0  # steps of a whole attempt, once known
-        self._seeds = 0  # seeds begun
-        self._failures = 0  # whole pictures since the last change of the prompt
+        self._steps = 0  # that all attempts took
+        self._seeds = 0  # that were begun
+        self._failures = 0  # candidates since the last change of the prompt
         self._tried = [request.prompt]
         self._troubles: list[str] = []
-        self._best_preview: tuple[str, float] | None = None  # words and preview's score of the best picture
 
-    def run(self) -> Iterator[Event | Attempt | Finished]:
+    def run(self) -> Iterator[Begun | Event | Attempt | Finished]:
+        yield Begun(steps=self._left)
         prompt = self._request.prompt
         while self._may_go_on():
             edit = self._edit()
             if edit is None:
                 attempt = yield from self._try(self._next_seed(prompt), None)
             else:
-                assert self._best is not None  # what the edit was made from
+                assert self._leader is not None  # what the edit was made from
                 self._tried.append(edit.prompt)
-                attempt = yield from self._try(edit.apply(self._best.request), edit)
+                attempt = yield from self._try(edit.apply(self._leader.request), edit)
                 if attempt.kept:
                     prompt = edit.prompt
                 self._failures = self._policy.patience - 1  # one more seed before the next change
+            if attempt.sketch and self._promises_enough(attempt):
+                attempt = yield from self._finish(attempt)
             if attempt.accepted:
                 break
+        else:
+            if (sketch := self._worth_finishing()) is not None:
+                yield from self._finish(sketch)
         yield self._finished()
 
+    # ------------------------------------------------------------------ what comes next
+
+    def _may_go_on(self) -> bool:
+        """Whether the budget holds another candidate, and if that is a sketch, the whole picture of one."""
+        needed = self._whole + (self._sketching.steps if self._sketching else 0)
+        return self._candidates > 0 and self._left >= needed
+
     def _edit(self) -> Edit | None:
-        """The change of the best picture's prompt that is due now, if any."""
-        if not self._policy.refine or self._failures < self._policy.patience or self._best is None:
+        """The change of the leader's prompt that is due now, if any."""
+        judgement = self._leader.judgement if self._leader else None
+        if not self._policy.refine or self._failures < self._policy.patience or judgement is None:
             return None
-        judgement = self._best.judgement
-        if judgement is None:
-            return None
-        return propose(self._best.request.prompt, judgement.findings, self._tried)
+        assert self._leader is not None
+        return propose(self._leader.request.prompt, judgement.findings, self._tried)
 
     def _next_seed(self, prompt: str) -> GenerationRequest:
         assert self._request.seed is not None  # checked at the start
@@ -119,50 +145,104 @@ class _Loop:
         self._seeds += 1
         return replace(self._request, seed=seed, prompt=prompt)
 
-    def _may_go_on(self) -> bool:
-        """Whether the budget holds another whole picture. Given-up ones cost what they took."""
-        if self._number >= self._policy.max_attempts * _STARTS_PER_ATTEMPT:
-            return False
-        if self._number < self._policy.max_attempts:
-            return True
-        return self._steps + self._whole <= self._policy.max_attempts * self._whole
+    def _promise(self, sketch: Attempt) -> tuple[int, float]:
+        """The rank that the whole picture of a sketch would have."""
+        failed, score = _rank(sketch)
+        return failed, score + (self._sketching.gain if self._sketching else 0.0)
+
+    def _promises_enough(self, sketch: Attempt) -> bool:
+        """Whether the whole picture would be accepted."""
+        threshold = self._policy.threshold
+        return threshold is not None and self._promise(sketch) >= (0, threshold)
+
+    def _worth_finishing(self) -> Attempt | None:
+        """The best sketch, if its whole picture is in the budget and promises to be the best one."""
+        sketch = max(self._sketches, key=_rank, default=None)
+        if sketch is None or self._left < self._whole:
+            return None
+        return sketch if self._best is None or self._promise(sketch) > _rank(self._best) else None
+
+    # ------------------------------------------------------------------ one attempt
 
     def _try(self, request: GenerationRequest, edit: Edit | None) -> Stream[Event | Attempt, None, Attempt]:
-        """One attempt, its events and itself."""
+        """A candidate: a sketch where they are drawn, else a whole picture."""
+        self._candidates -= 1
+        sketch = self._sketching is not None
+        attempt = yield from self._draw(request, edit, leader=self._leader, sketch=sketch)
+        self._failures += 1
+        if attempt.best:
+            self._leader = attempt
+        if sketch:
+            self._sketches.append(attempt)
+        return attempt
+
+    def _finish(self, sketch: Attempt) -> Stream[Event | Attempt, None, Attempt]:
+        """The whole picture of a sketch."""
+        self._sketches.remove(sketch)
+        return (yield from self._draw(sketch.request, leader=self._best, finishes=sketch.number))
+
+    def _draw(
+        self,
+        request: GenerationRequest,
+        edit: Edit | None = None,
+        *,
+        leader: Attempt | None,
+        sketch: bool = False,
+        finishes: int = 0,
+    ) -> Stream[Event | Attempt, None, Attempt]:
+        """One call of the generator: its events, and what came of it compared with the `leader` of its kind."""
         self._number += 1
-        made = yield from self._make(request)
+        steps = self._sketching.steps if sketch and self._sketching else self._whole
+        made = yield from self._make(replace(request, steps=steps))
+        self._left -= steps
         self._steps += made.steps
         judgement = None
         if made.image is not None:
-            [judgement] = self._judge.judge([made.image], request)
-        attempt = self._judged(request, made, judgement, edit)
-        if attempt.best:
+            [judgement] = self._judge.judge([made.image], request, sketch=sketch)
+        gain = self._sketching.gain if sketch and self._sketching else None
+        accepted, verdict = verdicts.of(judgement, self._policy.threshold, gain=gain)
+        attempt = Attempt(
+            number=self._number,
+            request=request,
+            image=made.image,
+            judgement=judgement,
+            accepted=accepted,
+            best=False,
+            change="" if edit is None else edit.words,
+            kept=False,
+            verdict=made.trouble or verdict,
+            steps=made.steps,
+            seconds=made.seconds,
+            sketch=sketch,
+            finishes=finishes,
+        )
+        attempt = self._compared(attempt, leader, edit)
+        if attempt.best and not sketch:
             self._best = attempt
-            self._best_preview = (request.prompt, made.preview)
-        if not made.pruned:
-            self._failures += 1
-        if attempt.judgement is None or not math.isfinite(attempt.judgement.score):
-            self._troubles += [] if made.pruned else [attempt.verdict]
         yield attempt
         return attempt
 
+    def _compared(self, attempt: Attempt, leader: Attempt | None, edit: Edit | None) -> Attempt:
+        """The attempt beside the best one before it: whether it is better, and whether other words helped."""
+        judgement, held = attempt.judgement, leader.judgement if leader else None
+        if judgement is None or not math.isfinite(judgement.score):
+            self._troubles.append(attempt.verdict)
+        compared = replace(attempt, best=_rank(attempt) > _rank(leader))
+        if edit is None:
+            return compared
+        kept = judgement is not None and held is not None and helped(edit.attribute, held, judgement)
+        return replace(
+            compared, kept=kept, verdict=f"{attempt.verdict}; {'kept' if kept else 'undid'} the change"
+        )
+
     def _make(self, request: GenerationRequest) -> Stream[Event, None, _Made]:
         made, began = _Made(), time.perf_counter()
-        pruning = self._policy.pruning
         try:
             with contextlib.closing(_stream(self._generator(request, cancel=self._cancel))) as events:
                 for event in events:
                     yield event
                     if isinstance(event, StepDone):
                         made.steps = event.step
-                        self._whole = max(self._whole, event.steps)
-                        shown = event.preview
-                        if pruning and shown is not None and event.step >= pruning.fraction * event.steps:
-                            made.preview = self._judge.score([shown], request)[0]
-                            made.pruned = self._is_hopeless(request, made.preview)
-                            pruning = None  # looked at once
-                            if made.pruned:
-                                break
                     elif isinstance(event, PictureDone):
                         made.image = event.image
                     elif not isinstance(event, Started):
@@ -174,75 +254,26 @@ class _Loop:
         made.seconds = time.perf_counter() - began
         return made
 
-    def _is_hopeless(self, request: GenerationRequest, preview: float) -> bool:
-        """Whether the picture is becoming worse than the best one of the same words was at that point."""
-        if self._best_preview is None or self._best_preview[0] != request.prompt:
-            return False
-        return preview < self._best_preview[1]  # False for NaN
-
-    def _judged(
-        self, request: GenerationRequest, made: _Made, judgement: Judgement | None, edit: Edit | None
-    ) -> Attempt:
-        usable = judgement is not None and math.isfinite(judgement.score)
-        accepted = best = kept = False
-        if judgement is None:
-            verdict = made.trouble or "given up half-way: the picture was becoming worse than the best one"
-        elif not usable:
-            verdict = next((gate.reason for gate in judgement.failed), f"{judgement.scorer} gave no number")
-        else:
-            held = self._best.judgement if self._best else None
-            best = held is None or rank(judgement) > rank(held)
-            kept = edit is not None and held is not None and helped(edit.attribute, held, judgement)
-            accepted, verdict = self._verdict(judgement)
-        return Attempt(
-            number=self._number,
-            request=request,
-            image=made.image,
-            judgement=judgement,
-            accepted=accepted,
-            best=best,
-            change="" if edit is None else edit.words,
-            kept=kept,
-            verdict=verdict if edit is None else f"{verdict}; {'kept' if kept else 'undid'} the change",
-            steps=made.steps,
-            seconds=made.seconds,
-        )
-
-    def _verdict(self, judgement: Judgement) -> tuple[bool, str]:
-        threshold = self._policy.threshold
-        if judgement.failed:
-            return False, "; ".join(f"{gate.name}: {gate.reason}" for gate in judgement.failed)
-        if threshold is None:
-            return False, f"{judgement.scorer} {judgement.score:.3f}; no threshold, the best of all is taken"
-        sign = "reaches" if judgement.score >= threshold else "is below"
-        return (
-            judgement.score >= threshold,
-            f"{judgement.scorer} {judgement.score:.3f} {sign} {threshold:.3f}",
-        )
-
     def _finished(self) -> Finished:
         if self._best is None:
-            cause = self._troubles[-1] if self._troubles else "every picture was given up half-way"
+            cause = self._troubles[-1] if self._troubles else "the model gave none"
             raise StudioError(f"none of {self._number} attempts gave a picture: {cause}")
-        best, threshold = self._best, self._policy.threshold
-        if best.accepted:
-            summary = f"accepted attempt {best.number} of {self._number}"
-        elif best.judgement is not None and best.judgement.failed:
-            summary = f"none of {self._number} attempts passed every check; attempt {best.number} is the best"
-        elif threshold is None:
-            summary = f"attempt {best.number} is the best of {self._number}"
-        else:
-            summary = (
-                f"none of {self._number} attempts reached {threshold:.3f}; attempt {best.number} is the best"
-            )
         return Finished(
-            best=best,
+            best=self._best,
             attempts=self._number,
             steps=self._steps,
-            accepted=best.accepted,
-            summary=summary,
+            accepted=self._best.accepted,
+            summary=verdicts.summary(self._best, self._number, self._policy.threshold),
             notices=self._judge.notices,
         )
+
+
+def _rank(attempt: Attempt | None) -> tuple[int, float]:
+    """Larger is better; below everything where there is nothing to compare."""
+    judgement = attempt.judgement if attempt else None
+    if judgement is None or not math.isfinite(judgement.score):
+        return -sys.maxsize, -math.inf
+    return rank(judgement)
 
 
 def _stream(events: Iterator[Event]) -> Stream[Event, None, None]:

@@ -118,27 +118,32 @@ class Panel:
         """What could not be judged so far, one line each."""
         return tuple(self._notices)
 
-    def score(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[float]:
-        """The primary's scores alone: what is enough for previews, and much faster. Raises as `judge`."""
-        return self.primary.score(images, [spec_text(emphasis.plain(request.prompt))] * len(images))
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[Judgement]:
+        """One judgement per picture of `request`. Raises `ModelUnavailableError` if the primary cannot score.
 
-    def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]:
-        """One judgement per picture of `request`. Raises `ModelUnavailableError` if the primary cannot score."""
+        Args:
+            sketch: drawn with few steps, so that neither sharpness nor lettering can be asked of it, and what is only
+                reported is left out.
+        """
         prompt = emphasis.plain(request.prompt)
         text, slots = spec_text(prompt), dict(request.slots)
         texts = [text] * len(images)
         scores = self.primary.score(images, texts)
         findings = self._probe(images, text, slots)
-        others = {scorer.key: (scorer.name, self._other(scorer, images, texts)) for scorer in self.others}
+        reported = () if sketch else self.others
+        others = {scorer.key: (scorer.name, self._other(scorer, images, texts)) for scorer in reported}
         brand = slots.get("brand", "")
-        read = [self._read(image, brand) for image in images]
+        read = [None if sketch else self._read(image, brand) for image in images]
+        sharpness = None if sketch else self._least_sharpness
         return [
             Judgement(
                 score=scores[i],
                 scorer=self.primary.name,
                 text=text,
                 findings=findings[i],
-                gates=tuple(self._gate(image, findings[i], prompt, read[i], brand)),
+                gates=tuple(self._gate(image, findings[i], prompt, read[i], brand, sharpness)),
                 others={key: (name, values[i]) for key, (name, values) in others.items() if values},
                 lettering=read[i],
             )
@@ -175,6 +180,7 @@ class Panel:
         prompt: str,
         read: Lettering | None,
         brand: str,
+        least_sharpness: float | None,
     ) -> list[Gate]:
         blank = checks.blank_reason(image)
         if blank is not None:
@@ -186,8 +192,8 @@ class Panel:
             gates.append(_white(image))
         if read is not None:
             gates.append(_brand(read, brand))
-        if self._least_sharpness is not None:
-            gates.append(_sharp(image, self._least_sharpness))
+        if least_sharpness is not None:
+            gates.append(_sharp(image, least_sharpness))
         return gates
 
 

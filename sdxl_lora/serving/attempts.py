@@ -7,6 +7,8 @@ a person prefers is kept with `keep`.
 
 import functools
 import logging
+import math
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ from dataclasses import dataclass, replace
 from sdxl_lora import generation
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.feedback import Attempt, Finished, Judge, Policy, improve
+from sdxl_lora.feedback import Attempt, Begun, Finished, Generator, Judge, Policy, improve
 from sdxl_lora.feedback.calibration import Calibration, Calibrations
 from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
 from sdxl_lora.generation import Event, PictureDone, StepDone
@@ -29,6 +31,8 @@ from sdxl_lora.serving.reviews import Reviews
 from sdxl_lora.serving.studio import WITHOUT_LETTERS, Recorded, Studio
 
 log = logging.getLogger(__name__)
+
+Told = Begun | Event | Attempt | Finished | Recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,8 @@ def plan(
     panel: Panel | None = None,
 ) -> Plan:
     """Policy and panel of a request, from its template's and model's calibration where there is one."""
-    model = generation.resolve(request).model
+    resolved = generation.resolve(request)
+    model = resolved.model
     panel = panel or panel_for(model)
     calibration = _calibration(studio, model, request.template, panel.primary.name)
     gated = Panel(
@@ -62,7 +67,12 @@ def plan(
         read_brand=level.gates and model != WITHOUT_LETTERS,
         least_sharpness=calibration.least_sharpness if calibration else None,
     )
-    policy = policy_of(level, calibration, min_score=min_score, max_attempts=max_attempts)
+    assert resolved.steps is not None  # decided
+    policy = policy_of(
+        level, calibration, steps=resolved.steps, min_score=min_score, max_attempts=max_attempts
+    )
+    if resolved.scheduler != registry.describe(model).defaults.scheduler:
+        policy = replace(policy, sketching=None)  # measured with the model's own sampler only
     return Plan(policy=policy, panel=gated, calibration=calibration, judged=_can_judge(panel.primary))
 
 
@@ -83,12 +93,12 @@ def run_attempts(
     cancel: threading.Event | None = None,
     session: str = "",
     reviews: Reviews | None = None,
-) -> Iterator[Event | Attempt | Finished | Recorded]:
-    """For each picture: its attempts with their events, `Finished`, then `Recorded`.
+) -> Iterator[Told]:
+    """For each picture: `Begun`, its attempts with their events, `Finished`, then `Recorded`.
 
     Where no attempt was good enough and people's votes have taught a preference (`reviews`), it chooses among them.
     Without a scorer's weights pictures are drawn once, kept, and said to be unscored.
-    The first attempt at a picture is the picture that `Studio.run` would make. Raises as `feedback.improve`;
+    Attempts begin with the seed of the picture that `Studio.run` would make. Raises as `feedback.improve`;
     pictures recorded before that stay.
     """
     resolved = generation.resolve(request)
@@ -99,21 +109,64 @@ def run_attempts(
     brand = dict(resolved.slots).get("brand", "").strip()
     for index in range(resolved.count):
         attempts: list[Attempt] = []
+        finished: Finished | None = None
         alone = resolved.for_picture(index)
-        for event in improve(alone, generator, how.panel, how.policy, cancel=cancel, stride=resolved.count):
-            if isinstance(event, StepDone):
-                yield replace(event, picture=index)
-            elif isinstance(event, PictureDone):
-                yield replace(event, index=index)
-            else:
-                yield event
+        events = improve(alone, generator, how.panel, how.policy, cancel=cancel, stride=resolved.count)
+        for event in _placed(events, index):
+            yield event
             if isinstance(event, Attempt):
                 attempts.append(event)
             elif isinstance(event, Finished):
-                chosen = None if event.accepted or reviews is None else reviews.favourite(attempts, brand)
-                taste = chosen is not None and chosen is not event.best
-                record = keep(studio, chosen or event.best, attempts, session=session, by_taste=taste)
-                yield Recorded(index=index, record=record)
+                finished = event
+        assert finished is not None  # the loop's last event
+        chosen = finished.best
+        if not finished.accepted and reviews is not None:
+            liked = reviews.favourite(attempts, brand) or chosen
+            if liked.sketch:  # it has to be drawn whole first
+                for event in _placed(_whole(liked, attempts, generator, how, cancel), index):
+                    yield event
+                    if isinstance(event, Attempt):
+                        attempts.append(event)
+                liked = attempts[-1]
+            if liked.image is not None and _failed(liked) <= _failed(chosen):
+                chosen = liked
+        record = keep(studio, chosen, attempts, session=session, by_taste=chosen is not finished.best)
+        yield Recorded(index=index, record=record)
+
+
+def _placed(events: Iterator[Told], index: int) -> Iterator[Told]:
+    """Events of one picture, as those of picture `index`."""
+    for event in events:
+        if isinstance(event, StepDone):
+            yield replace(event, picture=index)
+        elif isinstance(event, PictureDone):
+            yield replace(event, index=index)
+        else:
+            yield event
+
+
+def _whole(
+    sketch: Attempt,
+    attempts: Sequence[Attempt],
+    generator: Generator,
+    how: Plan,
+    cancel: threading.Event | None,
+) -> Iterator[Told]:
+    """The attempt that draws a sketch whole after the loop is over, and its events."""
+    single = replace(how.policy, max_attempts=1, sketching=None)
+    for event in improve(sketch.request, generator, how.panel, single, cancel=cancel):
+        if isinstance(event, Attempt):
+            yield replace(event, number=len(attempts) + 1, best=False, finishes=sketch.number)
+        elif not isinstance(event, Begun | Finished):
+            yield event
+
+
+def _failed(attempt: Attempt) -> int:
+    """How many gates say no; a picture that cannot be judged fails more than any other."""
+    judgement = attempt.judgement
+    if judgement is None or not math.isfinite(judgement.score):
+        return sys.maxsize
+    return len(judgement.failed)
 
 
 def _can_judge(scorer: Scorer) -> bool:
@@ -141,7 +194,7 @@ class LoopingStudio:
         cancel: threading.Event | None = None,
         session: str = "",
         level: str = "",
-    ) -> Iterator[Event | Attempt | Finished | Recorded]:
+    ) -> Iterator[Told]:
         """`Studio.run` where `level` is "", else `run_attempts`. Raises `UnknownNameError` on other levels."""
         if not level:
             return self._studio.run(request, cancel=cancel, session=session)
@@ -166,8 +219,10 @@ def keep(
         reason: why a person takes it although the loop did not; empty where the loop chose it.
         by_taste: the preference learned from votes chose it.
 
-    Raises `ImageError` for an attempt that has no picture, `StorageError`.
+    Raises `ImageError` for an attempt that has no picture or is only a sketch, `StorageError`.
     """
+    if attempt.sketch:
+        raise ImageError(f"attempt {attempt.number} is only a sketch; draw it with all its steps")
     if attempt.image is None:
         raise ImageError(f"attempt {attempt.number} has no picture to keep: {attempt.verdict}")
     return studio.store.add(

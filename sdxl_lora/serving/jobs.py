@@ -24,15 +24,17 @@ class Picture:
     preview: Image.Image | None = None  # latest look at the unfinished picture; None once it is recorded
     record_id: str | None = None  # set once the picture is in the gallery
     attempts: int = 0  # attempts at it that are over
-    budget: int = 1  # attempts at it in all, at most
+    spent: int = 0  # denoising steps of these
+    budget: int = 0  # denoising steps of all attempts, at most; 0 = drawn once
 
     @property
     def progress(self) -> float:
         """Share done, 0 to 1."""
         if self.record_id is not None:
             return 1.0
-        step = self.step / self.steps if self.steps else 0.0
-        return min((self.attempts + step) / self.budget, 0.99 if self.attempts else 1.0)
+        if self.budget:
+            return min((self.spent + self.step) / self.budget, 0.99)
+        return self.step / self.steps if self.steps else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,7 @@ from typing import Protocol
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, StudioError
-from sdxl_lora.feedback import Attempt, Finished
-from sdxl_lora.feedback.levels import LEVELS
+from sdxl_lora.feedback import Attempt, Begun, Finished
 from sdxl_lora.generation import Event, Started, StepDone
 from sdxl_lora.serving.jobs import Job, Picture
 from sdxl_lora.serving.studio import Recorded
@@ -42,7 +41,7 @@ class Runner(Protocol):
         cancel: threading.Event | None = None,
         session: str = "",
         level: str = "",
-    ) -> Iterator[Event | Attempt | Finished | Recorded]: ...
+    ) -> Iterator[Begun | Event | Attempt | Finished | Recorded]: ...
 
 
 @dataclass(kw_only=True)
@@ -59,7 +58,8 @@ class _Entry:
         None  # monotonic seconds, as estimated at the latest step; with attempts: at the latest
     )
     attempt_since: float | None = None  # monotonic seconds; when the attempt in progress began
-    attempt_takes: float = 0.0  # seconds of the longest attempt so far
+    steps: int = 0  # denoising steps of the attempts that are over
+    seconds: float = 0.0  # that these took
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -97,10 +97,7 @@ class JobQueue:
                 session=session,
                 request=request,
                 submitted=time.time(),
-                pictures=tuple(
-                    Picture(index=index, budget=LEVELS[level].max_attempts if level in LEVELS else 1)
-                    for index in range(request.count)
-                ),
+                pictures=tuple(Picture(index=index) for index in range(request.count)),
                 level=level,
             )
             self._entries[job.id] = _Entry(job=job, turn=(turn, self._number))
@@ -199,11 +196,14 @@ class JobQueue:
                 self._learn_pace(entry)
                 self._finish(entry, state="done")
 
-    def _note(self, entry: _Entry, event: Event | Attempt | Finished | Recorded) -> None:
+    def _note(self, entry: _Entry, event: Begun | Event | Attempt | Finished | Recorded) -> None:
         """Brings the snapshot up to date with one event."""
         with self._changed:
             now = time.monotonic()
             match event:
+                case Begun():
+                    pictures = tuple(replace(picture, budget=event.steps) for picture in entry.job.pictures)
+                    entry.job = replace(entry.job, pictures=pictures)
                 case Started():
                     entry.drawing_since = entry.drawing_since or now
                     entry.attempt_since = now
@@ -214,12 +214,18 @@ class JobQueue:
                     entry.job = replace(
                         entry.job.with_picture(event.picture, **changes), drawing=event.picture
                     )
-                    entry.ends = now + event.eta + self._further_attempts(entry, now + event.eta)
+                    entry.ends = now + event.eta + self._further_attempts(entry, event, now)
                 case Attempt():
                     job, drawn = entry.job, entry.job.pictures[entry.job.drawing]
-                    entry.attempt_takes = max(entry.attempt_takes, event.seconds)
+                    entry.steps += event.steps
+                    entry.seconds += event.seconds
                     entry.job = replace(
-                        job.with_picture(job.drawing, attempts=drawn.attempts + 1, step=0),
+                        job.with_picture(
+                            job.drawing,
+                            attempts=drawn.attempts + 1,
+                            spent=drawn.spent + event.steps,
+                            step=0,
+                        ),
                         attempts=(*job.attempts, event),
                     )
                 case Finished():
@@ -269,13 +275,15 @@ class JobQueue:
         eta = None if None in times else sum(t for t in times if t is not None)
         return replace(entry.job, position=len(ahead), eta=eta)
 
-    def _further_attempts(self, entry: _Entry, done: float) -> float:
-        """Seconds of the attempts that may come after the one that is `done` then; 0 for single shots."""
-        if not entry.job.level:
-            return 0.0
-        takes = entry.attempt_takes or done - (entry.attempt_since or done)
+    def _further_attempts(self, entry: _Entry, event: StepDone, now: float) -> float:
+        """Seconds of the attempts that may come after the one in progress; 0 for single shots."""
         open_pictures = [picture for picture in entry.job.pictures if picture.record_id is None]
-        return takes * max(0, sum(p.budget - p.attempts for p in open_pictures) - 1)
+        left = sum(picture.budget - picture.spent for picture in open_pictures) - event.steps
+        if entry.steps:
+            pace = entry.seconds / entry.steps
+        else:
+            pace = (now + event.eta - (entry.attempt_since or now)) / event.steps
+        return pace * max(0, left)
 
     def _seconds_left(self, entry: _Entry) -> float | None:
         """Time this job alone still needs: by its own steps, else by the last of its kind, else unknown."""

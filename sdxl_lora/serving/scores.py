@@ -87,4 +87,6 @@ def log_of(attempt: Attempt) -> dict[str, Any]:
         "kept": attempt.kept,
         "verdict": attempt.verdict,
         "steps": attempt.steps,
+        "sketch": attempt.sketch,
+        "finishes": attempt.finishes,
     }

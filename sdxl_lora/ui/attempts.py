@@ -44,8 +44,8 @@ def show(job: Job) -> None:
     """The attempts of a job so far, one tile each; their pictures while they are remembered."""
     if not job.attempts:
         return
-    number, groups = len(job.attempts), by_picture(job.attempts)
-    label = f"{number} {'attempt' if number == 1 else 'attempts'}"
+    groups = by_picture(job.attempts)
+    label = counted(job.attempts)
     with st.expander(
         label, icon=":material/repeat:", expanded=job.active, key=f"tries-{job.id}-{job.active}"
     ):
@@ -58,6 +58,18 @@ def show(job: Job) -> None:
                     place = f"{job.id}.{index}.{attempt.number}"
                     with st.container(width=_TILE, gap="xsmall", key=f"try-{place}"):
                         _attempt(job, group, attempt, kept=attempt is kept, place=place)
+
+
+def counted(attempts: Sequence[Attempt]) -> str:
+    """How many of what kind: "3 attempts", or "6 sketches, 1 whole picture"."""
+    sketches = sum(attempt.sketch for attempt in attempts)
+    if not sketches:
+        return f"{len(attempts)} {'attempt' if len(attempts) == 1 else 'attempts'}"
+    whole = len(attempts) - sketches
+    return (
+        f"{sketches} {'sketch' if sketches == 1 else 'sketches'}, "
+        f"{whole} whole {'picture' if whole == 1 else 'pictures'}"
+    )
 
 
 def by_picture(attempts: Sequence[Attempt]) -> list[list[Attempt]]:
@@ -88,17 +100,42 @@ def _attempt(job: Job, group: Sequence[Attempt], attempt: Attempt, *, kept: bool
     elif any(one.image is not None for one in group):  # else the pictures are not remembered any more
         with st.container(border=True, key=f"gone-{place}"):  # a square, see style.css
             st.markdown(":material/fast_forward:")
-    best = attempt is next((one for one in reversed(group) if one.best), None)
+    best = attempt is _best(group)
     badge = " :green-badge[kept]" if kept else " :orange-badge[best so far]" if best and job.active else ""
     sign = ":green[:material/check_circle:] " if attempt.accepted else ""
     words = shared.escape(why.attempt_in_words(attempt))
-    st.caption(f"{sign}**{attempt.number}** {words}{badge}", help=shared.escape(attempt.verdict))
+    kind = ""
+    if attempt.sketch:
+        kind = "Sketch: "
+    elif attempt.finishes:
+        kind = f"Sketch {attempt.finishes}, whole: "
+    st.caption(f"{sign}**{attempt.number}** {kind}{words}{badge}", help=shared.escape(attempt.verdict))
     if attempt.change:
         what = attempt.change.rpartition(" -> ")[2]
         became = "it helped" if attempt.kept else "it did not help, undone"
         st.caption(shared.escape(f"{what}: {became}"), help=shared.escape(attempt.change))
     if attempt.image is not None and not job.active and not kept:
-        _accept_anyway(job, group, attempt, f"attempt.{place}")
+        if attempt.sketch:
+            _draw_whole(job, group, attempt, f"attempt.{place}")
+        else:
+            _accept_anyway(job, group, attempt, f"attempt.{place}")
+
+
+def _best(group: Sequence[Attempt]) -> Attempt | None:
+    """The best whole picture, or the best sketch where there is none yet."""
+    best = [attempt for attempt in group if attempt.best]
+    return max(best, key=lambda attempt: (not attempt.sketch, attempt.number), default=None)
+
+
+def _draw_whole(job: Job, group: Sequence[Attempt], attempt: Attempt, key: str) -> None:
+    """For a sketch that somebody likes; not where that was done already."""
+    if any(one.finishes == attempt.number for one in group):
+        return
+    if st.button(
+        "Draw it whole", key=f"{key}.whole", type="tertiary", help="With all its steps, into the gallery"
+    ):
+        shared.queue().submit(attempt.request, job.session)
+        st.rerun()
 
 
 def _accept_anyway(job: Job, group: Sequence[Attempt], attempt: Attempt, key: str) -> None:

@@ -64,9 +64,8 @@ def standing(job: Job) -> str:
         return f"Getting the model ready{left}"
     done = len(job.record_ids)
     if job.level:
-        drawn = job.pictures[job.drawing]
-        attempt = f"attempt {min(drawn.attempts + 1, drawn.budget)} of at most {drawn.budget}"
-        return f"Picture {min(done + 1, len(job.pictures))} of {len(job.pictures)}, {attempt}{left}"
+        attempt = job.pictures[job.drawing].attempts + 1
+        return f"Picture {min(done + 1, len(job.pictures))} of {len(job.pictures)}, attempt {attempt}{left}"
     return f"{done} of {len(job.pictures)} done{left}"
 
 

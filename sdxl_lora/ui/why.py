@@ -66,9 +66,7 @@ def attempt_in_words(attempt: Attempt) -> str:
     if attempt.accepted:
         return "Good enough"
     if judgement is None:
-        return (
-            "No picture" if attempt.image is None and "given up" not in attempt.verdict else "Stopped early"
-        )
+        return "No picture"
     if judgement.failed:
         return _GATES.get(judgement.failed[0].name, ("", judgement.failed[0].name))[1]
     wrong = [found for found in judgement.findings if _state(vars(found)) is False]
@@ -161,22 +159,23 @@ def _tried(tried: Found) -> None:
     if len(log) > 1 or tried.get("reason") or tried.get("by_taste"):
         st.markdown("**What was tried**")
     if len(log) > 1:
-        kept = tried.get("kept")
         for entry in log:
-            here = " **← this picture**" if entry["number"] == kept else ""
-            change = (
-                f": {entry['change']} ({'helped' if entry['kept'] else 'did not help'})"
-                if entry["change"]
-                else ""
-            )
-            what = (
-                escape(change) if change else ": another seed" if entry["number"] > 1 else ": the first seed"
-            )
-            st.markdown(f":small[Try {entry['number']}{what}]{here}")
+            here = " **← this picture**" if entry["number"] == tried.get("kept") else ""
+            st.markdown(f":small[{_step(entry)}]{here}")
     if tried.get("by_taste"):
         st.markdown(":material/favorite: Chosen by the taste that your votes taught")
     if tried.get("reason"):
         st.markdown(f":material/person: Kept by hand: {escape(str(tried['reason']))}")
+
+
+def _step(entry: Found) -> str:
+    """One attempt of the log in words; old logs have no sketches."""
+    name = f"Sketch {entry['number']}" if entry.get("sketch") else f"Try {entry['number']}"
+    if entry.get("finishes"):
+        return f"{name}: sketch {entry['finishes']} with all its steps"
+    if entry["change"]:
+        return escape(f"{name}: {entry['change']} ({'helped' if entry['kept'] else 'did not help'})")
+    return f"{name}: {'another seed' if entry['number'] > 1 else 'the first seed'}"
 
 
 def _numbers(record: Record) -> None:

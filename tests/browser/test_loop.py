@@ -80,7 +80,7 @@ def test_attempts_appear_one_by_one_and_the_next_can_be_cancelled(browser: WebDr
     open_page(browser, server)
     ask(browser, PROMPT, level="Strict", number="8")
     visible(browser, PROGRESS)
-    visible(browser, CAPTION, "of at most 8")
+    visible(browser, CAPTION, "attempt 1")
     wait(browser, lambda d: count(d, TILE) >= 1)
     seen = count(browser, TILE)
     wait(browser, lambda d: count(d, TILE) > seen)

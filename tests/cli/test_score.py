@@ -108,7 +108,7 @@ def test_all_templates_are_calibrated_in_one_go(
     assert [one.template for one in Calibrations(home)] == ["dress", "jacket"]
 
 
-def test_calibrate_keeps_a_threshold_and_tells_the_correlations(
+def test_calibrate_keeps_a_threshold_and_tells_how_well_sketches_foretell(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     words = [
@@ -128,7 +128,10 @@ def test_calibrate_keeps_a_threshold_and_tells_the_correlations(
     found = Calibrations(home).find("mini", "jacket", "mini-CLIP cosine")
     assert found is not None
     assert told["threshold"] == pytest.approx(found.threshold())
-    assert set(told["rank_correlation"]) == {"0.25", "0.4"}
+    [sketch] = told["sketches"]
+    assert (told["steps"], sketch["steps"]) == (2, 1)
+    assert -1 <= sketch["rank_correlation"] <= 1
+    assert told["sketching"] is None  # two sketches for a picture are no better than two pictures
     assert not list(home.rglob("*.png"))
 
 

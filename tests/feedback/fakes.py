@@ -16,7 +16,7 @@ REQUEST = GenerationRequest(prompt="a navy jacket", seed=100, steps=STEPS)
 
 
 class FakeGenerator:
-    """Gives a picture whose pixel remembers how often it was called; every step has a preview."""
+    """Gives a picture that remembers with how many steps it was drawn: its width."""
 
     def __init__(self, failing: Callable[[GenerationRequest], None] = lambda _: None) -> None:
         self.requests: list[GenerationRequest] = []
@@ -29,35 +29,38 @@ class FakeGenerator:
         self.requests.append(request)
         yield Started(request=request, count=1)
         self._failing(request)
-        image = Image.new("RGB", (8, 8))
-        for step in range(1, STEPS + 1):
+        steps = request.steps or STEPS
+        image = Image.new("RGB", (steps, 8))
+        for step in range(1, steps + 1):
             if cancel is not None and cancel.is_set():
                 raise Cancelled("cancelled")
             self.steps += 1
-            yield StepDone(picture=0, step=step, steps=STEPS, eta=0.0, preview=image)
+            yield StepDone(picture=0, step=step, steps=steps, eta=0.0, preview=image)
         assert request.seed is not None
         yield PictureDone(index=0, seed=request.seed, image=image, seconds=0.0)
 
 
 class FakeJudge:
-    """Scores by a function of the request."""
+    """Scores by a function of the request; `sketched` says what sketches score instead."""
 
     def __init__(
         self,
         score: Callable[[GenerationRequest], float],
         colour: Callable[[GenerationRequest], float] = lambda _: 0.9,
         failed: Callable[[GenerationRequest], bool] = lambda _: False,
+        sketched: Callable[[GenerationRequest], float] | None = None,
     ) -> None:
         self._score, self._colour, self._failed = score, colour, failed
+        self._sketched = sketched or score
 
     @property
     def notices(self) -> tuple[str, ...]:
         return ("BLIP is left out",)
 
-    def score(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[float]:
-        return [self._score(request)] * len(images)
-
-    def judge(self, images: Sequence[Image.Image], request: GenerationRequest) -> list[Judgement]:
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[Judgement]:
+        assert all((image.width < STEPS) == sketch for image in images)
         probability = self._colour(request)
         finding = Finding(
             attribute="colour",
@@ -67,7 +70,6 @@ class FakeJudge:
             rival_probability=1 - probability,
         )
         gates = (Gate(name="colour", passed=not self._failed(request), reason=str(finding)),)
-        made = Judgement(
-            score=self._score(request), scorer="fake", text="a navy jacket", findings=(finding,), gates=gates
-        )
+        score = self._sketched(request) if sketch else self._score(request)
+        made = Judgement(score=score, scorer="fake", text="a navy jacket", findings=(finding,), gates=gates)
         return [made] * len(images)

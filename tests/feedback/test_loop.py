@@ -9,7 +9,7 @@ import pytest
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, InputError, RequestError, StudioError
-from sdxl_lora.feedback import Attempt, Finished, Policy, Pruning, improve
+from sdxl_lora.feedback import Attempt, Begun, Finished, Policy, Sketching, improve
 from tests.feedback.fakes import REQUEST, STEPS, FakeGenerator, FakeJudge
 
 
@@ -22,7 +22,9 @@ def run(
     judge: FakeJudge, policy: Policy, generator: FakeGenerator | None = None
 ) -> tuple[list[Attempt], Finished]:
     events = list(improve(REQUEST, generator or FakeGenerator(), judge, policy))
+    assert events[0] == Begun(steps=policy.max_attempts * STEPS)
     assert isinstance(events[-1], Finished)
+    assert events[-1].steps <= policy.max_attempts * STEPS
     return [event for event in events if isinstance(event, Attempt)], events[-1]
 
 
@@ -158,29 +160,92 @@ def test_words_are_left_alone_where_the_policy_says_so() -> None:
     assert [a.request.seed for a in attempts] == [100, 101, 102, 103, 104]
 
 
-# ---------------------------------------------------------------- giving up early
+# ---------------------------------------------------------------- sketches
+
+SKETCHING = Sketching(steps=2, gain=0.1)
 
 
-def test_a_hopeless_picture_is_given_up_and_costs_only_its_steps() -> None:
+def test_the_first_sketch_that_promises_enough_is_drawn_whole_and_ends_it() -> None:
     generator = FakeGenerator()
-    judge = FakeJudge(by_seed(0.6, 0.1, 0.2, 0.3, 0.7, 0.7, 0.7))
-    attempts, end = run(
-        judge, Policy(threshold=0.9, max_attempts=3, pruning=Pruning(fraction=0.3)), generator
-    )
-    assert [a.steps for a in attempts] == [10, 3, 3, 3, 10]
-    assert [a.image is None for a in attempts] == [False, True, True, True, False]
-    assert attempts[1].verdict.startswith("given up half-way")
-    assert generator.steps == end.steps <= 3 * STEPS
+    judge = FakeJudge(by_seed(0.3, 0.6, 0.9), sketched=by_seed(0.2, 0.45, 0.8))
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING), generator)
+    assert [(a.sketch, a.steps, a.finishes) for a in attempts] == [
+        (True, 2, 0), (True, 2, 0), (False, STEPS, 2),
+    ]  # fmt: skip
+    assert [a.verdict for a in attempts] == [
+        "sketch of fake 0.300 is below 0.500", "sketch of fake 0.550 reaches 0.500", "fake 0.600 reaches 0.500",
+    ]  # fmt: skip
+    assert (end.best.number, end.accepted, end.steps) == (3, True, generator.steps)
 
 
-def test_the_first_picture_of_new_words_is_never_given_up() -> None:
-    judge = FakeJudge(lambda r: 0.3 - 0.2 * emphasised(r), colour=lambda _: 0.4)
-    attempts, _ = run(judge, Policy(threshold=0.9, max_attempts=3, pruning=Pruning(fraction=0.3)))
-    assert [a.steps for a in attempts] == [STEPS] * 3
-    assert attempts[2].change
+def test_the_request_of_what_is_delivered_has_all_its_steps() -> None:
+    generator = FakeGenerator()
+    _, end = run(FakeJudge(lambda _: 0.9), Policy(threshold=0.5, sketching=SKETCHING), generator)
+    assert end.best.request == replace(REQUEST, seed=100)
+    assert [request.steps for request in generator.requests] == [2, STEPS]
+    assert end.best.image is not None
+    assert end.best.image.width == STEPS
+
+
+def test_where_no_sketch_promises_enough_the_best_is_drawn_whole_at_the_end() -> None:
+    scores = (0.1, 0.3, 0.2, 0.1)
+    judge = FakeJudge(by_seed(*scores), sketched=by_seed(*scores))
+    attempts, end = run(judge, Policy(threshold=0.9, max_attempts=2, sketching=SKETCHING))
+    assert [a.sketch for a in attempts] == [True] * 4 + [False]
+    assert [a.best for a in attempts] == [True, True, False, False, True]
+    assert (end.best.finishes, end.best.request.seed, end.accepted) == (2, 101, False)
+    assert end.steps == 4 * 2 + STEPS
+
+
+def test_a_sketch_that_promised_too_much_does_not_end_it() -> None:
+    judge = FakeJudge(by_seed(0.4, 0.6, 0.2), sketched=by_seed(0.7, 0.6, 0.2))
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    assert [(a.sketch, a.accepted) for a in attempts] == [
+        (True, False),
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+    assert end.best.request.seed == 101
+
+
+def test_the_best_whole_picture_wins_where_no_other_sketch_promises_more() -> None:
+    judge = FakeJudge(by_seed(0.4, *[0.9] * 9), sketched=by_seed(0.7, *[0.2] * 9))
+    attempts, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=SKETCHING))
+    assert [a.sketch for a in attempts] == [True, False, True, True, True][: len(attempts)]
+    assert (end.best.number, end.accepted) == (2, False)
+
+
+def test_a_gate_that_says_no_to_a_sketch_is_no_promise() -> None:
+    judge = FakeJudge(by_seed(0.9, 0.6), failed=lambda request: request.seed == 100)
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    assert attempts[0].verdict.startswith("colour: ")
+    assert (end.best.request.seed, end.accepted, end.attempts) == (101, True, 3)
+
+
+def test_other_words_are_tried_on_the_best_sketch() -> None:
+    judge = FakeJudge(lambda r: 0.3 + 0.4 * emphasised(r), colour=lambda r: 0.8 if emphasised(r) else 0.4)
+    attempts, end = run(judge, Policy(threshold=0.6, sketching=SKETCHING))
+    assert [a.steps for a in attempts] == [2, 2, 2, STEPS]
+    assert attempts[2].kept
+    assert end.best.request == replace(REQUEST, prompt="a (navy:1.3) jacket")
+
+
+def test_a_budget_of_one_picture_is_drawn_without_a_sketch() -> None:
+    attempts, end = run(FakeJudge(lambda _: 0.1), Policy(threshold=0.5, max_attempts=1, sketching=SKETCHING))
+    assert [a.sketch for a in attempts] == [False]
+    assert end.steps == STEPS
+
+
+def test_where_no_sketch_can_be_judged_one_is_drawn_whole_nevertheless() -> None:
+    judge = FakeJudge(lambda _: 0.4, sketched=lambda _: math.nan)
+    attempts, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=SKETCHING))
+    assert [a.best for a in attempts] == [False] * 4 + [True]
+    assert end.best.judgement is not None
+    assert end.best.judgement.score == 0.4
 
 
 def test_the_loop_wants_one_picture_with_a_seed() -> None:
-    for request in (replace(REQUEST, seed=None), replace(REQUEST, count=2)):
+    for request in (replace(REQUEST, seed=None), replace(REQUEST, steps=None), replace(REQUEST, count=2)):
         with pytest.raises(InputError):
             list(improve(request, FakeGenerator(), FakeJudge(lambda _: 0.1), Policy()))

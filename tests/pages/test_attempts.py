@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.feedback import Attempt
+from sdxl_lora.feedback.calibration import Calibration, Calibrations, SketchSample
 from sdxl_lora.serving import enriching, tokens
 from sdxl_lora.serving.enriching import Proposal
 from sdxl_lora.serving.jobs import Job
@@ -80,6 +82,47 @@ def test_of_a_cancelled_job_even_the_best_attempt_can_be_taken(open_app: Open, f
     [record] = shared.studio().store.page()
     assert record.request.seed == job.attempts[0].request.seed
     assert record.scores["attempts"]["reason"] == "chosen by hand"
+
+
+def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
+    open_app: Open, finish: Finish, home: Path
+) -> None:
+    scores = tuple(0.9 + i / 1000 for i in range(20))  # out of reach, and sketches foretell them
+    Calibrations(home).keep(
+        Calibration(
+            model="mini",
+            template="jacket",
+            scorer="mini-CLIP cosine",
+            scores=scores,
+            prompts=("a",) * 20,
+            sketches=(SketchSample(steps=1, scores=scores),),
+        )
+    )
+    at = open_app()
+    at.number_input(key="create.steps").set_value(6).run()
+    at = at.button_group(key="create.level").set_value("Draft").run()
+    at = generated(at, finish)
+    [job] = shared.queue().jobs()
+    assert [attempt.sketch for attempt in job.attempts] == [True] * 4 + [False]
+    assert "4 sketches, 1 whole picture" in [expander.label for expander in at.expander]
+    [record] = shared.studio().store.page()
+    assert (record.request.steps, record.scores["attempts"]["kept"]) == (6, 5)
+    finished = job.attempts[-1].finishes
+    told = [element.value for element in at.caption]
+    assert any(f"**5** Sketch {finished}, whole: " in words and "kept" in words for words in told)
+    other = next(attempt for attempt in job.attempts if attempt.number != finished)
+    with pytest.raises(KeyError):
+        at.button(key=f"attempt.{job.id}.0.{finished}.whole")
+    at.button(key=f"attempt.{job.id}.0.{other.number}.whole").click().run()
+    at = finish(at)
+    assert shared.queue().jobs()[1].request == other.request
+    assert shared.studio().store.page()[0].request == other.request
+    at = at.switch_page("pages/gallery.py").run()
+    at.button(key=f"gallery.{record.id}.details").click().run()
+    told = " ".join(element.value for element in at.markdown)
+    assert "Sketch 1: the first seed" in told
+    assert f"Try 5: sketch {finished} with all its steps] **← this picture**" in told
+    assert not at.exception
 
 
 @pytest.mark.parametrize(

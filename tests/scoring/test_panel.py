@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.blip import BlipModel, BlipScorer
-from sdxl_lora.scoring.checks import backdrop, sharpness
+from sdxl_lora.scoring.checks import WhiteBackground, backdrop, sharpness
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.panel import Gate, Judgement, Panel, best_of
 from sdxl_lora.scoring.probes import Finding, ProbeScorer
@@ -55,13 +57,32 @@ def clip(tiny_clip: Path) -> ClipScorer:
     return ClipScorer(tiny_clip, name="tiny-CLIP cosine")
 
 
+def test_a_sketch_is_asked_for_no_sharpness_no_lettering_and_nothing_that_is_only_reported(
+    clip: ClipScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: dict[str, Any] = {
+        "probes": ProbeScorer(clip),
+        "others": [WhiteBackground()],
+        "least_sharpness": 1.1,
+    }
+    [whole] = Panel(clip, **parts).judge([noise(1)], REQUEST)
+    monkeypatch.setattr(lettering, "BrandTextScorer", None)  # nobody may read
+    branded = replace(REQUEST, slots=(("brand", "PUMA"),))
+    [sketch] = Panel(clip, read_brand=True, **parts).judge([noise(1)], branded, sketch=True)
+    assert ([gate.name for gate in whole.gates], set(whole.others)) == (
+        ["colour", "sharpness"],
+        {"white_background"},
+    )
+    assert ([gate.name for gate in sketch.gates], set(sketch.others)) == (["colour"], set())
+    assert (sketch.score, sketch.findings, sketch.lettering) == (whole.score, whole.findings, None)
+
+
 def test_the_score_is_the_primarys_on_the_short_sentence_without_emphasis(clip: ClipScorer) -> None:
     [judged] = Panel(clip, probes=ProbeScorer(clip)).judge([noise(1)], REQUEST)
     assert judged.text == "a navy cap"
     assert [judged.score] == clip.score([noise(1)], ["a navy cap"])
     assert [f.wanted for f in judged.findings] == ["navy", "cap"]
     assert judged.scorer == "tiny-CLIP cosine"
-    assert Panel(clip).score([noise(1)], REQUEST) == [judged.score]
 
 
 @pytest.mark.parametrize(("black", "passed"), [(0.4, True), (0.49, True), (0.51, False), (0.9, False)])

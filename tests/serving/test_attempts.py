@@ -11,8 +11,8 @@ from PIL import Image
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, DataError, ImageError, StudioError
-from sdxl_lora.feedback import Attempt, Finished
-from sdxl_lora.feedback.calibration import Calibration, Calibrations
+from sdxl_lora.feedback import Attempt, Finished, Sketching
+from sdxl_lora.feedback.calibration import Calibration, Calibrations, SketchSample
 from sdxl_lora.generation import PictureDone, StepDone
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.serving.attempts import keep, plan, run_attempts
@@ -22,6 +22,16 @@ from sdxl_lora.serving.studio import Recorded, Studio
 
 REQUEST = GenerationRequest(
     prompt="a navy cap", model="mini", steps=2, width=64, height=64, seed=5, precision="fp32"
+)
+
+_SCORES = tuple(i / 100 for i in range(20))
+CALIBRATED = Calibration(
+    model="mini",
+    template="",
+    scorer="mini-CLIP cosine",
+    scores=_SCORES,
+    prompts=("a",) * 20,
+    sketches=(SketchSample(steps=4, scores=_SCORES),),
 )
 
 
@@ -112,12 +122,59 @@ def test_a_learned_taste_chooses_among_attempts_none_of_which_was_good_enough(
     assert len(seen) == 2  # the second was our own look: what is good enough is not chosen among
 
 
+def test_what_is_delivered_after_sketches_is_the_picture_of_its_own_request(studio: Studio) -> None:
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
+    how = replace(how, policy=replace(how.policy, sketching=Sketching(steps=1)))
+    events = list(run_attempts(studio, REQUEST, how))
+    attempts = [event for event in events if isinstance(event, Attempt)]
+    [recorded] = [event for event in events if isinstance(event, Recorded)]
+    assert [a.sketch for a in attempts] == [True, True, False]
+    assert recorded.record.request.steps == REQUEST.steps
+    assert [entry["steps"] for entry in recorded.record.scores["attempts"]["log"]] == [1, 1, 2]
+    *_, alone = studio.run(recorded.record.request)
+    assert isinstance(alone, Recorded)
+    with Image.open(recorded.record.path) as one, Image.open(alone.record.path) as other:
+        assert one.tobytes() == other.tobytes()
+    with pytest.raises(ImageError, match="attempt 1 is only a sketch"):
+        keep(studio, attempts[0], attempts)
+
+
+def test_a_sketch_that_a_learned_taste_chooses_is_drawn_whole(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    reviews = Reviews(home)
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
+    how = replace(how, policy=replace(how.policy, sketching=Sketching(steps=1), refine=False))
+    monkeypatch.setattr(
+        reviews,
+        "favourite",
+        lambda attempts, _: next(a for a in attempts if a.sketch and a.number != attempts[-1].finishes),
+    )
+    events = list(run_attempts(studio, REQUEST, how, reviews=reviews))
+    *_, best, liked = [event for event in events if isinstance(event, Attempt)]
+    [recorded] = [event for event in events if isinstance(event, Recorded)]
+    assert (liked.sketch, liked.number, liked.finishes != best.finishes) == (False, best.number + 1, True)
+    assert recorded.record.request == liked.request
+    tried = recorded.record.scores["attempts"]
+    assert (tried["by_taste"], tried["kept"]) == (True, liked.number)
+
+
+def test_there_are_sketches_with_the_models_own_sampler_only(studio: Studio, home: Path) -> None:
+    Calibrations(home).keep(CALIBRATED)
+    sketching = [
+        plan(studio, replace(REQUEST, steps=20, scheduler=name)).policy.sketching
+        for name in (None, "euler-a")
+    ]
+    assert sketching == [Sketching(steps=4, gain=0.0), None]
+
+
 def test_a_calibration_gives_its_template_and_model_a_threshold(studio: Studio, home: Path) -> None:
     requests = varied_requests("jacket", REQUEST, 8)
     found = calibrate(requests, default_scorer())
     assert (found.model, found.template, found.scorer) == ("mini", "jacket", "mini-CLIP cosine")
     assert len(found.scores) == len(found.sharpness) == 8
-    assert [sample.fraction for sample in found.previews] == [0.25, 0.4]  # previews come after step 1 of 2
+    assert [sample.steps for sample in found.sketches] == [1]  # of 2: more would be whole
+    assert len(found.sketches[0].scores) == 8
     Calibrations(home).keep(found)
     request = next(varied_requests("jacket", REQUEST, 1))
     assert plan(studio, request).policy.threshold == pytest.approx(found.threshold())

@@ -7,12 +7,13 @@ import pytest
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled
-from sdxl_lora.feedback import Attempt, Finished
+from sdxl_lora.feedback import Attempt, Begun, Finished
 from sdxl_lora.generation import Event, Started, StepDone
 from sdxl_lora.serving.jobs import Job
 from sdxl_lora.serving.queue import JobQueue
 from sdxl_lora.serving.studio import Recorded
 
+BEGUN = Begun(steps=20)  # two attempts at each picture
 TIMEOUT = 60.0  # seconds; only reached when something is broken
 REQUEST = GenerationRequest(prompt="a cap", seed=1, count=2)
 
@@ -36,7 +37,7 @@ def attempt(number: int) -> Attempt:
 class Stepping:
     """Each event is told when the test asks for it; an attempt takes 20 s and has 10 steps."""
 
-    def __init__(self, *events: Event | Attempt) -> None:
+    def __init__(self, *events: Begun | Event | Attempt) -> None:
         self._events = events
         self.go, self.done = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -47,8 +48,8 @@ class Stepping:
         cancel: threading.Event | None = None,
         session: str = "",
         level: str = "",
-    ) -> Iterator[Event | Attempt | Finished | Recorded]:
-        assert level == "draft"  # two attempts at each picture
+    ) -> Iterator[Begun | Event | Attempt | Finished | Recorded]:
+        assert level == "draft"
         for event in self._events:
             self._wait(cancel)
             yield event
@@ -71,22 +72,21 @@ class Stepping:
 
 def test_progress_counts_attempts_and_never_goes_back() -> None:
     step = StepDone(picture=0, step=5, steps=10, eta=10.0, preview=None)
-    runner = Stepping(Started(request=REQUEST, count=1), step, attempt(1), step)
+    runner = Stepping(BEGUN, Started(request=REQUEST, count=1), step, attempt(1), step)
     queue = JobQueue(runner)
     job = queue.submit(REQUEST, "tab", level="draft")
-    assert [picture.budget for picture in job.pictures] == [2, 2]
-    seen = [runner.next(queue, job) for _ in range(4)]
+    seen = [runner.next(queue, job) for _ in range(5)]
     # half of the first of two attempts at the first of two pictures, all of it, half of the second
-    assert [one.progress for one in seen] == pytest.approx([0, 1 / 8, 1 / 4, 3 / 8])
+    assert [one.progress for one in seen] == pytest.approx([0, 0, 1 / 8, 1 / 4, 3 / 8])
     queue.close(TIMEOUT)
 
 
 def test_time_left_is_what_all_attempts_would_take() -> None:
     step = StepDone(picture=0, step=5, steps=10, eta=10.0, preview=None)
-    runner = Stepping(Started(request=REQUEST, count=1), step, attempt(1), step)
+    runner = Stepping(BEGUN, Started(request=REQUEST, count=1), step, attempt(1), step)
     queue = JobQueue(runner)
     job = queue.submit(REQUEST, "tab", level="draft")
-    for _ in range(4):
+    for _ in range(5):
         found = runner.next(queue, job)
     # 10 s of the second attempt, and two more of 20 s at the second picture
     assert found.eta == pytest.approx(50, abs=2)
