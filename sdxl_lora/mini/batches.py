@@ -98,13 +98,14 @@ class BatchSource:
 
 
 def window_corner(weights: NDArray[np.float16], side: int, chance: np.random.Generator) -> tuple[int, int]:
-    """(row, column) of a random window of `side` cells; one that holds all heavy cells, if there are any.
+    """(row, column) of a random window of `side` cells; one that holds all of the heaviest cells, unless all weigh 1.
 
-    Where the heavy cells do not fit into a window, it holds the first ones.
+    Where they do not fit into a window, it holds the first ones.
     """
+    heaviest = weights.max()
     corner = []
     for axis, length in enumerate(weights.shape):
-        heavy = np.flatnonzero(weights.max(axis=1 - axis) > 1)
+        heavy = np.flatnonzero(weights.max(axis=1 - axis) == heaviest) if heaviest > 1 else np.array([])
         lowest, highest = 0, length - side
         if len(heavy):
             highest = min(highest, int(heavy[0]))

@@ -8,6 +8,7 @@ the cells under the ink counted, ink beside them was nearly free, and every shap
 import json
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,31 @@ from tqdm import tqdm
 from sdxl_lora.mini.dataset import RenderedSet, to_pixels
 from sdxl_lora.mini.optimisation import autocast, prepare_process
 from sdxl_lora.mini.renderer import emblem_mask
-from sdxl_lora.mini.scene import Scene
+from sdxl_lora.mini.scene import POSITIONS, Scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 
 EMBLEM_WEIGHT = 12.0
+BARE_WEIGHT = 6.0  # without it a second emblem was nearly free, and jackets had one on chest and sleeve
 EMBLEM_MARGIN = 1  # cells around the emblem's box that count as much
 
 
 def loss_weights(scene: Scene, side: int) -> NDArray[np.float16]:
-    """(side, side) weights of a scene's latents: `EMBLEM_WEIGHT` in the box around the emblem, 1 elsewhere."""
+    """(side, side) weights of a scene's latents: `EMBLEM_WEIGHT` in the box around the emblem, `BARE_WEIGHT` in the
+    boxes where this garment might carry it and does not, 1 elsewhere."""
     weights = np.ones((side, side), np.float16)
-    rows, columns = np.nonzero(emblem_mask(scene, side) > 0.02)
-    if len(rows):
-        top, left = max(0, rows.min() - EMBLEM_MARGIN), max(0, columns.min() - EMBLEM_MARGIN)
-        weights[top : rows.max() + EMBLEM_MARGIN + 1, left : columns.max() + EMBLEM_MARGIN + 1] = (
-            EMBLEM_WEIGHT
-        )
+    if scene.emblem is not None:
+        for position in POSITIONS[scene.garment]:
+            if position != scene.emblem_position:
+                weights[_box(replace(scene, emblem_position=position), side)] = BARE_WEIGHT
+        weights[_box(scene, side)] = EMBLEM_WEIGHT
     return weights
+
+
+def _box(scene: Scene, side: int) -> tuple[slice, slice]:
+    """(rows, columns) of the emblem with its margin."""
+    rows, columns = np.nonzero(emblem_mask(scene, side) > 0.02)
+    top, left = max(0, rows.min() - EMBLEM_MARGIN), max(0, columns.min() - EMBLEM_MARGIN)
+    return slice(top, rows.max() + EMBLEM_MARGIN + 1), slice(left, columns.max() + EMBLEM_MARGIN + 1)
 
 
 def _encode_shard(task: tuple[Path, Path, Path, str]) -> None:

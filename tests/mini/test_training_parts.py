@@ -23,7 +23,7 @@ from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.denoiser import make_unet, velocity_loss
 from sdxl_lora.mini.judge import Judge, close_ups, likeliest
-from sdxl_lora.mini.latents import EMBLEM_WEIGHT, loss_weights
+from sdxl_lora.mini.latents import BARE_WEIGHT, EMBLEM_WEIGHT, loss_weights
 from sdxl_lora.mini.pipeline import make_scheduler
 from sdxl_lora.mini.renderer import emblem_mask, render
 from sdxl_lora.mini.scene import Scene, is_held_out, sample_scene
@@ -106,6 +106,14 @@ def test_latents_under_an_emblem_weigh_more() -> None:
     assert weights.max() == EMBLEM_WEIGHT
     assert weights.min() == 1
     assert (loss_weights(Scene(garment="cap", colour="red"), 16) == 1).all()
+
+
+def test_where_a_garment_might_carry_its_emblem_and_does_not_weighs_more_too() -> None:
+    jacket = replace(LOGO, garment="jacket", emblem_position="chest")
+    weights = loss_weights(jacket, 32)
+    elsewhere = loss_weights(replace(jacket, emblem_position="sleeve"), 32)
+    assert ((weights == BARE_WEIGHT) & (elsewhere == EMBLEM_WEIGHT)).sum() >= 4
+    assert ((weights == EMBLEM_WEIGHT) & (elsewhere == BARE_WEIGHT)).sum() >= 4
 
 
 def test_the_noise_schedule_ends_in_pure_noise() -> None:
