@@ -77,6 +77,10 @@ run = found[
 ]
 state = "finished" if run.finished else "going on, or interrupted"
 st.caption(f"{shared.escape(str(run.folder))}: {run.step} updates, {state}")
+for problem in run.problems:
+    st.warning(f"{problem}. The rest is shown.", icon=":material/broken_image:")
+if not run.losses:
+    st.info("No update was made yet: the first line comes when pictures and captions are encoded.")
 if run.lora is not None:
     pressed = st.button(
         "Use in the studio" if run.finished else "Use the newest checkpoint in the studio",

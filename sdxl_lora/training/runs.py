@@ -35,6 +35,9 @@ class Run:
     settings: dict[str, Any]  # empty until the first checkpoint
     lora: Path | None  # the finished LoRA, else that of the newest checkpoint
     finished: bool
+    problems: tuple[
+        str, ...
+    ] = ()  # what could not be read and is left out, in sentences without their full stop
 
     @property
     def name(self) -> str:
@@ -69,45 +72,81 @@ def list_runs(folder: Path) -> list[Run]:
 
 
 def read_run(folder: Path) -> Run:
-    """One run, as far as it got."""
-    lines = read_journal(folder)
+    """One run, as far as it got and can be read."""
+    lines, unreadable = _lines(folder)
     checkpoints = [path for path in folder.glob("checkpoint-*") if (path / "manifest.json").is_file()]
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
     finished = (folder / _LORA_NAME).is_file()
     source = folder if finished else newest
+    settings = _settings(source / "config.json") if source else {}
+    drawn = [_drawn(folder, line) for line in lines if "pictures" in line]
+    gone = sum(len(line["pictures"]) for line in lines if "pictures" in line) - sum(
+        len(item.pictures) for item in drawn
+    )
+    problems = {
+        f"unreadable lines in {METRICS_NAME}: {unreadable}": unreadable > 0,
+        f"validation pictures that are not there any more: {gone}": gone > 0,
+        "the settings, config.json, cannot be read": settings is None,
+    }
     return Run(
         folder=folder,
         losses=tuple(
-            (int(line["step"]), float(line["loss"])) for line in lines if line.get("loss") is not None
+            (int(line["step"]), float(line["loss"]))
+            for line in lines
+            if isinstance(line.get("loss"), int | float)
         ),
-        drawn=tuple(_drawn(folder, line) for line in lines if "pictures" in line),
-        settings=_settings(source / "config.json") if source else {},
+        drawn=tuple(item for item in drawn if item.pictures),
+        settings=settings or {},
         lora=(source / _LORA_NAME).resolve() if source else None,
         finished=finished,
+        problems=tuple(text for text, true in problems.items() if true),
     )
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`; a half-written last line is left out."""
+    """The lines of a run's `metrics.jsonl`. A half-written last line is left out, and so are lines that a crash of
+    the machine made unreadable.
+    """
+    return _lines(folder)[0]
+
+
+def _lines(folder: Path) -> tuple[list[dict[str, Any]], int]:
+    """(readable lines, unreadable ones), without a half-written last one."""
     path = folder / METRICS_NAME
     if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [], 0
+    whole = [
+        line
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        if line.endswith("\n")
+    ]
+    values = [_object(line) for line in whole]
+    read = [value for value in values if value is not None and isinstance(value.get("step"), int)]
+    return read, len(whole) - len(read)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """A JSON object, or nothing."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _drawn(folder: Path, line: dict[str, Any]) -> Drawn:
+    """The pictures that are still there, each with its prompt and score."""
     paths = [folder / "validation" / name for name in line["pictures"]]
+    there = [number for number, path in enumerate(paths) if path.is_file()]
+    prompts, scores = list(line.get("prompts", ())), list(line.get("scores", ()))
     return Drawn(
         step=int(line["step"]),
-        pictures=tuple(path for path in paths if path.is_file()),
-        prompts=tuple(line["prompts"]),
-        scores=tuple(line.get("scores", ())),
+        pictures=tuple(paths[number] for number in there),
+        prompts=tuple(prompts[number] for number in there if number < len(prompts)),
+        scores=tuple(scores[number] for number in there if number < len(scores)),
     )
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
+def _settings(path: Path) -> dict[str, Any] | None:
+    """`None`: they are there and cannot be read."""
+    return _object(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from sdxl_lora.errors import StorageError
 from sdxl_lora.training import runs
+from sdxl_lora.training.events import StepRecord, Validated
+from sdxl_lora.training.journal import Journal
 
 PAGE = Path(__file__).parents[2] / "pages" / "training.py"
 
@@ -68,3 +72,47 @@ def test_the_page_without_runs_says_how_to_start_one(tmp_path):
     page.text_input(key="training.folder").input(str(tmp_path)).run()
     assert not page.exception
     assert "train_sdxl_lora.sh" in page.code[0].value
+
+
+def test_what_a_crash_made_unreadable_is_left_out_and_said(folder):
+    done = folder / "done"
+    journal = done / "metrics.jsonl"
+    journal.write_text(journal.read_text() + '\0\0\0\n["no", "object"]\n{"step": 4, "loss": 0.25}\n')
+    (done / "config.json").write_text("{half")
+    (done / "validation" / "000003-0.png").unlink()
+    run = runs.read_run(done)
+    assert run.step == 4
+    assert run.drawn == ()
+    assert run.settings == {}
+    assert "metrics.jsonl: 2" in run.problems[0]
+    assert "any more: 1" in run.problems[1]
+    assert "config.json" in run.problems[2]
+
+
+def test_the_page_shows_the_rest_of_a_damaged_run(folder):
+    (folder / "done" / "config.json").write_text("{half")
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    page.session_state["training.folder"] = str(folder / "done")
+    page.run()
+    assert not page.exception
+    assert "config.json" in page.warning[0].value
+
+
+def test_a_run_goes_on_after_a_crash_damaged_its_journal(folder):
+    done = folder / "done"
+    (done / "metrics.jsonl").write_bytes(b'{"step": 1, "loss": 1.0}\n\0\0\0\0\n{"step": 2, "loss": 0.5}\n')
+    journal = Journal(done, 1, Accelerator(cpu=True))
+    journal.step(
+        StepRecord(step=2, epoch=0, loss=0.4, learning_rate=1.0, grad_norm=1.0, pictures=1, seconds=1.0)
+    )
+    journal.close()
+    assert runs.read_run(done).losses == ((1, 1.0), (2, 0.4))
+
+
+def test_a_full_disk_while_pictures_are_kept_is_one_line(folder):
+    journal = Journal(folder / "done", 3, Accelerator(cpu=True))
+    full = Image.new("RGB", (8, 8))
+    full.save = lambda path: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    with pytest.raises(StorageError, match="No space left on device; checkpoints are intact"):
+        journal.validated(Validated(step=4, prompts=("a top",), images=(full,), scores=()))
+    journal.close()
