@@ -9,8 +9,8 @@ from sdxl_lora.evaluation.pairing import SLICES
 from sdxl_lora.evaluation.report import to_csv, to_json
 from sdxl_lora.evaluation.report_html import leading_metric, to_html
 from sdxl_lora.records.evaluations import EvaluationRecord
+from sdxl_lora.ui import evaluation_plots, shared
 from sdxl_lora.ui import evaluations as ui
-from sdxl_lora.ui import shared
 
 COMMAND = "python -m sdxl_lora evaluate --generated PICTURES --reference PHOTOS --captions CAPTIONS.jsonl"
 COMMAND_LORA = (
@@ -66,7 +66,7 @@ def choose(records: dict[str, EvaluationRecord]) -> tuple[list[str], str | None]
     return chosen, baseline
 
 
-def numbers(runs: dict[str, ui.Report], baseline: str | None) -> None:
+def numbers(runs: dict[str, evaluation_plots.Report], baseline: str | None) -> None:
     """The table of means; a selected row opens what stands behind its numbers."""
     frame = ui.table(runs, baseline)
     event = st.dataframe(
@@ -91,7 +91,7 @@ def numbers(runs: dict[str, ui.Report], baseline: str | None) -> None:
     ui.not_computed(runs)
 
 
-def distribution(runs: dict[str, ui.Report], key: str) -> tuple[str, int] | None:
+def distribution(runs: dict[str, evaluation_plots.Report], key: str) -> tuple[str, int] | None:
     """Every picture as a point; the run and place of one that was clicked."""
     frame = ui.values(runs, key)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -105,10 +105,10 @@ def distribution(runs: dict[str, ui.Report], key: str) -> tuple[str, int] | None
         known = [part for part in SLICES if part in frame.columns]
         by = st.segmented_control("Slice by", known, key="metrics.slice") if known else None
     if kind == "ECDF":
-        st.altair_chart(ui.ecdf(frame, runs, key))
+        st.altair_chart(evaluation_plots.ecdf(frame, runs, key))
     else:
         event = st.altair_chart(
-            ui.strip_plot(frame, runs, key, by), on_select="rerun", key=f"metrics.strip.{key}"
+            evaluation_plots.strip_plot(frame, runs, key, by), on_select="rerun", key=f"metrics.strip.{key}"
         )
         picked = event.selection.get("picked") or []
         if picked:
@@ -119,7 +119,7 @@ def distribution(runs: dict[str, ui.Report], key: str) -> tuple[str, int] | None
 
 
 def pictures(
-    runs: dict[str, ui.Report], records: dict[str, EvaluationRecord], key: str
+    runs: dict[str, evaluation_plots.Report], records: dict[str, EvaluationRecord], key: str
 ) -> tuple[str, int] | None:
     """The pictures of one run, worst first; the one that was opened."""
     able = [label for label, run in runs.items() if key in ui.per_picture_metrics({label: run})]
@@ -136,7 +136,7 @@ def pictures(
     return None if place is None else (str(label), place)
 
 
-def exports(run: ui.Report, record: EvaluationRecord) -> None:
+def exports(run: evaluation_plots.Report, record: EvaluationRecord) -> None:
     """The report of one run as files."""
     label = record.id
     with st.container(horizontal=True):

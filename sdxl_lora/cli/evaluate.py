@@ -170,7 +170,7 @@ def _earlier(name: str, store: Any) -> dict[str, Any]:
     from sdxl_lora.evaluation import report
 
     path = Path(name)
-    found: dict[str, Any] = report.read(path) if path.suffix == ".json" else store.report(name)
+    found: dict[str, Any] = report.read(path) if path.suffix == ".json" else store.report(store.get(name).id)
     return found
 
 

@@ -6,6 +6,7 @@ common; then what was left out is in `Pairing.notes`. Knows nothing of pixels.
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ def read_captions(path: Path, names: Sequence[str] = ()) -> dict[str, dict[str, 
             f"the captions file {path} cannot be read ({error}); it must be UTF-8 text"
         ) from error
     if path.suffix.lower() == ".txt":
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = _lines(text)
         if names and len(lines) != len(names):
             raise DataError(
                 f"{path} has {len(lines)} captions for {len(names)} pictures; it needs one line for each"
@@ -127,13 +128,18 @@ def read_captions(path: Path, names: Sequence[str] = ()) -> dict[str, dict[str, 
     return _rows_by_name(_parsed(path, text), path)
 
 
+def _lines(text: str) -> list[str]:
+    """Without empty ones; `str.splitlines` would also cut at line separators inside a caption."""
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
 def _parsed(path: Path, text: str) -> list[dict[str, Any]]:
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
-            return list(csv.DictReader(text.splitlines()))
+            return list(csv.DictReader(io.StringIO(text, newline="")))
         if suffix in (".jsonl", ".ndjson"):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in _lines(text)]
         elif suffix == ".json":
             rows = json.loads(text)
             if isinstance(rows, dict):

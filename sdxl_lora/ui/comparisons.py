@@ -16,7 +16,7 @@ from sdxl_lora.evaluation.pictures import read_picture
 from sdxl_lora.evaluation.report import to_json
 from sdxl_lora.evaluation.report_html import leading_metric, number
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore, ComparisonVote
-from sdxl_lora.ui import evaluations, shared
+from sdxl_lora.ui import evaluation_plots, evaluations, shared
 
 SIDE = 640  # px; every picture of a ballot is shown equally large
 SMALL = 360  # px; of the wall
@@ -148,16 +148,18 @@ def _wins_chart(frame: pd.DataFrame, labels: list[str]) -> Any:
         "share:Q", scale=scale, title="share of ballots won", axis=alt.Axis(format="%", tickCount=5)
     )
     tooltip = ["system", "wins", "ties", "ballots", alt.Tooltip("share:Q", format=".0%")]
-    bar = base.mark_rule(strokeWidth=3, color=evaluations.RUNS[0], opacity=0.5).encode(
+    bar = base.mark_rule(strokeWidth=3, color=evaluation_plots.RUNS[0], opacity=0.5).encode(
         x=alt.X("low:Q", scale=scale), x2="high:Q"
     )
-    chance = base.mark_tick(thickness=2, size=18, color=evaluations.MUTED).encode(
+    chance = base.mark_tick(thickness=2, size=18, color=evaluation_plots.MUTED).encode(
         x=alt.X("chance:Q", scale=scale)
     )
-    point = base.mark_circle(size=140, opacity=1, color=evaluations.RUNS[0]).encode(x=share, tooltip=tooltip)
+    point = base.mark_circle(size=140, opacity=1, color=evaluation_plots.RUNS[0]).encode(
+        x=share, tooltip=tooltip
+    )
     words = base.transform_calculate(
         words="datum.wins + ' of ' + datum.ballots + ' won, ' + datum.ties + ' without a winner'"
-    ).mark_text(align="left", dy=-14, fontSize=12, color=evaluations.MUTED)
+    ).mark_text(align="left", dy=-14, fontSize=12, color=evaluation_plots.MUTED)
     text = words.encode(x=alt.X("low:Q", scale=scale), text="words:N")
     return alt.layer(bar, chance, point, text).properties(height=54 * len(frame) + 40)
 

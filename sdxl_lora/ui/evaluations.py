@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -13,18 +12,16 @@ from sdxl_lora.errors import DataError, StudioError
 from sdxl_lora.evaluation import viewing
 from sdxl_lora.evaluation.comparison import compare
 from sdxl_lora.evaluation.metrics import METRICS
+from sdxl_lora.evaluation.pairing import SLICES
 from sdxl_lora.evaluation.pictures import read_picture
 from sdxl_lora.evaluation.report_html import number, worst_first
 from sdxl_lora.records.evaluations import EvaluationRecord, EvaluationStore
+from sdxl_lora.ui.evaluation_plots import Report, has
 from sdxl_lora.ui.shared import escape
 
 PER_PAGE = 12
 THUMBNAIL = 320  # px
 METRIC_WIDTH = 236  # px of the pinned column: leaves room for numbers on a phone
-CROWD = 400  # pictures above which points are small
-RUNS = ("#C8623F", "#4C8DB5", "#B8963E", "#6A9A68", "#9A76B0", "#8A8178")  # seen on light and on dark paper
-MUTED = "#8A8178"
-Report = dict[str, Any]
 
 _MARKS = {"better": "▲ better", "worse": "▼ worse", "undecided": ""}
 
@@ -56,11 +53,11 @@ def name(record: EvaluationRecord) -> str:
 
 def table(runs: dict[str, Report], baseline: str | None) -> pd.DataFrame:
     """One row per metric that any run has: mean, interval, n and difference to the baseline run, per run."""
-    keys = [key for key in _all_metrics(runs) if any(_has(run, key) for run in runs.values())]
+    keys = [key for key in _all_metrics(runs) if any(has(run, key) for run in runs.values())]
     compared = {label: _compared(run, runs.get(baseline or "")) for label, run in runs.items()}
     rows = []
     for key in keys:
-        known = next(run["metrics"][key] for run in runs.values() if _has(run, key))
+        known = next(run["metrics"][key] for run in runs.values() if has(run, key))
         row: dict[str, Any] = {
             "key": key,
             "Metric": known["settings"]["name"].removesuffix(" with the reference photo"),
@@ -96,7 +93,7 @@ def details(run: Report) -> pd.DataFrame:
     """One row per metric of one run: mean of all beside Top-5 avg and the baselines."""
     rows = []
     for key, metric in run["metrics"].items():
-        if not _has(run, key):
+        if not has(run, key):
             continue
         row = {
             "Metric": metric["settings"]["name"],
@@ -124,62 +121,13 @@ def values(runs: dict[str, Report], key: str) -> pd.DataFrame:
         for place, value in enumerate(run["metrics"][key]["per_image"]):
             if value is not None:
                 pair = run["pairs"][place]
+                # only these facts: a captions file may have a column called "run" or "value"
+                facts = {part: pair["facts"][part] for part in SLICES if part in pair["facts"]}
                 rows.append(
-                    {"run": label, "place": place, "value": value, "name": pair["name"], **pair["facts"]}
+                    {"run": label, "place": place, "value": value, "name": pair["name"], **facts}
                     | {"prompt": pair["caption"] or ""}
                 )
     return pd.DataFrame(rows)
-
-
-def strip_plot(frame: pd.DataFrame, runs: dict[str, Report], key: str, colour: str | None) -> Any:
-    """Every picture a point in its run's strip, spread by its place so that equal values can be told apart;
-    baselines as lines.
-    """
-    order = {label: -place for place, label in enumerate(runs)}  # the first run on top
-    # the golden ratio spreads evenly, no chance
-    jitter = (frame["place"] * 0.6180339887) % 1 * 0.76
-    spread = frame.assign(height=frame["run"].map(order) + jitter, prompt=frame["prompt"].str.slice(0, 120))
-    many = len(frame) > CROWD
-    axis = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[0.76 - len(runs), 1.35]))
-    points = (
-        alt.Chart(spread)
-        .mark_circle(size=24 if many else 90, opacity=0.4 if many else 0.8)
-        .encode(
-            x=alt.X("value:Q", title=_title(runs, key), scale=alt.Scale(zero=False)),
-            y=axis,
-            color=_colour(colour, runs),
-            tooltip=["name", "run", alt.Tooltip("value:Q", format=".4f"), "prompt"],
-        )
-        .add_params(alt.selection_point(name="picked", fields=["run", "place"]))
-    )
-    layers = [points]
-    if len(runs) > 1:
-        names = pd.DataFrame({"run": list(order), "height": [place + 0.87 for place in order.values()]})
-        tags = alt.Chart(names).mark_text(align="right", fontSize=12, color=MUTED)
-        layers.append(tags.encode(x=alt.value("width"), y="height:Q", text="run"))
-    lines = _baseline_lines(runs, key)
-    if len(lines):
-        rules = alt.Chart(lines).mark_rule(strokeDash=[4, 3], color=MUTED)
-        layers.append(rules.encode(x="value:Q", tooltip=["baseline", alt.Tooltip("value:Q", format=".4f")]))
-        labels = alt.Chart(lines).mark_text(align="left", dx=4, fontSize=12, color=MUTED)
-        layers.append(labels.encode(x="value:Q", y=alt.Y("height:Q"), text="baseline"))
-    return alt.layer(*layers).properties(height=130 + 90 * len(runs))
-
-
-def ecdf(frame: pd.DataFrame, runs: dict[str, Report], key: str) -> alt.Chart:
-    """Share of pictures at or below each value, one step line per run."""
-    shares = frame.sort_values("value")
-    shares["share"] = shares.groupby("run")["value"].rank(method="max", pct=True)
-    return (
-        alt.Chart(shares)
-        .mark_line(interpolate="step-after", point=len(shares) <= CROWD)
-        .encode(
-            x=alt.X("value:Q", title=_title(runs, key), scale=alt.Scale(zero=False)),
-            y=alt.Y("share:Q", title="share of pictures", axis=alt.Axis(format="%")),
-            color=_colour(None, runs),
-        )
-        .properties(height=320)
-    )
 
 
 def slices(frame: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -274,10 +222,6 @@ def _all_metrics(runs: dict[str, Report]) -> list[str]:
     return [key for key in METRICS if key in found] + [key for key in found if key not in METRICS]
 
 
-def _has(run: Report, key: str) -> bool:
-    return "mean" in run["metrics"].get(key, {})
-
-
 def _per_picture(run: Report, key: str) -> bool:
     found = run["metrics"].get(key, {}).get("per_image")
     belongs = (
@@ -307,7 +251,7 @@ def _compared(run: Report, baseline: Report | None) -> dict[str, Any] | None:
 
 
 def _difference(compared: dict[str, Any] | None, run: Report, baseline: Report, key: str) -> str:
-    if not _has(run, key) or not _has(baseline, key):
+    if not has(run, key) or not has(baseline, key):
         return ""
     if compared is None:
         difference = run["metrics"][key]["mean"] - baseline["metrics"][key]["mean"]
@@ -327,32 +271,6 @@ def _signed(difference: float) -> str:
     """Four decimals with a sign, none for what rounds to nothing."""
     text = f"{difference:+.4f}"
     return text if float(text) else "0.0000"
-
-
-def _colour(slice_by: str | None, runs: dict[str, Report]) -> alt.Color:
-    """By slice, or by run in the order the runs were chosen."""
-    legend = alt.Legend(orient="bottom", title=None, labelLimit=400)
-    if slice_by:
-        return alt.Color(f"{slice_by}:N", legend=legend)
-    return alt.Color(
-        "run:N", legend=legend, sort=list(runs), scale=alt.Scale(domain=list(runs), range=RUNS[: len(runs)])
-    )
-
-
-def _title(runs: dict[str, Report], key: str) -> str:
-    known = next(run["metrics"][key] for run in runs.values() if _has(run, key))
-    arrow = "→ better" if known["higher_is_better"] else "← better"
-    return f"{known['settings']['name']}  ({arrow})"
-
-
-def _baseline_lines(runs: dict[str, Report], key: str) -> pd.DataFrame:
-    run = next(run for run in runs.values() if _has(run, key))
-    rows = [
-        {"baseline": part.replace("_", " "), "value": entry["metrics"][key], "height": 1.28 - 0.13 * place}
-        for place, (part, entry) in enumerate(run["baselines"].items())
-        if entry["metrics"].get(key) is not None
-    ]
-    return pd.DataFrame(rows)
 
 
 def _sizes(pair: dict[str, Any]) -> dict[str, str]:

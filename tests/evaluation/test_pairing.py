@@ -97,6 +97,18 @@ def test_every_form_of_captions_file_is_read(tmp_path: Path, name: str, text: st
     assert {key: row["caption"] for key, row in rows.items()} == {"a": "one, two", "b": "three"}
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.csv", 'file_name,caption\r\na,"a coat\nof wool\u2028in navy"\r\n'),
+        ("c.jsonl", '{"file_name": "a", "text": "a coat\\nof wool\u2028in navy"}\n'),
+    ],
+)
+def test_a_caption_may_have_several_lines(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+    assert read_captions(tmp_path / name)["a"]["caption"] == "a coat\nof wool\u2028in navy"
+
+
 def test_missing_captions_are_refused_with_the_names(tmp_path: Path) -> None:
     folder = save_all(tmp_path / "g", [("a.png", noisy(1)), ("b.png", noisy(2))])
     (tmp_path / "c.json").write_text('{"a.png": "one"}')
