@@ -104,7 +104,7 @@ class Calibration:
         try:
             sketches = tuple(
                 SketchSample(steps=int(s["steps"]), scores=tuple(map(float, s["scores"])))
-                for s in (values["sketches"] if "sketches" in values else ())  # older files have none
+                for s in values.get("sketches", ())  # older files have none
             )
             return cls(
                 model=str(values["model"]),
@@ -115,7 +115,7 @@ class Calibration:
                 sharpness=tuple(map(float, values["sharpness"])),
                 sketches=sketches,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"this is no calibration: {error}") from error
 
 

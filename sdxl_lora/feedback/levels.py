@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sdxl_lora.feedback.attempts import Policy
+from sdxl_lora.feedback.attempts import Policy, Sketching
 from sdxl_lora.feedback.calibration import Calibration
 
 
@@ -47,16 +47,14 @@ def policy_of(
     level: Level,
     calibration: Calibration | None,
     *,
-    steps: int,
+    sketching: Sketching | None = None,
     min_score: float | None = None,
     max_attempts: int | None = None,
 ) -> Policy:
-    """The policy of a level for pictures of that many steps; numbers of the user's own win.
-
-    Without a calibration there is neither a threshold nor are there sketches.
-    """
-    policy = Policy(max_attempts=level.max_attempts if max_attempts is None else max_attempts)
-    if calibration is not None:
-        threshold, sketching = calibration.threshold(level.quantile), calibration.sketching(steps)
-        policy = replace(policy, threshold=threshold, sketching=sketching)
-    return policy if min_score is None else replace(policy, threshold=min_score)
+    """The policy of a level; numbers of the user's own win. Without a calibration there is no threshold."""
+    policy = Policy(
+        max_attempts=level.max_attempts if max_attempts is None else max_attempts, sketching=sketching
+    )
+    if min_score is not None:
+        return replace(policy, threshold=min_score)
+    return policy if calibration is None else replace(policy, threshold=calibration.threshold(level.quantile))

@@ -16,7 +16,16 @@ from dataclasses import dataclass, replace
 from sdxl_lora import generation
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.feedback import Attempt, Begun, Finished, Generator, Judge, Policy, improve
+from sdxl_lora.feedback import (
+    Attempt,
+    Begun,
+    Finished,
+    Generator,
+    Judge,
+    Policy,
+    Sketching,
+    improve,
+)
 from sdxl_lora.feedback.calibration import Calibration, Calibrations
 from sdxl_lora.feedback.levels import LEVELS, Level, policy_of
 from sdxl_lora.generation import Event, PictureDone, StepDone
@@ -67,22 +76,42 @@ def plan(
         read_brand=level.gates and model != WITHOUT_LETTERS,
         least_sharpness=calibration.least_sharpness if calibration else None,
     )
-    assert resolved.steps is not None  # decided
     policy = policy_of(
-        level, calibration, steps=resolved.steps, min_score=min_score, max_attempts=max_attempts
+        level,
+        calibration,
+        sketching=_sketching(studio, resolved, panel.primary.name),
+        min_score=min_score,
+        max_attempts=max_attempts,
     )
-    if resolved.scheduler != registry.describe(model).defaults.scheduler:
-        policy = replace(policy, sketching=None)  # measured with the model's own sampler only
     return Plan(policy=policy, panel=gated, calibration=calibration, judged=_can_judge(panel.primary))
 
 
 def _calibration(studio: Studio, model: str, template: str | None, scorer: str) -> Calibration | None:
     """The user's own, else the one that came with the model, else those of the model's templates together."""
-    folder = registry.describe(model).folder
-    kept = [Calibrations(studio.store.home), *([Calibrations(folder)] if folder else [])]
+    kept = _kept(studio, model)
     exact = (calibrations.find(model, template, scorer) for calibrations in kept)
     pooled = (calibrations.pooled(model, scorer) for calibrations in kept)
     return next((found for found in (*exact, *pooled) if found is not None), None)
+
+
+def _sketching(studio: Studio, request: GenerationRequest, scorer: str) -> Sketching | None:
+    """What all templates of the model say together: one has too few pictures to choose a number of steps by.
+
+    None with another sampler than the model's own, which was not measured.
+    """
+    model, steps = request.model, request.steps
+    assert steps is not None  # resolved
+    if request.scheduler != registry.describe(model).defaults.scheduler:
+        return None
+    pooled = [found for kept in _kept(studio, model) if (found := kept.pooled(model, scorer)) is not None]
+    most = max(pooled, key=lambda found: len(found.scores), default=None)
+    return None if most is None else most.sketching(steps)
+
+
+def _kept(studio: Studio, model: str) -> list[Calibrations]:
+    """The user's calibrations, and those that came with the model."""
+    folder = registry.describe(model).folder
+    return [Calibrations(studio.store.home), *([Calibrations(folder)] if folder else [])]
 
 
 def run_attempts(
@@ -121,7 +150,8 @@ def run_attempts(
         assert finished is not None  # the loop's last event
         chosen = finished.best
         if not finished.accepted and reviews is not None:
-            liked = reviews.favourite(attempts, brand) or chosen
+            whole = {attempt.finishes for attempt in attempts}
+            liked = reviews.favourite([a for a in attempts if a.number not in whole], brand) or chosen
             if liked.sketch:  # it has to be drawn whole first
                 for event in _placed(_whole(liked, attempts, generator, how, cancel), index):
                     yield event

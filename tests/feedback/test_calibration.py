@@ -124,10 +124,10 @@ def test_a_damaged_file_says_what_to_do(home: Path) -> None:
 
 
 def test_levels_ask_for_more_the_stricter_they_are_and_the_users_numbers_win() -> None:
-    policies = [policy_of(LEVELS[name], calibration(), steps=20) for name in ("draft", "standard", "strict")]
+    policies = [policy_of(LEVELS[name], calibration()) for name in ("draft", "standard", "strict")]
     thresholds = [policy.threshold for policy in policies]
     assert thresholds == sorted(thresholds, key=lambda t: t or 0.0)
     assert [policy.max_attempts for policy in policies] == [2, 4, 8]
-    own = policy_of(LEVELS["strict"], calibration(), steps=20, min_score=0.9, max_attempts=3)
+    own = policy_of(LEVELS["strict"], calibration(), min_score=0.9, max_attempts=3)
     assert (own.threshold, own.max_attempts) == (0.9, 3)
-    assert policy_of(LEVELS["standard"], None, steps=20) == Policy()
+    assert policy_of(LEVELS["standard"], None) == Policy()

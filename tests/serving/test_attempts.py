@@ -145,11 +145,7 @@ def test_a_sketch_that_a_learned_taste_chooses_is_drawn_whole(
     reviews = Reviews(home)
     how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
     how = replace(how, policy=replace(how.policy, sketching=Sketching(steps=1), refine=False))
-    monkeypatch.setattr(
-        reviews,
-        "favourite",
-        lambda attempts, _: next(a for a in attempts if a.sketch and a.number != attempts[-1].finishes),
-    )
+    monkeypatch.setattr(reviews, "favourite", lambda attempts, _: next(a for a in attempts if a.sketch))
     events = list(run_attempts(studio, REQUEST, how, reviews=reviews))
     *_, best, liked = [event for event in events if isinstance(event, Attempt)]
     [recorded] = [event for event in events if isinstance(event, Recorded)]
@@ -166,6 +162,19 @@ def test_there_are_sketches_with_the_models_own_sampler_only(studio: Studio, hom
         for name in (None, "euler-a")
     ]
     assert sketching == [Sketching(steps=4, gain=0.0), None]
+
+
+def test_sketches_are_chosen_by_all_templates_together(studio: Studio, home: Path) -> None:
+    least = replace(CALIBRATED, template="jacket", sketches=(SketchSample(steps=2, scores=_SCORES),))
+    kept = Calibrations(home)
+    kept.keep(least)
+    request = replace(REQUEST, steps=20, template="jacket")
+    assert plan(studio, request).policy.sketching == Sketching(steps=2)
+    for template in ("dress", "footwear"):  # where two steps foretell nothing, and three do
+        samples = (SketchSample(steps=2, scores=_SCORES[::-1]), SketchSample(steps=3, scores=_SCORES))
+        kept.keep(replace(least, template=template, prompts=(template,) * 20, sketches=samples))
+    kept.keep(replace(least, sketches=(*least.sketches, SketchSample(steps=3, scores=_SCORES))))
+    assert plan(studio, request).policy.sketching == Sketching(steps=3)
 
 
 def test_a_calibration_gives_its_template_and_model_a_threshold(studio: Studio, home: Path) -> None:
