@@ -1,7 +1,9 @@
 """Training: runs under a folder, their loss, their pictures over time, their settings. It never starts a training."""
 
+from itertools import zip_longest
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -9,6 +11,7 @@ from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.training import runs
 from sdxl_lora.ui import composer, shared, tuning, words
 
+_MEAN = "#4a5bd0"
 COMMAND = "bash train_sdxl_lora.sh"
 EXAMPLE = "a photography of a t-shirt"  # where a run says nothing of what it learned
 
@@ -32,7 +35,7 @@ def use(run: runs.Run) -> None:
 def curve(run: runs.Run) -> None:
     """The loss of every update, pale, and its running mean."""
     lines = pd.DataFrame({"loss": dict(run.losses), "running mean": dict(run.smoothed())})
-    st.line_chart(lines, x_label="update", y_label="loss", color=["#c9c9d1", "#4a5bd0"])
+    st.line_chart(lines, x_label="update", y_label="loss", color=["#c9c9d1", _MEAN])
 
 
 def pictures(run: runs.Run) -> None:
@@ -47,13 +50,21 @@ def pictures(run: runs.Run) -> None:
     drawn = next(item for item in run.drawn if item.step == step)
     score = f", mean CLIP score {scores[step]:.4f}" if step in scores else ""
     st.caption(f"After update {step}{score}")
-    st.image(
-        [str(path) for path in drawn.pictures], caption=list(drawn.prompts[: len(drawn.pictures)]), width=256
-    )
+    with st.container(horizontal=True):
+        for path, prompt in zip_longest(drawn.pictures, drawn.prompts, fillvalue=""):
+            st.image(str(path), caption=prompt, width=240)
     if len(scores) > 1:
-        st.line_chart(
-            pd.DataFrame({"CLIP score": scores}), x_label="update", y_label="CLIP score", height=180
-        )
+        st.altair_chart(score_curve(scores))
+
+
+def score_curve(scores: dict[int, float]) -> alt.Chart:
+    """Mean CLIP score over updates; not from 0, where differences could not be seen."""
+    points = pd.DataFrame({"update": list(scores), "CLIP score": list(scores.values())})
+    return (
+        alt.Chart(points, height=180)
+        .mark_line(point=True, color=_MEAN)
+        .encode(x="update:Q", y=alt.Y("CLIP score:Q", scale=alt.Scale(zero=False)))
+    )
 
 
 shared.session_id()
@@ -67,20 +78,21 @@ if not found:
         st.code(COMMAND, language="bash")
     st.stop()
 
-run = found[
-    st.selectbox(
-        "Run",
-        range(len(found)),
-        format_func=lambda number: f"{found[number].name}, {found[number].step} updates",
-        key="training.run",
-    )
-]
+chosen = st.selectbox(  # by folder: numbers would keep the name of another folder's run on the screen
+    "Run",
+    [str(run.folder) for run in found],
+    format_func=lambda path: Path(path).name or path,
+    key="training.run",
+)
+run = next((run for run in found if str(run.folder) == chosen), found[0])
 state = "finished" if run.finished else "going on, or interrupted"
 st.caption(f"{shared.escape(str(run.folder))}: {run.step} updates, {state}")
 for problem in run.problems:
     st.warning(f"{problem}. The rest is shown.", icon=":material/broken_image:")
 if not run.losses:
     st.info("No update was made yet: the first line comes when pictures and captions are encoded.")
+if not run.finished:
+    st.button("Read again", key="training.again", icon=":material/refresh:")
 if run.lora is not None:
     pressed = st.button(
         "Use in the studio" if run.finished else "Use the newest checkpoint in the studio",

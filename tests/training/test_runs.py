@@ -116,3 +116,14 @@ def test_a_full_disk_while_pictures_are_kept_is_one_line(folder):
     with pytest.raises(StorageError, match="No space left on device; checkpoints are intact"):
         journal.validated(Validated(step=4, prompts=("a top",), images=(full,), scores=()))
     journal.close()
+
+
+def test_another_folder_shows_its_own_run(folder):
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    page.session_state["training.folder"] = str(folder / "going")
+    page.run()
+    assert "going on, or interrupted" in page.caption[0].value
+    page.text_input(key="training.folder").input(str(folder / "done")).run()
+    assert not page.exception
+    assert page.selectbox(key="training.run").value == str(folder / "done")
+    assert "3 updates, finished" in page.caption[0].value
