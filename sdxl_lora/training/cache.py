@@ -119,5 +119,5 @@ def _reserve(path: Path, size: int) -> None:
 
 def _explain(error: OSError, folder: Path, size: int) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"the cache needs {size / 1e9:.2f} GB in {folder}, which is full; see --training_cache_dir"
+        return f"the cache needs {size / 1e6:,.1f} MB in {folder}, which is full; see --training_cache_dir"
     return f"the cache {folder} cannot be written: {error.strerror}; see --training_cache_dir"
