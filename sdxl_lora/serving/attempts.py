@@ -103,8 +103,9 @@ def _sketching(studio: Studio, request: GenerationRequest, scorer: str) -> Sketc
     assert steps is not None  # resolved
     if request.scheduler != registry.describe(model).defaults.scheduler:
         return None
-    pooled = [found for kept in _kept(studio, model) if (found := kept.pooled(model, scorer)) is not None]
-    most = max(pooled, key=lambda found: len(found.scores), default=None)
+    pooled = [kept.pooled(model, scorer) for kept in _kept(studio, model)]
+    measured = [found for found in pooled if found is not None and found.sketches]
+    most = max(measured, key=lambda found: len(found.scores), default=None)
     return None if most is None else most.sketching(steps)
 
 

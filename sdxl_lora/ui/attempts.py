@@ -112,7 +112,7 @@ def _attempt(job: Job, group: Sequence[Attempt], attempt: Attempt, *, kept: bool
     st.caption(f"{sign}**{attempt.number}** {kind}{words}{badge}", help=shared.escape(attempt.verdict))
     if attempt.change:
         what = attempt.change.rpartition(" -> ")[2]
-        became = "it helped" if attempt.kept else "it did not help, undone"
+        became = "it helped" if attempt.kept else "not kept for later tries"
         st.caption(shared.escape(f"{what}: {became}"), help=shared.escape(attempt.change))
     if attempt.image is not None and not job.active and not kept:
         if attempt.sketch:

@@ -174,7 +174,9 @@ def _step(entry: Found) -> str:
     if entry.get("finishes"):
         return f"{name}: sketch {entry['finishes']} with all its steps"
     if entry["change"]:
-        return escape(f"{name}: {entry['change']} ({'helped' if entry['kept'] else 'did not help'})")
+        return escape(
+            f"{name}: {entry['change']} ({'helped' if entry['kept'] else 'not kept for later tries'})"
+        )
     return f"{name}: {'another seed' if entry['number'] > 1 else 'the first seed'}"
 
 

@@ -164,6 +164,16 @@ def test_there_are_sketches_with_the_models_own_sampler_only(studio: Studio, hom
     assert sketching == [Sketching(steps=4, gain=0.0), None]
 
 
+def test_calibrations_without_sketches_do_not_hide_those_that_have_some(
+    studio: Studio, home: Path, tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_mini, tmp_path / "mini")
+    monkeypatch.setenv("SDXL_LORA_MINI", str(folder))
+    Calibrations(folder).keep(replace(CALIBRATED, scores=_SCORES * 2, prompts=("a",) * 40, sketches=()))
+    Calibrations(home).keep(CALIBRATED)
+    assert plan(studio, replace(REQUEST, steps=20)).policy.sketching == Sketching(steps=4)
+
+
 def test_sketches_are_chosen_by_all_templates_together(studio: Studio, home: Path) -> None:
     least = replace(CALIBRATED, template="jacket", sketches=(SketchSample(steps=2, scores=_SCORES),))
     kept = Calibrations(home)
