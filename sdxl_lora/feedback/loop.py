@@ -11,6 +11,7 @@ Knows a `Generator` and a `Judge` and nothing of models, files or pages.
 
 import contextlib
 import math
+import statistics
 import sys
 import threading
 import time
@@ -94,6 +95,7 @@ class _Loop:
         self._best: Attempt | None = None  # of the whole pictures
         self._leader: Attempt | None = None  # of the candidates, sketches or not: its words are changed
         self._sketches: list[Attempt] = []  # that are not drawn whole
+        self._gains = [self._sketching.gain] if self._sketching else []  # usual, then seen of this picture
         self._number = 0
         self._steps = 0  # that all attempts took
         self._seeds = 0  # that were begun
@@ -148,7 +150,12 @@ class _Loop:
     def _promise(self, sketch: Attempt) -> tuple[int, float]:
         """The rank that the whole picture of a sketch would have."""
         failed, score = _rank(sketch)
-        return failed, score + (self._sketching.gain if self._sketching else 0.0)
+        return failed, score + self._gain
+
+    @property
+    def _gain(self) -> float:
+        """What a whole picture scores more than its sketch; of these words it may be less than it usually is."""
+        return statistics.fmean(self._gains)
 
     def _promises_enough(self, sketch: Attempt) -> bool:
         """Whether the whole picture would be accepted."""
@@ -179,7 +186,11 @@ class _Loop:
     def _finish(self, sketch: Attempt) -> Stream[Event | Attempt, None, Attempt]:
         """The whole picture of a sketch."""
         self._sketches.remove(sketch)
-        return (yield from self._draw(sketch.request, leader=self._best, finishes=sketch.number))
+        whole = yield from self._draw(sketch.request, leader=self._best, finishes=sketch.number)
+        gain = _rank(whole)[1] - _rank(sketch)[1]
+        if math.isfinite(gain):
+            self._gains.append(gain)
+        return whole
 
     def _draw(
         self,
@@ -199,7 +210,7 @@ class _Loop:
         judgement = None
         if made.image is not None:
             [judgement] = self._judge.judge([made.image], request, sketch=sketch)
-        gain = self._sketching.gain if sketch and self._sketching else None
+        gain = self._gain if sketch else None
         accepted, verdict = verdicts.of(judgement, self._policy.threshold, gain=gain)
         attempt = Attempt(
             number=self._number,

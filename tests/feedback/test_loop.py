@@ -209,6 +209,17 @@ def test_a_sketch_that_promised_too_much_does_not_end_it() -> None:
     assert end.best.request.seed == 101
 
 
+def test_a_sketch_that_promised_too_much_makes_the_next_promise_less() -> None:
+    judge = FakeJudge(by_seed(0.3, 0.4, 0.6), sketched=by_seed(0.45, 0.5, 0.7))
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    # 0.45 promised 0.55 and gave 0.3, so that the gain of the others is taken as (0.1 - 0.15) / 2
+    assert [a.verdict for a in attempts] == [
+        "sketch of fake 0.550 reaches 0.500", "fake 0.300 is below 0.500", "sketch of fake 0.475 is below 0.500",
+        "sketch of fake 0.675 reaches 0.500", "fake 0.600 reaches 0.500",
+    ]  # fmt: skip
+    assert end.accepted
+
+
 def test_the_best_whole_picture_wins_where_no_other_sketch_promises_more() -> None:
     judge = FakeJudge(by_seed(0.4, *[0.9] * 9), sketched=by_seed(0.7, *[0.2] * 9))
     attempts, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=SKETCHING))
