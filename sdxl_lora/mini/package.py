@@ -25,6 +25,8 @@ from sdxl_lora.mini.verdict import format_table, report_path
 HISTORY = "build.json"  # in the finished model: how every part of it came about
 EARLIER = "earlier.json"  # in a stage's folder: the runs of the model that a build started from
 
+SHOWN_PHOTOS = ("clip", "vision", "vae")  # stages that also train on real photos, where some were given
+
 CARD = """---
 license: apache-2.0
 library_name: diffusers
@@ -104,6 +106,7 @@ def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
     Raises `FileNotFoundError` if a stage did not run.
     """
     history = {}
+    photos = any((folder.pictures / "photos").glob("*.npy"))
     for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
         earlier = folder.stage(name) / EARLIER
         runs = json.loads(earlier.read_text()) if earlier.exists() else []
@@ -111,7 +114,8 @@ def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
         if "taken_over_from" not in note:
             steps = note["settings"].get(f"{name}_steps")
             counted = {} if steps is None else {"steps": steps}
-            runs.append({"seconds": note["seconds"], "machine": note["machine"], **counted})
+            shown = {"photos": True} if photos and name in SHOWN_PHOTOS else {}
+            runs.append({"seconds": note["seconds"], "machine": note["machine"], **counted, **shown})
         history[name] = runs
     return history
 
@@ -128,7 +132,7 @@ def model_card(
         for name, runs in history.items()
         for run in runs
     ]
-    photos = any((folder.pictures / "photos").glob("*.npy"))
+    photos = any(run.get("photos") for runs in history.values() for run in runs)
     return CARD.format(
         size=settings.size,
         garments=len(scene.GARMENTS),
