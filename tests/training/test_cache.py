@@ -62,7 +62,7 @@ def test_a_full_disk_is_said_before_anything_is_encoded(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StorageError, match=r"needs 4\.00 GB .* which is full"):
+    with pytest.raises(StorageError, match=r"needs 4,000\.0 MB .* which is full"):
         RecordCache(tmp_path, [(1_000_000_000,)], torch.float32)
 
 
