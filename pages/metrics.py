@@ -87,7 +87,7 @@ def numbers(runs: dict[str, evaluation_plots.Report], baseline: str | None) -> N
         for label, run in runs.items():
             if "mean" in run["metrics"].get(key, {}):
                 with st.expander(f"Provenance: {key}, {label}", expanded=True, icon=":material/fingerprint:"):
-                    st.json(ui.provenance(run, key), expanded=1)
+                    st.json(ui.provenance(run, key), expanded=2)
     ui.not_computed(runs)
 
 

@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sdxl_lora import __version__
 from sdxl_lora.errors import DataError, ModelUnavailableError, RequestError, UnknownNameError
 from sdxl_lora.evaluation import backbones, colour, measure, statistics
@@ -103,12 +105,18 @@ def evaluate(
         if metric.task in missing:
             reasons.setdefault(metric.key, missing[metric.task])
     sets = measure.picture_sets(pairing, settings.resize, baselines=settings.baselines)
-    measured = measure.measure(pairing, sets, tasks, cache or FeatureCache(None), progress)
+    cache = cache or FeatureCache(None)
+    measured = measure.measure(pairing, sets, tasks, cache, progress)
     if measured.captions:
         measured.captions_embedded = {
             name: network.embed_texts(measured.captions) for name, network in embedders.items()
         }
-    outcomes = _outcomes([metric for metric in chosen if metric.key not in reasons], measured, reasons)
+    able = [metric for metric in chosen if metric.key not in reasons]
+    identities = {task.name: task.identity for task in tasks}
+    outcomes = {
+        GENERATED: _outcomes(able, measured, reasons),
+        **_baselines(able, measured, identities, cache),
+    }
     return _assembled(pairing, settings, label, chosen, measured, outcomes, reasons, networks)
 
 
@@ -162,21 +170,42 @@ def _tasks(
 
 
 def _outcomes(
-    metrics: Sequence[Metric], measured: Measured, reasons: dict[str, str]
+    metrics: Sequence[Metric], measured: Measured, reasons: dict[str, str], name: str = GENERATED
+) -> dict[str, Outcome]:
+    """Of one set, by metric. What turns out unavailable is added to `reasons`."""
+    found: dict[str, Outcome] = {}
+    for metric in metrics:
+        try:
+            outcome = metric.compute(measured, name, metric.task)
+            if outcome.statistic is None and not any(v is not None for v in outcome.values or ()):
+                why = sorted(set(outcome.skipped.values()))
+                raise Unavailable(f"no picture has a value ({'; '.join(why[:3])})")
+            found[metric.key] = outcome
+        except Unavailable as unavailable:
+            reasons[metric.key] = str(unavailable)
+    return found
+
+
+def _baselines(
+    metrics: Sequence[Metric], measured: Measured, identities: Mapping[str, str], cache: FeatureCache
 ) -> dict[str, dict[str, Outcome]]:
-    """By set, then metric. What turns out unavailable for the generated pictures is added to `reasons`."""
-    found: dict[str, dict[str, Outcome]] = {name: {} for name in measured.sets}
+    """By set, then metric, one number each. They depend on references and captions alone, which the next run
+    against the same references has too: they are kept in the cache.
+    """
+    found: dict[str, dict[str, Outcome]] = {}
     for name in measured.sets:
-        for metric in metrics:
-            try:
-                outcome = metric.compute(measured, name, metric.task)
-                if outcome.statistic is None and not any(v is not None for v in outcome.values or ()):
-                    why = sorted(set(outcome.skipped.values()))
-                    raise Unavailable(f"no picture has a value ({'; '.join(why[:3])})")
-                found[name][metric.key] = outcome
-            except Unavailable as unavailable:
-                if name == GENERATED:
-                    reasons[metric.key] = str(unavailable)
+        if name == GENERATED:
+            continue
+        sources = (measured.sets[name], measured.references)
+        about = [measured.captions, measured.brands, *([s.identity for s in each] for each in sources)]
+        digest = hashlib.sha256(json.dumps([__version__, SCHEMA, *about]).encode()).hexdigest()
+        keys = {m.key: f"baseline|{name}|{m.key}|{m.formula}|{identities[m.task]}|{digest}" for m in metrics}
+        known = cache.get(keys.values())
+        fresh = _outcomes([m for m in metrics if keys[m.key] not in known], measured, {}, name)
+        numbers = {key: _centre(outcome) for key, outcome in fresh.items()}
+        cache.put({keys[key]: np.array(number) for key, number in numbers.items()})
+        numbers |= {key: float(known[full]) for key, full in keys.items() if full in known}
+        found[name] = {m.key: Outcome(statistic=numbers[m.key]) for m in metrics if m.key in numbers}
     return found
 
 

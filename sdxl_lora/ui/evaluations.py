@@ -81,7 +81,8 @@ def not_computed(runs: dict[str, Report]) -> None:
     }
     if not missing:
         return
-    with st.expander(f"{len(missing)} metrics not computed, and why", icon=":material/do_not_disturb_on:"):
+    count = "1 metric" if len(missing) == 1 else f"{len(missing)} metrics"
+    with st.expander(f"{count} not computed, and why", icon=":material/do_not_disturb_on:"):
         by_reason: dict[str, list[str]] = {}
         for key, reason in missing.items():
             by_reason.setdefault(reason, []).append(key)

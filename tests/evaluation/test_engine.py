@@ -289,3 +289,24 @@ def test_the_manifold_of_a_set_is_made_once_for_its_four_metrics(
     metrics = ("precision_mini", "recall_mini", "density_mini", "coverage_mini")
     evaluate(pair_folders(*noisy_folders(tmp_path, 7)), Settings(metrics=metrics, baselines=False))
     assert len(calls) == 1
+
+
+def test_baselines_are_not_computed_again_for_new_pictures_and_the_same_references(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated, reference = noisy_folders(tmp_path / "one", 7)
+    captions = with_captions(tmp_path, 7)
+    cache = FeatureCache(None)
+    evaluate(pair_folders(generated, reference, captions), cache=cache)
+    other = save_all(tmp_path / "two", ((f"img_{i:02}.png", noisy(500 + i)) for i in range(7)))
+    fresh = evaluate(pair_folders(other, reference, captions)).to_dict()
+    calls: list[int] = []
+    vendi = distribution.vendi_score
+
+    def counted(features: Any) -> float:
+        calls.append(len(features))
+        return vendi(features)
+
+    monkeypatch.setattr(distribution, "vendi_score", counted)
+    assert evaluate(pair_folders(other, reference, captions), cache=cache).to_dict() == fresh
+    assert calls == [7]  # of the new pictures alone
