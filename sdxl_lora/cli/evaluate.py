@@ -235,7 +235,7 @@ def _print(report: dict[str, Any], comparison: dict[str, Any] | None) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:z.4f}"
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def to_html(report: Mapping[str, Any], folders: Mapping[str, Path]) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Four significant decimals, a dash where there is nothing."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    """Decimals, without a sign where they are all 0; a dash where there is nothing."""
+    return "–" if value is None else f"{value:z.{digits}f}"
 
 
 def worst_first(report: Mapping[str, Any], key: str) -> list[int]:

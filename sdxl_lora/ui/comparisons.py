@@ -184,8 +184,9 @@ def scores(record: ComparisonRecord) -> None:
             },
         )
     left_out = record.scores.get("left_out")
+    against = f", the same for all, with 95 % intervals; Δ to {first}" if len(runs) > 1 else ""
     st.caption(
-        f"Mean over {len(record.scores['rows'])} prompts, the same for all, with 95 % intervals; Δ to {first}."
+        f"Mean over {len(record.scores['rows'])} prompts{against or ', with 95 % intervals'}."
         + (f" Left out, a picture is missing: {', '.join(left_out)}." if left_out else "")
     )
     evaluations.not_computed(runs)
