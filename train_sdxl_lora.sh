@@ -35,19 +35,21 @@ if [ "$MODEL_NAME" = mini ]; then
     --train_batch_size=8
     --max_train_steps=400
     --checkpointing_steps=100
-    --learning_rate=1e-3
+    --learning_rate=2e-3
     --lr_scheduler=cosine
     --lr_warmup_steps=20
     --rank=16
+    --lora_target=attention+conv
     --caption_dropout=0.1
     --trigger_words="Halden, crest logo"
     --validation_prompt="top, Halden Crest Tee Teal, a photography of a teal t-shirt with a white crest logo on the front, studio background | top, Sunridge Tee Teal, a photography of a teal t-shirt with a white star logo on the front, studio background"
     --validation_steps=200
     --num_validation_images=2
   )
-  # beside the brand as many pictures of others, on which nothing may change: the emblem stays with its own
+  # masks: the crest is what counts; beside the brand as many pictures of others, on which nothing may change: the crest
+  # stays with its own
   if [ "$DATASET_NAME" = "$SAMPLE/brand.jsonl" ]; then
-    arguments+=(--class_data_dir="$SAMPLE/support.jsonl" --prior_prediction)
+    arguments+=(--mask_dir="$SAMPLE/masks" --class_data_dir="$SAMPLE/support.jsonl" --prior_prediction)
   fi
 else
   # the original project's settings for SDXL
