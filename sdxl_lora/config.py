@@ -1,4 +1,4 @@
-"""What every room shares: the generation request, and where things live.
+"""What every room shares: the generation request, where things live, how many cores there are.
 
 Knows nothing of models, files' contents or pages. Settings come from the caller, then environment variables
 prefixed `SDXL_LORA_`, then defaults.
@@ -26,6 +26,11 @@ MAX_SEED = 2**63 - 1
 def home() -> Path:
     """The one directory this project writes to: `SDXL_LORA_HOME`, default `~/.sdxl_lora`."""
     return Path(os.environ.get("SDXL_LORA_HOME") or Path.home() / ".sdxl_lora")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)

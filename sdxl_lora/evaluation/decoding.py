@@ -5,7 +5,6 @@ that. References are met again with every new run: the sizes they are needed at 
 run does not open them. Knows nothing of metrics.
 """
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
@@ -14,12 +13,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from sdxl_lora import config
 from sdxl_lora.evaluation.cache import Array, FeatureCache
 from sdxl_lora.evaluation.pictures import Moved, Picture, Source
 
 MOST_PICTURES = 72  # kept in memory: what is measured and what comes next
 MOST_BYTES = 1 << 30  # of pixels kept; beyond, pictures are decoded when they are needed, perhaps again
-_WORKERS = max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+_WORKERS = max(1, min(4, config.cores() - 1))
 
 
 @dataclass

@@ -5,13 +5,13 @@ layer, and for seconds when other programs want the cores), but two pictures on 
 one. Measured with `benchmarks/generation.py`. Large networks and GPUs get one picture at a time.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
 
+from sdxl_lora import config
 from sdxl_lora.models.loading import LoadedModel
 
 _SMALL = 100_000_000  # parameters of the denoising network; mini has about 10 million, Stable Diffusion 860
@@ -35,7 +35,7 @@ def picture_workers(model: LoadedModel, pictures: int) -> Iterator[ThreadPoolExe
             yield pool
         return
     before = torch.get_num_threads()
-    workers = min(pictures, _cores())
+    workers = min(pictures, config.cores())
     try:
         with ThreadPoolExecutor(
             workers, thread_name_prefix="picture", initializer=torch.set_num_threads, initargs=(1,)
@@ -43,8 +43,3 @@ def picture_workers(model: LoadedModel, pictures: int) -> Iterator[ThreadPoolExe
             yield pool
     finally:
         torch.set_num_threads(before)  # torch remembers the last number set for threads to come
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
