@@ -9,7 +9,7 @@ import ctypes
 import platform
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # names of malloc.h
-_NEVER = (1 << 31) - 1  # bytes at the end of the heap that may lie unused
+_NEVER = -1  # for glibc: do not trim, however much lies unused at the end of the heap
 _STEP = 1 << 26  # bytes by which the heap grows
 
 

@@ -32,6 +32,7 @@ class Run:
     folder: Path
     losses: tuple[tuple[int, float], ...]  # (update, loss)
     drawn: tuple[Drawn, ...]
+    prompt: str | None  # the first that was drawn, also if its picture is not there any more
     settings: dict[str, Any]  # empty until the first checkpoint
     lora: Path | None  # the finished LoRA, else that of the newest checkpoint
     finished: bool
@@ -51,8 +52,7 @@ class Run:
     @property
     def example(self) -> str | None:
         """A sentence that shows what the LoRA learned: the first that was drawn, else its trigger words."""
-        prompts = [prompt for drawn in self.drawn for prompt in drawn.prompts]
-        return prompts[0] if prompts else self.settings.get("trigger_words")
+        return self.prompt or self.settings.get("trigger_words")
 
     def smoothed(self) -> list[tuple[int, float]]:
         """(update, running mean of the loss), without the pull towards 0 at the start."""
@@ -96,6 +96,7 @@ def read_run(folder: Path) -> Run:
             if isinstance(line.get("loss"), int | float)
         ),
         drawn=tuple(item for item in drawn if item.pictures),
+        prompt=next((prompt for line in lines for prompt in line.get("prompts", ())), None),
         settings=settings or {},
         lora=(source / _LORA_NAME).resolve() if source else None,
         finished=finished,
