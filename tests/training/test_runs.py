@@ -49,7 +49,13 @@ def test_a_run_that_is_being_written_is_read_as_far_as_it_got(folder):
 
 def test_the_running_mean_of_a_constant_is_that_constant(folder):
     run = runs.Run(
-        folder=folder, losses=((1, 2.0), (2, 2.0)), drawn=(), settings={}, lora=None, finished=False
+        folder=folder,
+        losses=((1, 2.0), (2, 2.0)),
+        drawn=(),
+        prompt=None,
+        settings={},
+        lora=None,
+        finished=False,
     )
     assert [mean for _, mean in run.smoothed()] == pytest.approx([2.0, 2.0])
 
@@ -127,3 +133,11 @@ def test_another_folder_shows_its_own_run(folder):
     assert not page.exception
     assert page.selectbox(key="training.run").value == str(folder / "done")
     assert "3 updates, finished" in page.caption[0].value
+
+
+def test_a_run_whose_pictures_are_gone_still_names_what_it_drew(tmp_path):
+    line = {"step": 1, "pictures": ["gone.png"], "prompts": ["a teal t-shirt"]}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    run = runs.read_run(tmp_path)
+    assert run.drawn == ()
+    assert run.example == "a teal t-shirt"
