@@ -85,7 +85,7 @@ def test_a_click_on_a_point_of_the_plot_opens_its_picture(
     place = wait(browser, leftmost_point)
     click_at(browser, place)
     visible(browser, "[role=dialog] strong", f"img_{lowest}")
-    visible(browser, "[role=dialog] code", f"jacket {lowest}")
+    assert visible(browser, "[role=dialog] code", f"jacket {lowest}").is_displayed()
 
 
 def test_the_worst_pictures_come_first(
@@ -97,7 +97,7 @@ def test_the_worst_pictures_come_first(
         click(browser, ".st-key-metrics-run button", label)
         values = reports[label]["metrics"]["psnr"]["per_image"]
         worst_first = [f"img_{i} · {values[i]:.4f}" for i in sorted(range(5), key=values.__getitem__)]
-        wait(browser, partial(shows, "[class*=st-key-metrics-open] button", worst_first))
+        assert wait(browser, partial(shows, "[class*=st-key-metrics-open] button", worst_first))
 
 
 def test_a_row_of_the_table_opens_where_its_numbers_come_from(browser: WebDriver, server: str) -> None:
@@ -122,7 +122,7 @@ def test_numbers_are_sliced_by_what_is_known_of_the_pictures(
         "return [...document.querySelectorAll('[data-testid=stDataFrame] table')]"
         ".filter(t => t.textContent.startsWith(arguments[0])).map(t => t.querySelectorAll('tbody tr').length)"
     )
-    wait(browser, lambda d: d.execute_script(rows, column) == [entries])  # one per value and run
+    assert wait(browser, lambda d: d.execute_script(rows, column) == [entries])  # one per value and run
 
 
 def plotted(browser: WebDriver) -> None:
