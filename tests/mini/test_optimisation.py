@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from sdxl_lora.mini import optimisation
 from sdxl_lora.mini.optimisation import (
     GradientMean,
     MovingAverage,
     Reporter,
+    autocast,
     load_checkpoint,
     save_checkpoint,
     warmup_stable_decay,
@@ -87,3 +89,12 @@ def test_forced_reports_are_written_as_json_lines(tmp_path: Path, capsys: pytest
     report(4, force=True, loss=0.5)
     assert '"step": 5' in (tmp_path / "log.jsonl").read_text()
     assert "[vae] 5/10  loss 0.5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("fast", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_computes_in_bf16_only_where_it_does_so_in_hardware(
+    fast: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimisation, "has_fast_bf16", lambda: fast)
+    with autocast("cpu"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
