@@ -78,6 +78,7 @@ class GenerationRequest:
     height: int | None = None  # px, a multiple of 8
     precision: Precision = "auto"
     scheduler: str | None = None
+    sketch_steps: int | None = None  # the first half of the way in the strides of such a sketch; None = even
     template: str | None = None  # template the prompt was filled from; kept for the record
     slots: tuple[tuple[str, str], ...] = ()  # (slot, value) pairs of that template
 
@@ -85,6 +86,7 @@ class GenerationRequest:
         _check_prompt(self.prompt)
         _check_text("negative prompt", self.negative_prompt)
         _check_integer("steps", self.steps, 1, MAX_STEPS)
+        _check_integer("sketch steps", self.sketch_steps, 2, MAX_STEPS)
         _check_integer("count", self.count, 1, MAX_COUNT)
         _check_integer("seed", self.seed, 0, MAX_SEED)
         for name in ("width", "height"):

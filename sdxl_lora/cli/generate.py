@@ -60,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scheduler", default=setting("scheduler"), metavar="NAME", help="sampler other than the model's own"
     )
     add(
+        "--sketch-steps",
+        type=int,
+        default=setting("sketch_steps"),
+        metavar="N",
+        help="half of the way in the strides of a sketch of N steps, as the loop finishes its sketches",
+    )
+    add(
         "--min-score",
         type=float,
         default=setting("min_score"),
@@ -131,6 +138,7 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
         height=arguments.height,
         precision=arguments.precision,
         scheduler=arguments.scheduler,
+        sketch_steps=arguments.sketch_steps,
         template=arguments.template,
         slots=tuple(slots.items()),
     )
@@ -193,7 +201,7 @@ def _make_best(
         )
     for event in run_attempts(studio, request, how):
         if isinstance(event, Attempt):
-            kind = f", sketch {event.finishes} with all steps" if event.finishes else ""
+            kind = f", sketch {event.finishes} finished" if event.finishes else ""
             place = f"attempt {event.number}{kind}, seed {event.request.seed}"
             terminal.note(": ".join(filter(None, [place, event.change, event.verdict])))
         elif isinstance(event, Finished):

@@ -3,12 +3,14 @@
 resolve(request)                     every open choice decided
 generate(model, request, cancel=..)  Started, StepDone ..., PictureDone, ...
 count_tokens(model, text)            how much of a prompt the model reads
+finishing_steps(steps, sketch_steps) what is left from the middle of a sketch; can_finish_sketches(model)
 """
 
 from sdxl_lora.generation.embeddings import TokenCount, count_tokens
 from sdxl_lora.generation.engine import generate
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.resolve import resolve
+from sdxl_lora.generation.strides import can_finish_sketches, finishing_steps
 
 __all__ = [
     "Event",
@@ -16,7 +18,9 @@ __all__ = [
     "Started",
     "StepDone",
     "TokenCount",
+    "can_finish_sketches",
     "count_tokens",
+    "finishing_steps",
     "generate",
     "resolve",
 ]

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, RequestError
-from sdxl_lora.generation import previews
+from sdxl_lora.generation import previews, strides
 from sdxl_lora.generation.decoding import decode
 from sdxl_lora.generation.embeddings import Embeddings, embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
@@ -55,6 +56,16 @@ def generate(
             work.result()  # raises what the thread raised
         finally:
             run.closed.set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Walk:
+    """A stretch of the way of one picture, as it is reported."""
+
+    index: int  # of the picture
+    whole: int  # steps of the whole way
+    done: int = 0  # steps before this stretch
+    until: int | None = None  # steps after which the way is left; None = at its end
 
 
 class _Run:
@@ -108,32 +119,82 @@ class _Run:
         # a shallow copy: the weights are shared, the scheduler and the state of the call are not
         pipeline = copy.copy(shared)
         pipeline.scheduler = schedulers.make(request.scheduler, shared.scheduler)
+        assert request.steps is not None  # resolved
+        if request.sketch_steps is None:
+            latents = self._denoise(
+                pipeline, embeddings, request, _Walk(index=index, whole=request.steps), steps=request.steps
+            )
+        else:
+            latents = self._finish_sketch(pipeline, embeddings, request, index)
+        image = decode(pipeline, latents)
+        seconds = time.perf_counter() - started
+        self._deliver(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
+
+    def _finish_sketch(
+        self, pipeline: DiffusionPipeline, embeddings: Embeddings, request: GenerationRequest, index: int
+    ) -> Tensor:
+        """Latents of a whole picture whose first half goes in the strides of a sketch, which may be drawn already."""
+        assert request.steps is not None  # resolved
+        assert request.sketch_steps is not None
+        strides.check(pipeline.scheduler)
+        rest = strides.remaining(pipeline.scheduler, request.steps, request.sketch_steps)
+        half = strides.middle(request.sketch_steps)
+        with self._lock:
+            latents = strides.Middles.of(self._model).find(strides.key_of(request, request.sketch_steps))
+        done = 0
+        if latents is None:
+            walk = _Walk(index=index, whole=half + len(rest), until=half)
+            latents = self._denoise(pipeline, embeddings, request, walk, steps=request.sketch_steps)
+            done = half
+        pipeline.scheduler.set_timesteps(timesteps=rest)
+        # the pipeline takes latents for noise of unit variance, and scales them
+        start = latents / pipeline.scheduler.init_noise_sigma
+        walk = _Walk(index=index, whole=done + len(rest), done=done)
+        return self._denoise(pipeline, embeddings, request, walk, timesteps=rest, latents=start)
+
+    def _denoise(
+        self,
+        pipeline: DiffusionPipeline,
+        embeddings: Embeddings,
+        request: GenerationRequest,
+        walk: "_Walk",
+        *,
+        steps: int | None = None,
+        **start: Any,
+    ) -> Tensor:
+        """Latents at the end of `walk`: from noise in so many even `steps`, or from the pipeline arguments `start`."""
         predictions = previews.Predictions(pipeline.scheduler)
+        middle = strides.middle(steps) if steps and strides.possible(pipeline.scheduler) else 0
 
         def after_step(
             running: DiffusionPipeline, step: int, _: Any, tensors: dict[str, Any]
         ) -> dict[str, Any]:
-            if self._stopped():
+            if self._stopped() or step + 1 == walk.until:
                 running._interrupt = True  # the pipeline skips its remaining steps
-            else:
-                self._report(index, step + 1, running.num_timesteps, predictions.latest(tensors["latents"]))
+            if not self._stopped():
+                predicted = predictions.latest(tensors["latents"])
+                self._report(walk.index, walk.done + step + 1, walk.whole, predicted)
+            if steps and step + 1 == middle:
+                with self._lock:
+                    kept = strides.Middles.of(self._model)
+                    kept.keep(strides.key_of(request, steps), tensors["latents"])
             return {}
 
-        latents = pipeline(
+        if steps is not None:
+            start["num_inference_steps"] = steps
+        latents: Tensor = pipeline(
             **embeddings,
-            num_inference_steps=request.steps,
+            **start,
             guidance_scale=request.guidance,
             width=request.width,
             height=request.height,
-            generator=torch.Generator("cpu").manual_seed(request.seed),
+            generator=torch.Generator("cpu").manual_seed(request.seed or 0),
             output_type="latent",
             callback_on_step_end=after_step,
         ).images
         if self._stopped():
             raise Cancelled("cancelled")
-        image = decode(pipeline, latents)
-        seconds = time.perf_counter() - started
-        self._deliver(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
+        return latents
 
     def _stopped(self) -> bool:
         return self._cancel.is_set() or self.closed.is_set()

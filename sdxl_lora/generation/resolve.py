@@ -32,7 +32,22 @@ def resolve(request: GenerationRequest) -> GenerationRequest:
         scheduler=defaults.scheduler if request.scheduler is None else request.scheduler,
     )
     _check_area(decided, defaults)
+    _check_sketch(decided)
     return decided
+
+
+def _check_sketch(decided: GenerationRequest) -> None:
+    assert decided.steps is not None  # decided above
+    if decided.sketch_steps is None:
+        return
+    if decided.sketch_steps >= decided.steps:
+        raise RequestError(
+            f"a sketch of {decided.sketch_steps} steps has no fewer than its picture of {decided.steps}; choose fewer"
+        )
+    if decided.scheduler not in (None, "euler"):
+        raise RequestError(
+            f"the sampler {decided.scheduler} cannot finish a sketch; choose euler, or leave out the sketch steps"
+        )
 
 
 def _check_area(request: GenerationRequest, defaults: registry.ModelDefaults) -> None:

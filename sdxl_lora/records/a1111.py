@@ -31,6 +31,7 @@ def write(request: GenerationRequest, size: tuple[int, int]) -> str:
     settings: dict[str, Any] = {
         "Steps": request.steps,
         "Sampler": request.scheduler,
+        "Sketch steps": request.sketch_steps,  # our own; others ignore what they do not know
         "CFG scale": request.guidance,
         "Seed": request.seed,
         "Size": f"{size[0]}x{size[1]}",
@@ -75,6 +76,7 @@ def _size(text: str) -> dict[str, Any]:
 
 _FIELDS: dict[str, Callable[[str], dict[str, Any]]] = {
     "Steps": lambda text: {"steps": int(text)},
+    "Sketch steps": lambda text: {"sketch_steps": int(text)},
     "CFG scale": lambda text: {"guidance": float(text)},
     "Seed": lambda text: {"seed": int(text)},
     "Size": _size,

@@ -139,6 +139,7 @@ def settings(record: Record) -> list[tuple[str, str]]:
         ("Size", size),
         ("Seed", str(request.seed)),
         ("Steps", str(request.steps)),
+        ("Sketch", f"of {request.sketch_steps} steps, finished" if request.sketch_steps else ""),
         ("Guidance", f"{request.guidance:g}" if request.guidance is not None else ""),
         ("Scheduler", request.scheduler or ""),
         ("Precision", request.precision),

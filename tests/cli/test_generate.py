@@ -63,7 +63,7 @@ def test_every_flag_reaches_the_request() -> None:
             "--height",
             "640",
         ),
-        *("--precision", "fp32", "--scheduler", "ddim"),
+        *("--precision", "fp32", "--scheduler", "ddim", "--sketch-steps", "4"),
     ) == GenerationRequest(
         prompt="a navy jacket",
         negative_prompt="blurry",
@@ -77,6 +77,7 @@ def test_every_flag_reaches_the_request() -> None:
         height=640,
         precision="fp32",
         scheduler="ddim",
+        sketch_steps=4,
     )
 
 

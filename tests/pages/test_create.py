@@ -109,13 +109,15 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     at.number_input(key="create.guidance").set_value(1.5)
     at.text_input(key="create.seed").set_value("12345678901234567")
     at.selectbox(key="create.shape").set_value("Portrait 3:4")
-    at.selectbox(key="create.scheduler").set_value("ddim")
+    at.selectbox(key="create.scheduler").set_value("euler")
+    at.number_input(key="create.sketch").set_value(2)
     at.text_area(key="create.negative").set_value("fog")
     at.button_group(key="create.count").set_value(3)
     press(at)
     request = sent()[0]
     assert (request.steps, request.guidance, request.seed) == (3, 1.5, 12345678901234567)
-    assert (request.width, request.height, request.scheduler) == (64, 64, "ddim")
+    assert (request.width, request.height, request.scheduler) == (64, 64, "euler")
+    assert request.sketch_steps == 2
     assert (request.negative_prompt, request.count) == ("fog", 3)
 
 

@@ -29,6 +29,7 @@ FULL = GenerationRequest(
     height=96,
     precision="bf16",
     scheduler="euler",
+    sketch_steps=6,
     template="jacket",
     slots=(("brand", "Northpeak"), ("colour", "")),
 )

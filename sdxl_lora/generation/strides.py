@@ -1,0 +1,100 @@
+"""The way from noise to picture in even strides, or with its first half in the longer ones of a sketch.
+
+A sketch is the same picture drawn in few steps. What lies where is decided in the first half of the way, where long
+strides do little harm; what a sketch lacks is detail, which comes in the second. So a sketch can be finished from its
+middle: the whole picture then costs only its second half, and is nearer to the sketch than one drawn anew.
+The request alone (`sketch_steps`) makes the same picture again, from the start.
+
+Only Euler's method (arXiv 2206.00364, algorithm 1 without churn) can change its stride on the way: it remembers nothing
+of earlier steps, and its schedule can be given step by step.
+"""
+
+import math
+from collections import OrderedDict
+
+from diffusers import EulerDiscreteScheduler, SchedulerMixin
+from torch import Tensor
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import RequestError
+from sdxl_lora.models.loading import LoadedModel
+
+_REMEMBERED = 32  # middles; 16 KB each for the bundled model, up to 0.3 MB for SDXL
+_OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+
+Key = tuple[object, ...]
+
+
+def possible(scheduler: SchedulerMixin) -> bool:
+    """Whether `scheduler` can change its stride on the way."""
+    return isinstance(scheduler, EulerDiscreteScheduler) and not any(
+        scheduler.config.get(name) for name in _OTHER_SCHEDULES
+    )
+
+
+def check(scheduler: SchedulerMixin) -> None:
+    """Raises `RequestError` unless `scheduler` can change its stride."""
+    if not possible(scheduler):
+        raise RequestError(
+            f"the sampler {type(scheduler).__name__} cannot finish a sketch; choose euler,"
+            " or leave out the sketch steps"
+        )
+
+
+def can_finish_sketches(model: LoadedModel) -> bool:
+    """Whether pictures of this model, with its own sampler, can be finished from sketches."""
+    return possible(model.pipeline.scheduler)
+
+
+def middle(steps: int) -> int:
+    """Steps of a sketch after which it is left."""
+    return steps // 2
+
+
+def finishing_steps(steps: int, sketch_steps: int) -> int:
+    """About how many steps are left from the middle of a sketch to a whole picture of `steps`."""
+    return math.ceil(steps * (sketch_steps - middle(sketch_steps)) / sketch_steps)
+
+
+def remaining(scheduler: EulerDiscreteScheduler, steps: int, sketch_steps: int) -> list[float]:
+    """Timesteps from the middle of a sketch on: its own there, then those of the even way that lie behind it."""
+    scheduler.set_timesteps(sketch_steps)
+    start = float(scheduler.timesteps[middle(sketch_steps)])
+    scheduler.set_timesteps(steps)
+    return [start, *(float(t) for t in scheduler.timesteps if t < start)]
+
+
+class Middles:
+    """Latents in the middle of the ways that were gone last, by everything that decided them."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Key, Tensor] = OrderedDict()
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> "Middles":
+        """Those of one model; the model must be in use by the caller."""
+        kept: Middles = model.base.memory.setdefault("middles", cls())
+        return kept
+
+    def find(self, key: Key) -> Tensor | None:
+        return self._kept.get(key)
+
+    def keep(self, key: Key, latents: Tensor) -> None:
+        self._kept[key] = latents
+        while len(self._kept) > _REMEMBERED:
+            self._kept.popitem(last=False)
+
+
+def key_of(request: GenerationRequest, steps: int) -> Key:
+    """What decides the middle of a way of so many even `steps`; `request` is resolved and of one picture."""
+    return (
+        request.loras,
+        request.prompt,
+        request.negative_prompt,
+        request.guidance,
+        request.seed,
+        request.width,
+        request.height,
+        request.scheduler,
+        steps,
+    )
