@@ -5,7 +5,7 @@ The loop knows a generator and a judge by these protocols only, so that its logi
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from PIL import Image
@@ -39,7 +39,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Sketching:
-    """Candidates are drawn with few steps and judged; only what promises most is drawn with all of them.
+    """Candidates are drawn with few steps and judged; only what promises most is finished.
 
     The same seed leads to nearly the same picture with fewer steps. How nearly differs between models: only a
     calibration whose rank correlation allows it makes one of these.
@@ -47,6 +47,11 @@ class Sketching:
 
     steps: int  # of a sketch
     gain: float = 0.0  # what the whole picture scores more than its sketch, on average
+    finishing: int | None = None  # steps from the middle of a sketch; None = the whole picture is drawn anew
+
+    def whole(self, request: GenerationRequest) -> GenerationRequest:
+        """The request of the whole picture, whose sketch has the same words and seed."""
+        return request if self.finishing is None else replace(request, sketch_steps=self.steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,7 @@ class Attempt:
     steps: int  # denoising steps it took
     seconds: float
     sketch: bool = False  # drawn with few steps, to see what it would become
-    finishes: int = 0  # number of the sketch that is drawn whole; 0 = it had none
+    finishes: int = 0  # number of the sketch that became this picture; 0 = it had none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from scipy.stats import spearmanr
 
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.feedback.attempts import Sketching
+from sdxl_lora.generation import finishing_steps
 
 NAME = "calibrations.json"
 FEWEST = 8  # pictures; fewer say nothing about a quantile
@@ -36,14 +37,18 @@ class SketchSample:
 
     steps: int
     scores: tuple[float, ...]
+    finished: tuple[
+        float, ...
+    ] = ()  # of the pictures finished from the sketches; empty = that was not possible
 
     def correlation(self, final: Sequence[float], prompts: Sequence[str]) -> float:
-        """Spearman's rank correlation with the whole pictures' scores among pictures of one prompt, -1..1.
+        """Spearman's rank correlation with the finished pictures' scores among pictures of one prompt, -1..1.
 
+        `final`: scores of the pictures drawn anew, for sketches that were not finished.
         Scores are compared after each prompt's mean is taken off: what differs between prompts says nothing about
         which seed to go on with. NaN where no prompt has two pictures, or nothing differs.
         """
-        early, late = _centred(self.scores, prompts), _centred(final, prompts)
+        early, late = _centred(self.scores, prompts), _centred(self.finished or final, prompts)
         if len(early) < 3 or np.ptp(early) == 0 or np.ptp(late) == 0:
             return math.nan
         return float(spearmanr(early, late).statistic)
@@ -51,11 +56,23 @@ class SketchSample:
     def advantage(self, final: Sequence[float], prompts: Sequence[str], steps: int) -> float:
         """What sketches promise for pictures of that many `steps`, against whole pictures; more than 1 pays.
 
-        The price of two whole pictures is compared: the better of the two, against the whole picture of the best of as
-        many sketches as the other one's steps give. Gains over a single picture, in its standard deviations, where
-        choosing by sketches gives the share of the gain that their correlation is. NaN as `correlation`.
+        The price of two whole pictures is compared: the better of the two, against the finished one of the best of as
+        many sketches as it gives. Gains over a single picture, in the standard deviations between seeds, where
+        choosing by sketches gives the share of the gain that their correlation is, less what finished pictures
+        score less than those drawn anew. NaN as `correlation`.
         """
-        return self.correlation(final, prompts) * _best_of(steps // self.steps) / _best_of(2)
+        correlation = self.correlation(final, prompts)
+        if math.isnan(correlation):
+            return math.nan
+        sketches = (2 * steps - (self.finishing(steps) or steps)) // self.steps
+        gain = correlation * _best_of(sketches)
+        if self.finished:
+            gain += (statistics.fmean(self.finished) - statistics.fmean(final)) / _deviation(final, prompts)
+        return gain / _best_of(2)
+
+    def finishing(self, steps: int) -> int | None:
+        """Steps from the middle of a sketch to a picture of `steps`; None where it is drawn anew."""
+        return finishing_steps(steps, self.steps) if self.finished else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +111,10 @@ class Calibration:
             if (
                 certain > _CERTAIN and advantage > best
             ):  # a correlation's deviation by chance is 1 / sqrt(n - 1)
-                gain = statistics.fmean(self.scores) - statistics.fmean(sample.scores)
-                best, found = advantage, Sketching(steps=sample.steps, gain=gain)
+                whole = statistics.fmean(sample.finished or self.scores)
+                gain = whole - statistics.fmean(sample.scores)
+                best = advantage
+                found = Sketching(steps=sample.steps, gain=gain, finishing=sample.finishing(steps))
         return found
 
     @classmethod
@@ -103,7 +122,11 @@ class Calibration:
         """Inverse of `dataclasses.asdict`, through JSON. Raises `DataError`."""
         try:
             sketches = tuple(
-                SketchSample(steps=int(s["steps"]), scores=tuple(map(float, s["scores"])))
+                SketchSample(
+                    steps=int(s["steps"]),
+                    scores=tuple(map(float, s["scores"])),
+                    finished=tuple(map(float, s.get("finished", ()))),
+                )
                 for s in values.get("sketches", ())  # older files have none
             )
             return cls(
@@ -144,11 +167,7 @@ class Calibrations:
             prompts=tuple(value for c in own for value in c.prompts),
             sharpness=tuple(value for c in own for value in c.sharpness),
             sketches=tuple(
-                SketchSample(
-                    steps=steps,
-                    scores=tuple(v for c in own for s in c.sketches if s.steps == steps for v in s.scores),
-                )
-                for steps in sorted(common)
+                _joined([s for c in own for s in c.sketches if s.steps == steps]) for steps in sorted(common)
             ),
         )
 
@@ -181,9 +200,26 @@ class Calibrations:
         yield from found
 
 
+def _joined(samples: Sequence[SketchSample]) -> SketchSample:
+    """Samples of the same steps as one; finished pictures count only where all have them."""
+    all_finished = all(sample.finished for sample in samples)
+    return SketchSample(
+        steps=samples[0].steps,
+        scores=tuple(value for sample in samples for value in sample.scores),
+        finished=tuple(value for sample in samples for value in sample.finished) if all_finished else (),
+    )
+
+
 def _best_of(number: int) -> float:
     """Expected value of the largest of so many standard normal numbers (Blom's approximation, 1958)."""
     return statistics.NormalDist().inv_cdf((number - 0.375) / (number + 0.25)) if number > 1 else 0.0
+
+
+def _deviation(values: Sequence[float], prompts: Sequence[str]) -> float:
+    """Standard deviation among pictures of one prompt, all prompts together."""
+    centred = _centred(values, prompts)
+    repeated = {prompt for prompt in prompts if prompts.count(prompt) > 1}
+    return float(np.sqrt(np.sum(centred**2) / (len(centred) - len(repeated))))
 
 
 def _centred(values: Sequence[float], prompts: Sequence[str]) -> NDArray[np.float64]:

@@ -3,8 +3,9 @@
 Early-stopped best-of-N. Retrying until a score is reached costs fewer pictures than a fixed N for the same gain,
 and choosing among seeds is hard to beat at equal cost (ImageSelect, arXiv:2305.13308), so seeds come first and words
 only after `patience` failures. Where a calibration allows it, candidates are sketches: few steps lead to nearly the
-picture that all steps lead to, so many can be looked at for the price of one, and the best is drawn whole. What is
-delivered always has all its steps, and its request alone makes it again.
+picture that all steps lead to, so many can be looked at for the price of one, and the best is finished, from its middle
+where the sampler allows that. What is delivered has all the detail of a whole picture, and its request alone makes it
+again.
 
 Knows a `Generator` and a `Judge` and nothing of models, files or pages.
 """
@@ -30,6 +31,7 @@ from sdxl_lora.generation import Event, PictureDone, Started, StepDone
 from sdxl_lora.scoring.panel import rank
 
 SKETCHES_PER_ATTEMPT = 2  # of the budget, at most: decoding and judging a sketch takes time, too
+SKETCHES_TO_CHOOSE_FROM = 3  # at least: a few more cost little beside the picture that one of them becomes
 
 
 def improve(
@@ -89,12 +91,16 @@ class _Loop:
         self._sketching = policy.sketching
         if self._sketching and self._sketching.steps + self._whole > self._left:
             self._sketching = None  # the budget is one picture
+        self._finishing = self._whole  # steps from a sketch to its whole picture
+        if self._sketching and self._sketching.finishing is not None:
+            self._finishing = self._sketching.finishing
         self._candidates = policy.max_attempts * (
             SKETCHES_PER_ATTEMPT if self._sketching else 1
         )  # still to come
         self._best: Attempt | None = None  # of the whole pictures
         self._leader: Attempt | None = None  # of the candidates, sketches or not: its words are changed
-        self._sketches: list[Attempt] = []  # that are not drawn whole
+        self._sketches: list[Attempt] = []  # that are not finished
+        self._drawn_sketches = 0
         self._gains = [self._sketching.gain] if self._sketching else []  # usual, then seen of this picture
         self._number = 0
         self._steps = 0  # that all attempts took
@@ -117,8 +123,8 @@ class _Loop:
                 if attempt.kept:
                     prompt = edit.prompt
                 self._failures = self._policy.patience - 1  # one more seed before the next change
-            if attempt.sketch and self._promises_enough(attempt):
-                attempt = yield from self._finish(attempt)
+            if (sketch := self._promising()) is not None:
+                attempt = yield from self._finish(sketch)
             if attempt.accepted:
                 break
         else:
@@ -130,7 +136,7 @@ class _Loop:
 
     def _may_go_on(self) -> bool:
         """Whether the budget holds another candidate, and if that is a sketch, the whole picture of one."""
-        needed = self._whole + (self._sketching.steps if self._sketching else 0)
+        needed = self._finishing + (self._sketching.steps if self._sketching else 0)
         return self._candidates > 0 and self._left >= needed
 
     def _edit(self) -> Edit | None:
@@ -157,15 +163,17 @@ class _Loop:
         """What a whole picture scores more than its sketch; of these words it may be less than it usually is."""
         return statistics.fmean(self._gains)
 
-    def _promises_enough(self, sketch: Attempt) -> bool:
-        """Whether the whole picture would be accepted."""
-        threshold = self._policy.threshold
-        return threshold is not None and self._promise(sketch) >= (0, threshold)
+    def _promising(self) -> Attempt | None:
+        """The best sketch, if there was a choice and its whole picture would be accepted."""
+        threshold, sketch = self._policy.threshold, max(self._sketches, key=_rank, default=None)
+        if threshold is None or sketch is None or self._drawn_sketches < SKETCHES_TO_CHOOSE_FROM:
+            return None
+        return sketch if self._promise(sketch) >= (0, threshold) else None
 
     def _worth_finishing(self) -> Attempt | None:
         """The best sketch, if its whole picture is in the budget and promises to be the best one."""
         sketch = max(self._sketches, key=_rank, default=None)
-        if sketch is None or self._left < self._whole:
+        if sketch is None or self._left < self._finishing:
             return None
         return sketch if self._best is None or self._promise(sketch) > _rank(self._best) else None
 
@@ -181,12 +189,15 @@ class _Loop:
             self._leader = attempt
         if sketch:
             self._sketches.append(attempt)
+            self._drawn_sketches += 1
         return attempt
 
     def _finish(self, sketch: Attempt) -> Stream[Event | Attempt, None, Attempt]:
-        """The whole picture of a sketch."""
+        """The whole picture of a sketch: from its middle on, or drawn anew."""
         self._sketches.remove(sketch)
-        whole = yield from self._draw(sketch.request, leader=self._best, finishes=sketch.number)
+        assert self._sketching is not None  # or there were no sketches
+        request = self._sketching.whole(sketch.request)
+        whole = yield from self._draw(request, leader=self._best, finishes=sketch.number)
         gain = _rank(whole)[1] - _rank(sketch)[1]
         if math.isfinite(gain):
             self._gains.append(gain)
@@ -203,9 +214,12 @@ class _Loop:
     ) -> Stream[Event | Attempt, None, Attempt]:
         """One call of the generator: its events, and what came of it compared with the `leader` of its kind."""
         self._number += 1
-        steps = self._sketching.steps if sketch and self._sketching else self._whole
-        made = yield from self._make(replace(request, steps=steps))
-        self._left -= steps
+        if sketch and self._sketching:
+            made = yield from self._make(replace(request, steps=self._sketching.steps, sketch_steps=None))
+            self._left -= self._sketching.steps
+        else:
+            made = yield from self._make(replace(request, steps=self._whole))
+            self._left -= self._finishing if finishes else self._whole
         self._steps += made.steps
         judgement = None
         if made.image is not None:

@@ -185,7 +185,8 @@ def _whole(
 ) -> Iterator[Told]:
     """The attempt that draws a sketch whole after the loop is over, and its events."""
     single = replace(how.policy, max_attempts=1, sketching=None)
-    for event in improve(sketch.request, generator, how.panel, single, cancel=cancel):
+    request = how.policy.sketching.whole(sketch.request) if how.policy.sketching else sketch.request
+    for event in improve(request, generator, how.panel, single, cancel=cancel):
         if isinstance(event, Attempt):
             yield replace(event, number=len(attempts) + 1, best=False, finishes=sketch.number)
         elif not isinstance(event, Begun | Finished):

@@ -1,8 +1,8 @@
 """Pictures made only to learn what is usual for a template and a model; none of them is kept.
 
 Colours and backgrounds are drawn from the template's own suggestions, three pictures of each prompt, and seeds count
-up: the same arguments give the same calibration. Every picture is drawn whole, and with a part of its steps as the
-loop's sketches are.
+up: the same arguments give the same calibration. Every picture is drawn whole, with a part of its steps as the
+loop's sketches are, and finished from those sketches where the model's sampler allows it.
 """
 
 import random
@@ -21,7 +21,7 @@ from sdxl_lora.scoring import checks
 from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.spec import spec_text
 
-SHARES = (0.15, 0.2, 0.3)  # of the steps: sketches that are measured
+SHARES = (0.2, 0.3)  # of the steps: sketches that are measured
 PER_PROMPT = 3  # pictures, so that seeds of one prompt can be compared
 VARIED = ("product", "colour", "pattern", "logo", "logo_colour", "setting")
 
@@ -61,22 +61,27 @@ def calibrate(
     sharpness: list[float] = []
     words: list[str] = []
     sketches: dict[int, list[float]] = {}
+    finished: dict[int, list[float]] = {}
     resolved = None
     for request in requests:
         resolved = generation.resolve(request)
-        drawn = {steps: _draw(replace(resolved, steps=steps)) for steps in _measured(resolved)}
         whole = _draw(resolved)
+        drawn: list[tuple[dict[int, list[float]], int, list[Image.Image]]] = []
+        for steps in _measured(resolved):
+            drawn.append((sketches, steps, _draw(replace(resolved, steps=steps))))
+            if generation.can_finish_sketches(load(ModelConfig.of(resolved))):
+                drawn.append((finished, steps, _draw(replace(resolved, sketch_steps=steps))))
         text = spec_text(resolved.prompt)
         for index, image in enumerate(whole):
-            looks = [image, *(images[index] for images in drawn.values())]
+            looks = [image, *(images[index] for _, _, images in drawn)]
             if any(checks.blank_reason(look) for look in looks):
                 continue
-            final, *early = scorer.score(looks, [text] * len(looks))
+            final, *others = scorer.score(looks, [text] * len(looks))
             scores.append(final)
             words.append(resolved.prompt)
             sharpness.append(checks.sharpness(image))
-            for steps, score in zip(drawn, early, strict=True):
-                sketches.setdefault(steps, []).append(score)
+            for (kind, steps, _), score in zip(drawn, others, strict=True):
+                kind.setdefault(steps, []).append(score)
         progress(len(whole))
     if resolved is None:
         raise DataError("there are no prompts to calibrate with")
@@ -87,14 +92,17 @@ def calibrate(
         scores=tuple(scores),
         prompts=tuple(words),
         sharpness=tuple(sharpness),
-        sketches=tuple(SketchSample(steps=steps, scores=tuple(found)) for steps, found in sketches.items()),
+        sketches=tuple(
+            SketchSample(steps=steps, scores=tuple(found), finished=tuple(finished.get(steps, ())))
+            for steps, found in sketches.items()
+        ),
     )
 
 
 def _measured(request: GenerationRequest) -> list[int]:
     """Steps of the sketches that are measured; none where the whole has too few."""
     assert request.steps is not None  # resolved
-    return sorted({round(share * request.steps) for share in SHARES} - {0, request.steps})
+    return sorted({round(share * request.steps) for share in SHARES} - {0, 1, request.steps})
 
 
 def _draw(request: GenerationRequest) -> list[Image.Image]:

@@ -172,7 +172,7 @@ def _step(entry: Found) -> str:
     """One attempt of the log in words; old logs have no sketches."""
     name = f"Sketch {entry['number']}" if entry.get("sketch") else f"Try {entry['number']}"
     if entry.get("finishes"):
-        return f"{name}: sketch {entry['finishes']} with all its steps"
+        return f"{name}: sketch {entry['finishes']}, finished"
     if entry["change"]:
         return escape(
             f"{name}: {entry['change']} ({'helped' if entry['kept'] else 'not kept for later tries'})"

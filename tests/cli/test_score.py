@@ -120,7 +120,7 @@ def test_calibrate_keeps_a_threshold_and_tells_how_well_sketches_foretell(
         "--count",
         "8",
         "--steps",
-        "2",
+        "10",
         "--json",
     ]
     assert cli.main(["score", *words]) == 0
@@ -128,10 +128,9 @@ def test_calibrate_keeps_a_threshold_and_tells_how_well_sketches_foretell(
     found = Calibrations(home).find("mini", "jacket", "mini-CLIP cosine")
     assert found is not None
     assert told["threshold"] == pytest.approx(found.threshold())
-    [sketch] = told["sketches"]
-    assert (told["steps"], sketch["steps"]) == (2, 1)
-    assert -1 <= sketch["rank_correlation"] <= 1
-    assert told["sketching"] is None  # two sketches for a picture are no better than two pictures
+    assert (told["steps"], [sketch["steps"] for sketch in told["sketches"]]) == (10, [2, 3])
+    assert all(-1 <= sketch["rank_correlation"] <= 1 for sketch in told["sketches"])
+    assert told["sketching"] == (None if found.sketching(10) is None else vars(found.sketching(10)))
     assert not list(home.rglob("*.png"))
 
 

@@ -16,7 +16,7 @@ REQUEST = GenerationRequest(prompt="a navy jacket", seed=100, steps=STEPS)
 
 
 class FakeGenerator:
-    """Gives a picture that remembers with how many steps it was drawn: its width."""
+    """Gives a picture that remembers with how many steps it was drawn: its width. Finishing a sketch takes half."""
 
     def __init__(self, failing: Callable[[GenerationRequest], None] = lambda _: None) -> None:
         self.requests: list[GenerationRequest] = []
@@ -31,6 +31,8 @@ class FakeGenerator:
         self._failing(request)
         steps = request.steps or STEPS
         image = Image.new("RGB", (steps, 8))
+        if request.sketch_steps is not None:
+            steps = steps // 2
         for step in range(1, steps + 1):
             if cancel is not None and cancel.is_set():
                 raise Cancelled("cancelled")

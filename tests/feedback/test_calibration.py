@@ -1,6 +1,7 @@
 """Thresholds come from the pictures' own scores, and sketches are drawn only where they pay."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,36 @@ def test_there_are_no_sketches_where_they_cost_too_much() -> None:
     found = calibration(sketches=(SketchSample(steps=4, scores=SCORES),))
     assert found.sketching(9) is None  # two sketches for a picture: choosing among them is two pictures' gain
     assert found.sketching(12) is not None
+
+
+def test_sketches_that_can_be_finished_pay_more() -> None:
+    anew = SketchSample(steps=6, scores=SCORES)
+    finished = replace(anew, finished=SCORES)
+    assert finished.advantage(SCORES, PROMPTS, 20) > anew.advantage(SCORES, PROMPTS, 20)
+    assert calibration(sketches=(finished,)).sketching(20) == Sketching(steps=6, gain=0.0, finishing=10)
+
+
+def test_sketches_that_lead_to_worse_pictures_pay_less() -> None:
+    finished = SketchSample(steps=6, scores=SCORES, finished=SCORES)
+    worse = replace(finished, finished=tuple(score - 0.1 for score in SCORES))
+    assert worse.correlation(SCORES, PROMPTS) == finished.correlation(SCORES, PROMPTS)
+    assert worse.advantage(SCORES, PROMPTS, 20) < finished.advantage(SCORES, PROMPTS, 20)
+    found = calibration(sketches=(worse, finished)).sketching(20)
+    assert found is not None
+    assert found.gain == 0.0
+
+
+def test_finished_pictures_of_a_model_count_where_all_its_templates_have_them(home: Path) -> None:
+    kept, finished = Calibrations(home), SketchSample(steps=6, scores=SCORES, finished=SCORES)
+    kept.keep(calibration("jacket", (finished,)))
+    kept.keep(calibration("dress", (finished,)))
+    pooled = kept.pooled("mini", "mini-CLIP cosine")
+    assert pooled is not None
+    assert pooled.sketches[0].finished == SCORES * 2
+    kept.keep(calibration("dress", (SketchSample(steps=6, scores=SCORES),)))
+    pooled = kept.pooled("mini", "mini-CLIP cosine")
+    assert pooled is not None
+    assert pooled.sketches[0].finished == ()
 
 
 def test_there_are_no_sketches_where_they_foretell_nothing() -> None:

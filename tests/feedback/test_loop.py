@@ -165,24 +165,44 @@ def test_words_are_left_alone_where_the_policy_says_so() -> None:
 SKETCHING = Sketching(steps=2, gain=0.1)
 
 
-def test_the_first_sketch_that_promises_enough_is_drawn_whole_and_ends_it() -> None:
+def test_the_best_of_three_sketches_is_drawn_whole_and_ends_it_if_it_promises_enough() -> None:
     generator = FakeGenerator()
-    judge = FakeJudge(by_seed(0.3, 0.6, 0.9), sketched=by_seed(0.2, 0.45, 0.8))
+    judge = FakeJudge(by_seed(0.5, 0.6, 0.3), sketched=by_seed(0.4, 0.45, 0.2))
     attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING), generator)
     assert [(a.sketch, a.steps, a.finishes) for a in attempts] == [
-        (True, 2, 0), (True, 2, 0), (False, STEPS, 2),
+        (True, 2, 0), (True, 2, 0), (True, 2, 0), (False, STEPS, 2),
     ]  # fmt: skip
     assert [a.verdict for a in attempts] == [
-        "sketch of fake 0.300 is below 0.500", "sketch of fake 0.550 reaches 0.500", "fake 0.600 reaches 0.500",
+        "sketch of fake 0.500 reaches 0.500", "sketch of fake 0.550 reaches 0.500",
+        "sketch of fake 0.300 is below 0.500", "fake 0.600 reaches 0.500",
     ]  # fmt: skip
-    assert (end.best.number, end.accepted, end.steps) == (3, True, generator.steps)
+    assert (end.best.number, end.accepted, end.steps) == (4, True, generator.steps)
+
+
+def test_where_the_sampler_allows_it_a_sketch_is_finished_from_its_middle() -> None:
+    generator = FakeGenerator()
+    sketching = Sketching(steps=2, gain=0.1, finishing=STEPS // 2)
+    judge = FakeJudge(by_seed(0.2, 0.3, 0.4, 0.9, 0.1, 0.1, 0.1, 0.1), sketched=lambda _: 0.1)
+    _, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=sketching), generator)
+    assert end.best.request == replace(REQUEST, sketch_steps=2)  # which makes the picture again
+    assert [(request.steps, request.sketch_steps) for request in generator.requests] == [
+        *[(2, None)] * 4, (STEPS, 2),
+    ]  # fmt: skip
+
+
+def test_what_finishing_saves_is_left_for_other_sketches() -> None:
+    judge = FakeJudge(lambda _: 0.1)
+    anew, _ = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=Sketching(steps=4)))
+    finished, _ = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=Sketching(steps=4, finishing=5)))
+    assert [a.sketch for a in anew] == [True, True, False]
+    assert [a.sketch for a in finished] == [True, True, True, False]
 
 
 def test_the_request_of_what_is_delivered_has_all_its_steps() -> None:
     generator = FakeGenerator()
     _, end = run(FakeJudge(lambda _: 0.9), Policy(threshold=0.5, sketching=SKETCHING), generator)
     assert end.best.request == replace(REQUEST, seed=100)
-    assert [request.steps for request in generator.requests] == [2, STEPS]
+    assert [request.steps for request in generator.requests] == [2, 2, 2, STEPS]
     assert end.best.image is not None
     assert end.best.image.width == STEPS
 
@@ -198,22 +218,19 @@ def test_where_no_sketch_promises_enough_the_best_is_drawn_whole_at_the_end() ->
 
 
 def test_a_sketch_that_promised_too_much_does_not_end_it() -> None:
-    judge = FakeJudge(by_seed(0.4, 0.6, 0.2), sketched=by_seed(0.7, 0.6, 0.2))
+    judge = FakeJudge(by_seed(0.4, 0.6, 0.2, 0.2), sketched=by_seed(0.7, 0.6, 0.2, 0.2))
     attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
     assert [(a.sketch, a.accepted) for a in attempts] == [
-        (True, False),
-        (False, False),
-        (True, False),
-        (False, True),
-    ]
+        (True, False), (True, False), (True, False), (False, False), (True, False), (False, True),
+    ]  # fmt: skip
     assert end.best.request.seed == 101
 
 
 def test_a_sketch_that_promised_too_much_makes_the_next_promise_less() -> None:
-    judge = FakeJudge(by_seed(0.3, 0.4, 0.6), sketched=by_seed(0.45, 0.5, 0.7))
+    judge = FakeJudge(by_seed(0.1, 0.1, 0.3, 0.4, 0.6), sketched=by_seed(0.1, 0.1, 0.45, 0.5, 0.7))
     attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
     # 0.45 promised 0.55 and gave 0.3, so that the gain of the others is taken as (0.1 - 0.15) / 2
-    assert [a.verdict for a in attempts] == [
+    assert [a.verdict for a in attempts[2:]] == [
         "sketch of fake 0.550 reaches 0.500", "fake 0.300 is below 0.500", "sketch of fake 0.475 is below 0.500",
         "sketch of fake 0.675 reaches 0.500", "fake 0.600 reaches 0.500",
     ]  # fmt: skip
@@ -223,15 +240,20 @@ def test_a_sketch_that_promised_too_much_makes_the_next_promise_less() -> None:
 def test_the_best_whole_picture_wins_where_no_other_sketch_promises_more() -> None:
     judge = FakeJudge(by_seed(0.4, *[0.9] * 9), sketched=by_seed(0.7, *[0.2] * 9))
     attempts, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=SKETCHING))
-    assert [a.sketch for a in attempts] == [True, False, True, True, True][: len(attempts)]
-    assert (end.best.number, end.accepted) == (2, False)
+    assert [a.sketch for a in attempts] == [
+        True,
+        True,
+        True,
+        False,
+    ]  # for another two the budget is too small
+    assert (end.best.number, end.accepted) == (4, False)
 
 
 def test_a_gate_that_says_no_to_a_sketch_is_no_promise() -> None:
-    judge = FakeJudge(by_seed(0.9, 0.6), failed=lambda request: request.seed == 100)
+    judge = FakeJudge(by_seed(0.9, 0.6, 0.1), failed=lambda request: request.seed == 100)
     attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
     assert attempts[0].verdict.startswith("colour: ")
-    assert (end.best.request.seed, end.accepted, end.attempts) == (101, True, 3)
+    assert (end.best.request.seed, end.accepted, end.attempts) == (101, True, 4)
 
 
 def test_other_words_are_tried_on_the_best_sketch() -> None:

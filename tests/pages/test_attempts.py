@@ -121,7 +121,7 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     at.button(key=f"gallery.{record.id}.details").click().run()
     told = " ".join(element.value for element in at.markdown)
     assert "Sketch 1: the first seed" in told
-    assert f"Try 5: sketch {finished} with all its steps] **← this picture**" in told
+    assert f"Try 5: sketch {finished}, finished] **← this picture**" in told
     assert not at.exception
 
 
