@@ -6,9 +6,9 @@ also run with smaller budgets. Printed are mean CLIP score, mean attribute accur
 per denoising step, both sides of the guidance counting as one), then the fewest forwards with which the loop has the
 mean score that re-generation ends with.
 
-The threshold is a quantile of pictures of other prompts and seeds, made first; they also say how well sketches foretell
-whole pictures of the same seed, which decides about sketching. `--rank-correlation` measures only that. Prompts:
-`benchmarks/feedback_prompts.txt` (kept), or drawn anew from `--seed` (fresh).
+The threshold is a quantile of pictures of other prompts and seeds, made first; they also say how well sketches
+foretell the pictures that are finished from them, which decides about sketching. `--rank-correlation` measures only
+that. Prompts: `benchmarks/feedback_prompts.txt` (kept), or drawn anew from `--seed` (fresh).
 
 Scores are those of the CLIP that the loop optimises; they say nothing about a judge it has not seen.
 """
@@ -32,7 +32,7 @@ from PIL import Image  # noqa: E402
 from sdxl_lora import generation  # noqa: E402
 from sdxl_lora.config import GenerationRequest  # noqa: E402
 from sdxl_lora.feedback import Finished, Judge, Policy, improve  # noqa: E402
-from sdxl_lora.feedback.calibration import QUANTILE, Calibration  # noqa: E402
+from sdxl_lora.feedback.calibration import QUANTILE, Calibration, SketchSample  # noqa: E402
 from sdxl_lora.generation import Event  # noqa: E402
 from sdxl_lora.mini.captions import caption  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
@@ -100,6 +100,20 @@ def calibration_of(base: GenerationRequest, number: int) -> Calibration:
         for index, text in enumerate(texts)
     )
     return calibrate(requests, default_scorer())
+
+
+def described(sample: SketchSample, calibration: Calibration, steps: int) -> str:
+    """How well sketches of one kind foretell, and what they lead to, in a line."""
+    correlation = sample.correlation(calibration.scores, calibration.prompts)
+    line = f"sketches of {sample.steps} steps: rank correlation with their whole pictures {correlation:.2f}"
+    if sample.finished:
+        more = np.array(sample.finished) - np.array(calibration.scores)
+        half = 1.96 * more.std(ddof=1) / math.sqrt(len(more))
+        line += (
+            f"; those take about {sample.finishing(steps)} more steps and score {more.mean():+.4f} ± {half:.4f}"
+            f" against pictures drawn anew in {steps}"
+        )
+    return line
 
 
 def outcome(request: GenerationRequest, maker: Remembering, policy: Policy) -> Outcome:
@@ -185,8 +199,7 @@ def main() -> int:
     steps = generation.resolve(base).steps
     assert steps is not None  # resolved
     for sample in calibration.sketches:
-        value = sample.correlation(calibration.scores, calibration.prompts)
-        print(f"rank correlation of sketches of {sample.steps} steps with pictures of {steps}: {value:.2f}")
+        print(described(sample, calibration, steps))
     sketching = calibration.sketching(steps)
     print(f"sketching with {sketching.steps} steps" if sketching else "sketching is not justified")
     if arguments.rank_correlation:
