@@ -59,13 +59,14 @@ def generate(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Walk:
-    """A stretch of the way of one picture, as it is reported."""
+class _Picture:
+    """What the drawing of one picture needs."""
 
-    index: int  # of the picture
-    whole: int  # steps of the whole way
-    done: int = 0  # steps before this stretch
-    until: int | None = None  # steps after which the way is left; None = at its end
+    index: int
+    request: GenerationRequest  # resolved, of this picture alone
+    pipeline: DiffusionPipeline  # with a scheduler of its own
+    embeddings: Embeddings
+    predictions: previews.Predictions
 
 
 class _Run:
@@ -119,72 +120,70 @@ class _Run:
         # a shallow copy: the weights are shared, the scheduler and the state of the call are not
         pipeline = copy.copy(shared)
         pipeline.scheduler = schedulers.make(request.scheduler, shared.scheduler)
-        assert request.steps is not None  # resolved
+        picture = _Picture(
+            index=index,
+            request=request,
+            pipeline=pipeline,
+            embeddings=embeddings,
+            predictions=previews.Predictions(pipeline.scheduler),
+        )
         if request.sketch_steps is None:
-            latents = self._denoise(
-                pipeline, embeddings, request, _Walk(index=index, whole=request.steps), steps=request.steps
-            )
+            latents = self._denoise(picture, num_inference_steps=request.steps)
         else:
-            latents = self._finish_sketch(pipeline, embeddings, request, index)
+            latents = self._finish_sketch(picture, request.sketch_steps)
         image = decode(pipeline, latents)
         seconds = time.perf_counter() - started
         self._deliver(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
 
-    def _finish_sketch(
-        self, pipeline: DiffusionPipeline, embeddings: Embeddings, request: GenerationRequest, index: int
-    ) -> Tensor:
-        """Latents of a whole picture whose first half goes in the strides of a sketch, which may be drawn already."""
+    def _finish_sketch(self, picture: _Picture, sketch_steps: int) -> Tensor:
+        """Latents of a picture whose first half goes in the strides of a sketch, which may be drawn already."""
+        request, scheduler = picture.request, picture.pipeline.scheduler
         assert request.steps is not None  # resolved
-        assert request.sketch_steps is not None
-        strides.check(pipeline.scheduler)
-        rest = strides.remaining(pipeline.scheduler, request.steps, request.sketch_steps)
-        half = strides.middle(request.sketch_steps)
+        strides.check(scheduler)
+        rest = strides.remaining(scheduler, request.steps, sketch_steps)
         with self._lock:
-            latents = strides.Middles.of(self._model).find(strides.key_of(request, request.sketch_steps))
+            latents = strides.Middles.of(self._model).find(strides.key_of(request, sketch_steps))
         done = 0
         if latents is None:
-            walk = _Walk(index=index, whole=half + len(rest), until=half)
-            latents = self._denoise(pipeline, embeddings, request, walk, steps=request.sketch_steps)
-            done = half
-        pipeline.scheduler.set_timesteps(timesteps=rest)
-        # the pipeline takes latents for noise of unit variance, and scales them
-        start = latents / pipeline.scheduler.init_noise_sigma
-        walk = _Walk(index=index, whole=done + len(rest), done=done)
-        return self._denoise(pipeline, embeddings, request, walk, timesteps=rest, latents=start)
+            done = strides.middle(sketch_steps)
+            latents = self._denoise(picture, until=done, more=len(rest), num_inference_steps=sketch_steps)
+        scheduler.set_timesteps(timesteps=rest)
+        start = (
+            latents / scheduler.init_noise_sigma
+        )  # the pipeline takes latents of unit variance, and scales them
+        return self._denoise(picture, done=done, timesteps=rest, latents=start)
 
     def _denoise(
-        self,
-        pipeline: DiffusionPipeline,
-        embeddings: Embeddings,
-        request: GenerationRequest,
-        walk: "_Walk",
-        *,
-        steps: int | None = None,
-        **start: Any,
+        self, picture: _Picture, *, done: int = 0, until: int | None = None, more: int = 0, **how: Any
     ) -> Tensor:
-        """Latents at the end of `walk`: from noise in so many even `steps`, or from the pipeline arguments `start`."""
-        predictions = previews.Predictions(pipeline.scheduler)
-        middle = strides.middle(steps) if steps and strides.possible(pipeline.scheduler) else 0
+        """Latents after the steps that the pipeline's arguments `how` say.
+
+        Args:
+            done: steps of the picture that were reported before.
+            until: leave after so many steps; `more` follow later.
+        """
+        request = picture.request
+        steps: int = how.get("num_inference_steps", 0)  # 0 where this is not an even way from its start
+        middle = strides.middle(steps) if strides.possible(picture.pipeline.scheduler) else 0
 
         def after_step(
             running: DiffusionPipeline, step: int, _: Any, tensors: dict[str, Any]
         ) -> dict[str, Any]:
-            if self._stopped() or step + 1 == walk.until:
+            if self._stopped() or step + 1 == until:
                 running._interrupt = True  # the pipeline skips its remaining steps
             if not self._stopped():
-                predicted = predictions.latest(tensors["latents"])
-                self._report(walk.index, walk.done + step + 1, walk.whole, predicted)
-            if steps and step + 1 == middle:
+                whole = done + (until or running.num_timesteps) + more
+                self._report(
+                    picture.index, done + step + 1, whole, picture.predictions.latest(tensors["latents"])
+                )
+            if step + 1 == middle:
                 with self._lock:
-                    kept = strides.Middles.of(self._model)
-                    kept.keep(strides.key_of(request, steps), tensors["latents"])
+                    strides.Middles.of(self._model).keep(strides.key_of(request, steps), tensors["latents"])
             return {}
 
-        if steps is not None:
-            start["num_inference_steps"] = steps
-        latents: Tensor = pipeline(
-            **embeddings,
-            **start,
+        latents: Tensor = picture.pipeline(
+            **picture.embeddings,
+            **how,
             guidance_scale=request.guidance,
             width=request.width,
             height=request.height,
