@@ -108,7 +108,9 @@ def distribution(runs: dict[str, evaluation_plots.Report], key: str) -> tuple[st
         st.altair_chart(evaluation_plots.ecdf(frame, runs, key))
     else:
         event = st.altair_chart(
-            evaluation_plots.strip_plot(frame, runs, key, by), on_select="rerun", key=f"metrics.strip.{key}"
+            evaluation_plots.strip_plot(frame, runs, key, by),
+            on_select="rerun",
+            key=f"metrics.strip.{key}.{ui.times_closed()}",
         )
         picked = event.selection.get("picked") or []
         if picked:

@@ -24,6 +24,7 @@ THUMBNAIL = 320  # px
 METRIC_WIDTH = 236  # px of the pinned column: leaves room for numbers on a phone
 
 _MARKS = {"better": "▲ better", "worse": "▼ worse", "undecided": ""}
+_CLOSED = "metrics.closed"
 
 
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda store: store.close())
@@ -157,7 +158,17 @@ def pages(run: Report) -> int:
     return max(1, math.ceil(len(run["pairs"]) / PER_PAGE))
 
 
-@st.dialog("One picture", width="large")
+def times_closed() -> int:
+    """How often the viewer was closed. A plot that has it in its key forgets its selection with every closing, so
+    that a click on the same point opens the same picture again."""
+    return int(st.session_state.get(_CLOSED, 0))
+
+
+def _close() -> None:
+    st.session_state[_CLOSED] = times_closed() + 1
+
+
+@st.dialog("One picture", width="large", on_dismiss=_close)
 def viewer(run: Report, folders: dict[str, Path], place: int) -> None:
     """Generated beside reference, wiped, as a difference map or with what OCR read; prompt, seed, every
     metric.

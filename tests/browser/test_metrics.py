@@ -86,6 +86,11 @@ def test_a_click_on_a_point_of_the_plot_opens_its_picture(
     click_at(browser, place)
     visible(browser, "[role=dialog] strong", f"img_{lowest}")
     assert visible(browser, "[role=dialog] code", f"jacket {lowest}").is_displayed()
+    click(browser, "[role=dialog] [aria-label=Close]")
+    wait(browser, lambda d: count(d, "[role=dialog]") == 0)
+    plotted(browser)
+    click_at(browser, wait(browser, leftmost_point))  # the same point once more
+    visible(browser, "[role=dialog] strong", f"img_{lowest}")
 
 
 def test_the_worst_pictures_come_first(
