@@ -1,26 +1,36 @@
 """Freed memory is kept: large tensors made again and again cost no new pages."""
 
 import platform
-import resource
+import subprocess
+import sys
 
 import pytest
-import torch
 
 from sdxl_lora.training import memory
+
+# In a process of its own: what other tests left on the heap decides where its next large block comes from.
+FAULTS = """
+import resource, torch
+from sdxl_lora.training import memory
+
+def faults(rounds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        torch.zeros(16 << 20)  # 64 MB, above every threshold of glibc
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+given_back = faults(10)
+assert memory.keep_freed()
+faults(2)
+print(given_back, faults(10))
+"""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
 def test_large_tensors_reuse_the_pages_of_those_before():
-    assert memory.keep_freed()
-
-    def faults(rounds: int) -> int:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(rounds):
-            torch.zeros(16 << 20)  # 64 MB, above every threshold of glibc
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-    faults(4)
-    assert faults(40) < 40 * (64 << 20) / 4096 / 10  # a tenth of the pages of fresh memory
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    given_back, kept = map(int, told.stdout.split()[-2:])
+    assert kept < given_back / 10
 
 
 def test_other_libraries_are_left_alone(monkeypatch):
