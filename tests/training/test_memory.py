@@ -19,10 +19,10 @@ def faults(rounds):
         torch.zeros(16 << 20)  # 64 MB, above every threshold of glibc
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-given_back = faults(10)
+given_back = faults(20)
 assert memory.keep_freed()
-faults(2)
-print(given_back, faults(10))
+faults(20)  # aligned blocks leave crumbs, and the heap grows until there are enough of them
+print(given_back, faults(20))
 """
 
 
