@@ -5,13 +5,13 @@ models that say so, else the embedding of the empty text. Prompts that the pipel
 emphasis, are encoded by `long_prompts`.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from diffusers import DiffusionPipeline
 
 from sdxl_lora.generation import long_prompts
+from sdxl_lora.latest import Latest
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.models.quiet import quiet
 
@@ -46,15 +46,13 @@ def embed(model: LoadedModel, prompt: str, negative_prompt: str, guided: bool) -
 
     `guided`: with classifier-free guidance, which needs the negative side too.
     """
-    memory = model.base.memory.setdefault("embeddings", OrderedDict())
+    memory: Latest[_Key, Embeddings] = model.base.memory.setdefault("embeddings", Latest(_REMEMBERED))
     key: _Key = (model.config.loras, prompt, negative_prompt, guided)
-    if key not in memory:
+    found = memory.find(key)
+    if found is None:
         with torch.no_grad(), quiet():
-            memory[key] = _encode(model.pipeline, prompt, negative_prompt or None, guided)
-        while len(memory) > _REMEMBERED:
-            memory.popitem(last=False)
-    memory.move_to_end(key)
-    return dict(memory[key])
+            found = memory.keep(key, _encode(model.pipeline, prompt, negative_prompt or None, guided))
+    return dict(found)
 
 
 def _encode(pipeline: DiffusionPipeline, prompt: str, negative: str | None, guided: bool) -> Embeddings:

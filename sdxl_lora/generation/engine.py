@@ -67,6 +67,7 @@ class _Picture:
     pipeline: DiffusionPipeline  # with a scheduler of its own
     embeddings: Embeddings
     predictions: previews.Predictions
+    generator: torch.Generator  # of its noise
 
 
 class _Run:
@@ -126,6 +127,7 @@ class _Run:
             pipeline=pipeline,
             embeddings=embeddings,
             predictions=previews.Predictions(pipeline.scheduler),
+            generator=torch.Generator("cpu").manual_seed(request.seed),
         )
         if request.sketch_steps is None:
             latents = self._denoise(picture, num_inference_steps=request.steps)
@@ -139,18 +141,16 @@ class _Run:
         """Latents of a picture whose first half goes in the strides of a sketch, which may be drawn already."""
         request, scheduler = picture.request, picture.pipeline.scheduler
         assert request.steps is not None  # resolved
-        strides.check(scheduler)
+        strides.check_scheduler(scheduler)
         rest = strides.remaining(scheduler, request.steps, sketch_steps)
-        with self._lock:
-            latents = strides.Middles.of(self._model).find(strides.key_of(request, sketch_steps))
+        latents = strides.middles(self._model).find(strides.key_of(request, sketch_steps))
         done = 0
         if latents is None:
             done = strides.middle(sketch_steps)
             latents = self._denoise(picture, until=done, more=len(rest), num_inference_steps=sketch_steps)
         scheduler.set_timesteps(timesteps=rest)
-        start = (
-            latents / scheduler.init_noise_sigma
-        )  # the pipeline takes latents of unit variance, and scales them
+        # the pipeline takes latents for noise of unit variance, and scales them
+        start = latents / scheduler.init_noise_sigma
         return self._denoise(picture, done=done, timesteps=rest, latents=start)
 
     def _denoise(
@@ -177,8 +177,7 @@ class _Run:
                     picture.index, done + step + 1, whole, picture.predictions.latest(tensors["latents"])
                 )
             if step + 1 == middle:
-                with self._lock:
-                    strides.Middles.of(self._model).keep(strides.key_of(request, steps), tensors["latents"])
+                strides.middles(self._model).keep(strides.key_of(request, steps), tensors["latents"])
             return {}
 
         latents: Tensor = picture.pipeline(
@@ -187,7 +186,7 @@ class _Run:
             guidance_scale=request.guidance,
             width=request.width,
             height=request.height,
-            generator=torch.Generator("cpu").manual_seed(request.seed or 0),
+            generator=picture.generator,
             output_type="latent",
             callback_on_step_end=after_step,
         ).images

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError
+from sdxl_lora.generation import strides
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
 
@@ -32,22 +33,8 @@ def resolve(request: GenerationRequest) -> GenerationRequest:
         scheduler=defaults.scheduler if request.scheduler is None else request.scheduler,
     )
     _check_area(decided, defaults)
-    _check_sketch(decided)
+    strides.check(decided)
     return decided
-
-
-def _check_sketch(decided: GenerationRequest) -> None:
-    assert decided.steps is not None  # decided above
-    if decided.sketch_steps is None:
-        return
-    if decided.sketch_steps >= decided.steps:
-        raise RequestError(
-            f"a sketch of {decided.sketch_steps} steps has no fewer than its picture of {decided.steps}; choose fewer"
-        )
-    if decided.scheduler not in (None, "euler"):
-        raise RequestError(
-            f"the sampler {decided.scheduler} cannot finish a sketch; choose euler, or leave out the sketch steps"
-        )
 
 
 def _check_area(request: GenerationRequest, defaults: registry.ModelDefaults) -> None:

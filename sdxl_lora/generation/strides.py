@@ -10,16 +10,17 @@ of earlier steps, and its schedule can be given step by step.
 """
 
 import math
-from collections import OrderedDict
 
 from diffusers import EulerDiscreteScheduler, SchedulerMixin
 from torch import Tensor
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError
+from sdxl_lora.latest import Latest
 from sdxl_lora.models.loading import LoadedModel
 
-_REMEMBERED = 32  # middles; 16 KB each for the bundled model, up to 0.3 MB for SDXL
+_SAMPLER = "euler"  # its name in `models.schedulers`
+_REMEMBERED = 128  # middles; 16 KB each for the bundled model, up to 0.3 MB for SDXL
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 Key = tuple[object, ...]
@@ -32,13 +33,29 @@ def possible(scheduler: SchedulerMixin) -> bool:
     )
 
 
-def check(scheduler: SchedulerMixin) -> None:
-    """Raises `RequestError` unless `scheduler` can change its stride."""
-    if not possible(scheduler):
+def check(request: GenerationRequest) -> None:
+    """Raises `RequestError` if it can be seen without the model that `request` (resolved) finishes no sketch."""
+    assert request.steps is not None  # resolved
+    if request.sketch_steps is None:
+        return
+    if request.sketch_steps >= request.steps:
         raise RequestError(
-            f"the sampler {type(scheduler).__name__} cannot finish a sketch; choose euler,"
-            " or leave out the sketch steps"
+            f"a sketch of {request.sketch_steps} steps has no fewer than its picture of {request.steps}; choose fewer"
         )
+    if request.scheduler not in (None, _SAMPLER):
+        raise _unable(request.scheduler)
+
+
+def check_scheduler(scheduler: SchedulerMixin) -> None:
+    """Raises `RequestError` unless `scheduler`, which may be the model's own, can change its stride."""
+    if not possible(scheduler):
+        raise _unable(type(scheduler).__name__)
+
+
+def _unable(sampler: str) -> RequestError:
+    return RequestError(
+        f"the sampler {sampler} cannot finish a sketch; choose {_SAMPLER}, or leave out the sketch steps"
+    )
 
 
 def can_finish_sketches(model: LoadedModel) -> bool:
@@ -64,25 +81,10 @@ def remaining(scheduler: EulerDiscreteScheduler, steps: int, sketch_steps: int) 
     return [start, *(float(t) for t in scheduler.timesteps if t < start)]
 
 
-class Middles:
-    """Latents in the middle of the ways that were gone last, by everything that decided them."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[Key, Tensor] = OrderedDict()
-
-    @classmethod
-    def of(cls, model: LoadedModel) -> "Middles":
-        """Those of one model; the model must be in use by the caller."""
-        kept: Middles = model.base.memory.setdefault("middles", cls())
-        return kept
-
-    def find(self, key: Key) -> Tensor | None:
-        return self._kept.get(key)
-
-    def keep(self, key: Key, latents: Tensor) -> None:
-        self._kept[key] = latents
-        while len(self._kept) > _REMEMBERED:
-            self._kept.popitem(last=False)
+def middles(model: LoadedModel) -> Latest[Key, Tensor]:
+    """Latents in the middle of the even ways that were gone last, by `key_of`."""
+    kept: Latest[Key, Tensor] = model.base.memory.setdefault("middles", Latest(_REMEMBERED))
+    return kept
 
 
 def key_of(request: GenerationRequest, steps: int) -> Key:

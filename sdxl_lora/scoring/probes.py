@@ -10,8 +10,6 @@ giving both the same probability.
 
 import functools
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sdxl_lora.latest import Latest
 from sdxl_lora.prompts import attributes
 from sdxl_lora.prompts.attributes import Attribute
 from sdxl_lora.scoring.checks import blank_reason
@@ -58,8 +57,7 @@ class ProbeScorer:
     def __init__(self, clip: ClipScorer) -> None:
         self._clip = clip
         self.name = clip.name.replace("CLIP cosine", "CLIP attributes")
-        self._lock = threading.Lock()
-        self._memory: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
+        self._memory: Latest[tuple[object, ...], Tensor] = Latest(_REMEMBERED * len(attributes.NAMES))
 
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """0..1 for each pair; NaN where the picture is blank or the text makes no claim that a list knows."""
@@ -98,16 +96,10 @@ class ProbeScorer:
     def _sentences(self, text: str, claim: Attribute) -> Tensor:
         """Unit vectors of the sentence and its variants, words x D."""
         key = (text, claim)
-        with self._lock:
-            if key in self._memory:
-                self._memory.move_to_end(key)
-                return self._memory[key]
-        embedded = self._clip.embed_texts([text, *(claim.swapped(text, rival) for rival in claim.rivals)])
-        with self._lock:
-            self._memory[key] = embedded
-            while len(self._memory) > _REMEMBERED * len(attributes.NAMES):
-                self._memory.popitem(last=False)
-        return embedded
+        if (embedded := self._memory.find(key)) is not None:
+            return embedded
+        sentences = [text, *(claim.swapped(text, rival) for rival in claim.rivals)]
+        return self._memory.keep(key, self._clip.embed_texts(sentences))
 
 
 @functools.lru_cache(maxsize=4)
