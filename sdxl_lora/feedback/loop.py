@@ -100,7 +100,6 @@ class _Loop:
         self._best: Attempt | None = None  # of the whole pictures
         self._leader: Attempt | None = None  # of the candidates, sketches or not: its words are changed
         self._sketches: list[Attempt] = []  # that are not finished
-        self._drawn_sketches = 0
         self._gains = [self._sketching.gain] if self._sketching else []  # usual, then seen of this picture
         self._number = 0
         self._steps = 0  # that all attempts took
@@ -163,16 +162,24 @@ class _Loop:
         """What a whole picture scores more than its sketch; of these words it may be less than it usually is."""
         return statistics.fmean(self._gains)
 
+    def _promises_enough(self, sketch: Attempt) -> bool:
+        """Whether the whole picture would be accepted."""
+        threshold = self._policy.threshold
+        return threshold is not None and self._promise(sketch) >= (0, threshold)
+
     def _promising(self) -> Attempt | None:
         """The best sketch, if there was a choice and its whole picture would be accepted."""
-        threshold, sketch = self._policy.threshold, max(self._sketches, key=_rank, default=None)
-        if threshold is None or sketch is None or self._drawn_sketches < SKETCHES_TO_CHOOSE_FROM:
+        sketch = self._best_sketch()
+        if sketch is None or self._number < SKETCHES_TO_CHOOSE_FROM:
             return None
-        return sketch if self._promise(sketch) >= (0, threshold) else None
+        return sketch if self._promises_enough(sketch) else None
+
+    def _best_sketch(self) -> Attempt | None:
+        return max(self._sketches, key=_rank, default=None)
 
     def _worth_finishing(self) -> Attempt | None:
         """The best sketch, if its whole picture is in the budget and promises to be the best one."""
-        sketch = max(self._sketches, key=_rank, default=None)
+        sketch = self._best_sketch()
         if sketch is None or self._left < self._finishing:
             return None
         return sketch if self._best is None or self._promise(sketch) > _rank(self._best) else None
@@ -184,12 +191,12 @@ class _Loop:
         self._candidates -= 1
         sketch = self._sketching is not None
         attempt = yield from self._draw(request, edit, leader=self._leader, sketch=sketch)
-        self._failures += 1
+        if not (sketch and self._promises_enough(attempt)):
+            self._failures += 1
         if attempt.best:
             self._leader = attempt
         if sketch:
             self._sketches.append(attempt)
-            self._drawn_sketches += 1
         return attempt
 
     def _finish(self, sketch: Attempt) -> Stream[Event | Attempt, None, Attempt]:

@@ -185,7 +185,8 @@ def _whole(
 ) -> Iterator[Told]:
     """The attempt that draws a sketch whole after the loop is over, and its events."""
     single = replace(how.policy, max_attempts=1, sketching=None)
-    request = how.policy.sketching.whole(sketch.request) if how.policy.sketching else sketch.request
+    assert how.policy.sketching is not None  # or there were no sketches
+    request = how.policy.sketching.whole(sketch.request)
     for event in improve(request, generator, how.panel, single, cancel=cancel):
         if isinstance(event, Attempt):
             yield replace(event, number=len(attempts) + 1, best=False, finishes=sketch.number)

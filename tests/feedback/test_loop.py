@@ -264,6 +264,12 @@ def test_other_words_are_tried_on_the_best_sketch() -> None:
     assert end.best.request == replace(REQUEST, prompt="a (navy:1.3) jacket")
 
 
+def test_words_are_left_alone_while_a_sketch_promises_enough() -> None:
+    judge = FakeJudge(lambda _: 0.6, colour=lambda _: 0.4, sketched=lambda _: 0.5)
+    attempts, _ = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    assert [(a.request.seed, a.change) for a in attempts] == [(100, ""), (101, ""), (102, ""), (100, "")]
+
+
 def test_a_budget_of_one_picture_is_drawn_without_a_sketch() -> None:
     attempts, end = run(FakeJudge(lambda _: 0.1), Policy(threshold=0.5, max_attempts=1, sketching=SKETCHING))
     assert [a.sketch for a in attempts] == [False]
