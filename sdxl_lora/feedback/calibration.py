@@ -37,9 +37,8 @@ class SketchSample:
 
     steps: int
     scores: tuple[float, ...]
-    finished: tuple[
-        float, ...
-    ] = ()  # of the pictures finished from the sketches; empty = that was not possible
+    # of the pictures finished from the sketches; empty where that is not possible
+    finished: tuple[float, ...] = ()
 
     def correlation(self, final: Sequence[float], prompts: Sequence[str]) -> float:
         """Spearman's rank correlation with the finished pictures' scores among pictures of one prompt, -1..1.
@@ -57,9 +56,9 @@ class SketchSample:
         """What sketches promise for pictures of that many `steps`, against whole pictures; more than 1 pays.
 
         The price of two whole pictures is compared: the better of the two, against the finished one of the best of as
-        many sketches as it gives. Gains over a single picture, in the standard deviations between seeds, where
-        choosing by sketches gives the share of the gain that their correlation is, less what finished pictures
-        score less than those drawn anew. NaN as `correlation`.
+        many sketches as it gives. Gains over a single picture, in standard deviations between seeds, where
+        choosing by sketches gives the share of the gain that their correlation is, and what finished pictures score
+        more or less than those drawn anew is added. NaN as `correlation`.
         """
         correlation = self.correlation(final, prompts)
         if math.isnan(correlation):
@@ -67,7 +66,8 @@ class SketchSample:
         sketches = (2 * steps - (self.finishing(steps) or steps)) // self.steps
         gain = correlation * _best_of(sketches)
         if self.finished:
-            gain += (statistics.fmean(self.finished) - statistics.fmean(final)) / _deviation(final, prompts)
+            more = statistics.fmean(self.finished) - statistics.fmean(final)
+            gain += more / _deviation(self.finished, prompts)
         return gain / _best_of(2)
 
     def finishing(self, steps: int) -> int | None:
@@ -92,6 +92,10 @@ class Calibration:
             raise DataError(
                 f"{len(self.scores)} pictures with a score say too little; calibrate with {FEWEST} or more"
             )
+        rows = [self.prompts, *(s.scores for s in self.sketches)]
+        rows += [s.finished for s in self.sketches if s.finished]
+        if any(len(row) != len(self.scores) for row in rows):
+            raise DataError("prompts, sketches and pictures of this calibration are not the same number")
 
     def threshold(self, quantile: float = QUANTILE) -> float:
         """The score that this share of pictures stays below."""
@@ -108,14 +112,15 @@ class Calibration:
         for sample in self.sketches:
             certain = sample.correlation(self.scores, self.prompts) * math.sqrt(len(self.scores) - 1)
             advantage = sample.advantage(self.scores, self.prompts, steps)
-            if (
-                certain > _CERTAIN and advantage > best
-            ):  # a correlation's deviation by chance is 1 / sqrt(n - 1)
-                whole = statistics.fmean(sample.finished or self.scores)
-                gain = whole - statistics.fmean(sample.scores)
-                best = advantage
-                found = Sketching(steps=sample.steps, gain=gain, finishing=sample.finishing(steps))
+            # a correlation's deviation by chance is 1 / sqrt(n - 1)
+            if certain > _CERTAIN and advantage > best:
+                best, found = advantage, self.sketching_with(sample, steps)
         return found
+
+    def sketching_with(self, sample: SketchSample, steps: int) -> Sketching:
+        """Sketches like those of `sample`, whether they pay or not."""
+        gain = statistics.fmean(sample.finished or self.scores) - statistics.fmean(sample.scores)
+        return Sketching(steps=sample.steps, gain=gain, finishing=sample.finishing(steps))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -217,16 +222,22 @@ def _best_of(number: int) -> float:
 
 def _deviation(values: Sequence[float], prompts: Sequence[str]) -> float:
     """Standard deviation among pictures of one prompt, all prompts together."""
-    centred = _centred(values, prompts)
-    repeated = {prompt for prompt in prompts if prompts.count(prompt) > 1}
-    return float(np.sqrt(np.sum(centred**2) / (len(centred) - len(repeated))))
+    groups = _groups(values, prompts)
+    return math.sqrt(sum(np.sum(group**2) for group in groups) / sum(len(group) - 1 for group in groups))
 
 
 def _centred(values: Sequence[float], prompts: Sequence[str]) -> NDArray[np.float64]:
     """Values less their prompt's mean, of the prompts that have several."""
+    groups = _groups(values, prompts)
+    centred: NDArray[np.float64] = np.concatenate(groups) if groups else np.empty(0)
+    return centred.round(9)  # so that what is equal but for rounding has equal ranks
+
+
+def _groups(values: Sequence[float], prompts: Sequence[str]) -> list[NDArray[np.float64]]:
+    """For every prompt that has several values, those less their mean."""
     groups: dict[str, list[float]] = {}
     for value, prompt in zip(values, prompts, strict=True):
         groups.setdefault(prompt, []).append(value)
-    rows = [np.array(group) - np.mean(group) for group in groups.values() if len(group) > 1]
-    # rounded, so that what is equal but for rounding has equal ranks
-    return np.round(np.concatenate(rows), 9) if rows else np.empty(0)
+    return [
+        np.array(group, np.float64) - statistics.fmean(group) for group in groups.values() if len(group) > 1
+    ]

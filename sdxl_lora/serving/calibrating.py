@@ -25,6 +25,8 @@ SHARES = (0.2, 0.3)  # of the steps: sketches that are measured
 PER_PROMPT = 3  # pictures, so that seeds of one prompt can be compared
 VARIED = ("product", "colour", "pattern", "logo", "logo_colour", "setting")
 
+_Kind = tuple[int, bool]  # steps of a sketch, and whether it was finished
+
 
 def varied_requests(template: str, request: GenerationRequest, count: int) -> Iterator[GenerationRequest]:
     """Requests of a template for `count` pictures, `PER_PROMPT` of each with other suggested values; seeds count up."""
@@ -60,28 +62,27 @@ def calibrate(
     scores: list[float] = []
     sharpness: list[float] = []
     words: list[str] = []
-    sketches: dict[int, list[float]] = {}
-    finished: dict[int, list[float]] = {}
+    found: dict[_Kind, list[float]] = {}
     resolved = None
     for request in requests:
         resolved = generation.resolve(request)
         whole = _draw(resolved)
-        drawn: list[tuple[dict[int, list[float]], int, list[Image.Image]]] = []
+        drawn: dict[_Kind, list[Image.Image]] = {}
         for steps in _measured(resolved):
-            drawn.append((sketches, steps, _draw(replace(resolved, steps=steps))))
+            drawn[steps, False] = _draw(replace(resolved, steps=steps))
             if generation.can_finish_sketches(load(ModelConfig.of(resolved))):
-                drawn.append((finished, steps, _draw(replace(resolved, sketch_steps=steps))))
+                drawn[steps, True] = _draw(replace(resolved, sketch_steps=steps))
         text = spec_text(resolved.prompt)
         for index, image in enumerate(whole):
-            looks = [image, *(images[index] for _, _, images in drawn)]
+            looks = [image, *(images[index] for images in drawn.values())]
             if any(checks.blank_reason(look) for look in looks):
                 continue
             final, *others = scorer.score(looks, [text] * len(looks))
             scores.append(final)
             words.append(resolved.prompt)
             sharpness.append(checks.sharpness(image))
-            for (kind, steps, _), score in zip(drawn, others, strict=True):
-                kind.setdefault(steps, []).append(score)
+            for kind, score in zip(drawn, others, strict=True):
+                found.setdefault(kind, []).append(score)
         progress(len(whole))
     if resolved is None:
         raise DataError("there are no prompts to calibrate with")
@@ -93,8 +94,9 @@ def calibrate(
         prompts=tuple(words),
         sharpness=tuple(sharpness),
         sketches=tuple(
-            SketchSample(steps=steps, scores=tuple(found), finished=tuple(finished.get(steps, ())))
-            for steps, found in sketches.items()
+            SketchSample(steps=steps, scores=tuple(early), finished=tuple(found.get((steps, True), ())))
+            for (steps, finished), early in found.items()
+            if not finished
         ),
     )
 

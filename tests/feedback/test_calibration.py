@@ -39,6 +39,15 @@ def test_too_few_pictures_are_refused() -> None:
         Calibration(model="mini", template="", scorer="x", scores=SCORES[:7], prompts=PROMPTS[:7])
 
 
+def test_a_calibration_with_rows_of_other_lengths_is_refused() -> None:
+    for sample in (
+        SketchSample(steps=4, scores=SCORES[:20]),
+        SketchSample(steps=4, scores=SCORES, finished=SCORES[:20]),
+    ):
+        with pytest.raises(DataError, match="not the same number"):
+            calibration(sketches=(sample,))
+
+
 def test_the_sketches_are_drawn_that_pay_most() -> None:
     noise = tuple(np.random.default_rng(0).random(21).tolist())
     good = SketchSample(steps=4, scores=tuple(2 * s for s in SCORES))
