@@ -147,14 +147,10 @@ def score(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([o.score for o in outcomes]))
 
 
-def compare(base: GenerationRequest, texts: Sequence[str], calibration: Calibration, attempts: int) -> bool:
-    """Prints the table; whether the loop meets the bar."""
+def compare(base: GenerationRequest, texts: Sequence[str], again: Policy, loop: Policy) -> bool:
+    """Prints the table of re-generation and the loop, also with smaller budgets; whether the loop meets the bar."""
     judge = default_panel()
-    steps = generation.resolve(base).steps
-    assert steps is not None  # resolved
-    again = Policy(threshold=calibration.threshold(), max_attempts=attempts, refine=False)
-    loop = replace(again, refine=True, sketching=calibration.sketching(steps))
-    smaller = {f"loop, budget {n}": replace(loop, max_attempts=n) for n in range(2, attempts + 1)}
+    smaller = {f"loop, budget {n}": replace(loop, max_attempts=n) for n in range(2, loop.max_attempts + 1)}
     policies = {"single shot": Policy(max_attempts=1), "re-generation": again, **smaller}
     outcomes: dict[str, list[Outcome]] = {name: [] for name in policies}
     for index, request in enumerate(_requests(base, texts)):
@@ -189,6 +185,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--attempts", type=int, default=6, help="budget per prompt, in pictures")
     parser.add_argument("--calibration", type=int, default=60, help="pictures to calibrate with")
+    parser.add_argument("--sketch-steps", type=int, help="instead of what the calibration chooses")
     parser.add_argument("--rank-correlation", action="store_true", help="measure sketches, and stop")
     arguments = parser.parse_args()
     base = GenerationRequest(prompt="calibration", model=arguments.model, steps=arguments.steps)
@@ -202,13 +199,22 @@ def main() -> int:
         print(described(sample, calibration, steps))
     sketching = calibration.sketching(steps)
     print(f"sketching with {sketching.steps} steps" if sketching else "sketching is not justified")
+    if arguments.sketch_steps is not None:
+        sample = next((s for s in calibration.sketches if s.steps == arguments.sketch_steps), None)
+        if sample is None:
+            parser.error(
+                f"measured are sketches of {', '.join(str(s.steps) for s in calibration.sketches)} steps"
+            )
+        sketching = calibration.sketching_with(sample, steps)
+        print(f"asked for: sketches of {sketching.steps} steps")
     if arguments.rank_correlation:
         return 0
     if arguments.prompts == "kept":
         texts = KEPT.read_text(encoding="utf-8").splitlines()[: arguments.number]
     else:
         texts = fresh_prompts(arguments.number, arguments.seed)
-    return 0 if compare(base, texts, calibration, arguments.attempts) else 1
+    again = Policy(threshold=calibration.threshold(), max_attempts=arguments.attempts, refine=False)
+    return 0 if compare(base, texts, again, replace(again, refine=True, sketching=sketching)) else 1
 
 
 if __name__ == "__main__":
