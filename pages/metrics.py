@@ -207,9 +207,7 @@ if keys:
     clicked = distribution(runs, key)
     st.subheader("Worst first", anchor=False)
     opened = pictures(runs, records, key)
-    target = opened or (clicked if clicked != st.session_state.get("metrics.seen") else None)
-    st.session_state["metrics.seen"] = clicked
-    if target:
+    if target := opened or clicked:
         label, place = target
         ui.viewer(runs[label], records[label].folders, place)
 

@@ -4,7 +4,7 @@ An empty field means the model's own choice.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 import streamlit as st
@@ -24,18 +24,6 @@ SHAPES = {
 }
 _OWN_SHAPE, *_, _CUSTOM = SHAPES
 _OWN_SCHEDULER = "Model's own"
-_FIELDS = (
-    "model",
-    "steps",
-    "guidance",
-    "shape",
-    "width",
-    "height",
-    "seed",
-    "scheduler",
-    "sketch",
-    "precision",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +40,9 @@ class _Start:
     scheduler: str = _OWN_SCHEDULER
     sketch: int | None = None
     precision: str = "auto"
+
+
+_FIELDS = tuple(field.name for field in fields(_Start))
 
 
 def show() -> None:
