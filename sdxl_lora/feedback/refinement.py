@@ -13,7 +13,7 @@ from sdxl_lora.config import GenerationRequest
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.scoring.panel import Judgement, rank
 from sdxl_lora.scoring.probes import Finding
-from sdxl_lora.scoring.spec import subject_start
+from sdxl_lora.scoring.spec import spec_text, subject_start
 
 WEIGHTS = (1.3, 1.6)  # tried in turn
 
@@ -34,13 +34,15 @@ class Edit:
 def propose(prompt: str, findings: Sequence[Finding], tried: Sequence[str]) -> Edit | None:
     """The next change for the weakest claim; None where nothing is wrong or everything was tried.
 
+    No change touches the sentence that is scored, or scores before and after could not be compared.
+
     Args:
         tried: prompts that were tried already.
     """
     wrong = sorted((f for f in findings if not f.right), key=lambda finding: finding.probability)
     for finding in wrong:
         for changed, what in _variants(prompt, finding.wanted):
-            if changed != prompt and changed not in tried:
+            if changed != prompt and changed not in tried and spec_text(changed) == spec_text(prompt):
                 return Edit(prompt=changed, attribute=finding.attribute, words=f"{finding} -> {what}")
     return None
 
