@@ -3,6 +3,7 @@
 Beside each latent stands a weight map: the UNet's loss counts the few latents around an emblem more, because an emblem
 covers 1 to 5 % of a picture and would otherwise be learned last. It counts the whole box around the emblem: when only
 the cells under the ink counted, ink beside them was nearly free, and every shape came out as a blob (docs/log.md).
+What tells a shirt from a jacket, its collar, buttons, zip and seams, is as small, and counts more for the same reason.
 """
 
 import json
@@ -19,23 +20,26 @@ from tqdm import tqdm
 
 from sdxl_lora.mini.dataset import RenderedSet, to_pixels
 from sdxl_lora.mini.optimisation import autocast, prepare_process
-from sdxl_lora.mini.renderer import emblem_mask
+from sdxl_lora.mini.renderer import detail_mask, emblem_mask
 from sdxl_lora.mini.scene import POSITIONS, Scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 
 EMBLEM_WEIGHT = 12.0
 BARE_WEIGHT = 6.0  # without it a second emblem was nearly free, and jackets had one on chest and sleeve
+DETAIL_WEIGHT = 8.0
 EMBLEM_MARGIN = 1  # cells around the emblem's box that count as much
 
 
 def loss_weights(scene: Scene, side: int) -> NDArray[np.float16]:
     """(side, side) weights of a scene's latents: `EMBLEM_WEIGHT` in the box around the emblem, `BARE_WEIGHT` in the
-    boxes where this garment might carry it and does not, 1 elsewhere."""
-    weights = np.ones((side, side), np.float16)
+    boxes where this garment might carry it and does not, up to `DETAIL_WEIGHT` on what makes the garment what it is,
+    1 elsewhere."""
+    weights = (1 + (DETAIL_WEIGHT - 1) * detail_mask(scene, side)).astype(np.float16)
     if scene.emblem is not None:
         for position in POSITIONS[scene.garment]:
             if position != scene.emblem_position:
-                weights[_box(replace(scene, emblem_position=position), side)] = BARE_WEIGHT
+                box = _box(replace(scene, emblem_position=position), side)
+                weights[box] = np.maximum(weights[box], BARE_WEIGHT)
         weights[_box(scene, side)] = EMBLEM_WEIGHT
     return weights
 

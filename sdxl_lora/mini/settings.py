@@ -40,7 +40,7 @@ class BuildSettings:
     unet_batch: int = 32
     unet_channels: tuple[int, ...] = (48, 96, 256)
     unet_learning_rate: float = 1e-3
-    unet_windows: bool = True  # every other step shows windows around emblems instead of whole pictures
+    unet_windows: bool = True  # every third step shows windows around emblems instead of whole pictures
     photo_share: float = 0.0  # of the UNet's batch, when real photos are given
 
     judge_steps: int = 3_000

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from sdxl_lora.mini.renderer import contact_sheet, emblem_mask, render
+from sdxl_lora.mini.renderer import contact_sheet, detail_mask, emblem_mask, render
 from sdxl_lora.mini.renderer.garments import TABLE
 from sdxl_lora.mini.scene import (
     COLOURS,
@@ -72,7 +72,7 @@ def test_pictures_are_those_the_bundled_model_was_trained_on() -> None:
 
 
 TRAINED_ON = [
-    [131, 118, 112, 126, 127, 164, 152, 122, 121, 175, 160, 119, 117, 136, 132, 115],
+    [131, 118, 112, 126, 127, 162, 150, 122, 121, 170, 156, 119, 117, 133, 131, 115],
     [186, 131, 123, 186, 187, 96, 124, 186, 182, 103, 104, 180, 157, 110, 108, 156],
     [142, 127, 129, 145, 131, 85, 86, 125, 124, 54, 58, 108, 125, 71, 77, 112],
     [44, 67, 59, 38, 69, 126, 132, 50, 71, 161, 162, 59, 42, 71, 70, 41],
@@ -170,6 +170,26 @@ def test_emblems_are_large_enough_to_read(
 
 def test_without_an_emblem_the_mask_is_empty() -> None:
     assert emblem_mask(PLAIN, 32).max() == 0
+
+
+@pytest.mark.parametrize("garment", ["shirt", "jacket", "puffer jacket", "sweatshirt", "jeans"])
+def test_details_are_marked_on_the_garment_and_not_around_it(garment: str) -> None:
+    scene = Scene(garment=garment, colour="red", setting="white", seed=4)
+    mask = detail_mask(scene, 32)
+    assert mask.max() > 0.5
+    assert not mask[:, [0, -1]].any()
+    assert not mask[-1].any()
+    assert 0.01 < (mask > 0.2).mean() < 0.3
+
+
+def test_a_shirt_has_buttons_down_its_front_and_a_jacket_a_dark_zip() -> None:
+    def front(garment: str) -> NDArray[np.uint8]:
+        return render(Scene(garment=garment, colour="blue", setting="white", seed=4), 256)[90:190, 116:140]
+
+    assert (front("shirt").min(axis=2) > 190).any()
+    assert (front("jacket").max(axis=2) < 110).mean() > 0.02
+    assert not (front("sweatshirt").max(axis=2) < 110).any()
+    assert not (front("sweatshirt").min(axis=2) > 190).any()
 
 
 def test_emblems_look_different() -> None:

@@ -23,7 +23,7 @@ from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.denoiser import make_unet, velocity_loss
 from sdxl_lora.mini.judge import Judge, close_ups, likeliest
-from sdxl_lora.mini.latents import BARE_WEIGHT, EMBLEM_WEIGHT, loss_weights
+from sdxl_lora.mini.latents import BARE_WEIGHT, DETAIL_WEIGHT, EMBLEM_WEIGHT, loss_weights
 from sdxl_lora.mini.pipeline import make_scheduler
 from sdxl_lora.mini.renderer import emblem_mask, render
 from sdxl_lora.mini.scene import Scene, is_held_out, sample_scene
@@ -105,7 +105,14 @@ def test_latents_under_an_emblem_weigh_more() -> None:
     weights = loss_weights(LOGO, 16)
     assert weights.max() == EMBLEM_WEIGHT
     assert weights.min() == 1
-    assert (loss_weights(Scene(garment="cap", colour="red"), 16) == 1).all()
+
+
+def test_what_tells_a_shirt_from_a_sweatshirt_weighs_more_and_its_plain_cloth_does_not() -> None:
+    weights = loss_weights(Scene(garment="shirt", colour="red", seed=3), 32)
+    middle, beside = weights[12:26, 15:17], weights[16:24, 18:21]
+    assert middle.mean() > 0.6 * DETAIL_WEIGHT
+    assert beside.max() < 2
+    assert (weights[:, [0, 31]] == 1).all()
 
 
 def test_where_a_garment_might_carry_its_emblem_and_does_not_weighs_more_too() -> None:

@@ -27,6 +27,7 @@ from sdxl_lora.mini.renderer.shading import (
 from sdxl_lora.mini.scene import COLOURS, Scene
 
 _OVERSAMPLING = 1.5
+_CLEAR_CHANGE = 20.0  # mean difference in sRGB steps that makes a cell a detail through and through
 _SOFTNESS = {"puffer jacket": 0.017, "vest": 0.015, "skirt": 0.012, "dress": 0.012, "coat": 0.014}
 
 
@@ -119,14 +120,19 @@ class _Layers:
         self.canvas.drawPath(path, ink)
 
 
-def render(scene: Scene, size: int = 256) -> NDArray[np.uint8]:
-    """Draw a scene. Returns (size, size, 3) uint8 sRGB; the same scene always gives the same picture."""
+def render(scene: Scene, size: int = 256, *, details: bool = True) -> NDArray[np.uint8]:
+    """Draw a scene. Returns (size, size, 3) uint8 sRGB; the same scene always gives the same picture.
+
+    Without `details` the garment is bare cloth: no collar, zip, buttons, pockets or seams.
+    """
     rng = random.Random(scene.seed)
     numbers = np.random.default_rng(scene.seed)
     side = round(size * _OVERSAMPLING / REDUCTION) * REDUCTION
     draft = Draft(scene=scene, rng=rng)
     garment = TABLE[scene.garment](draft)
     stand = stand_for(draft, garment)
+    if not details:
+        _strip(garment)
     light = (rng.choice((-0.75, 0.75)), 0.7)
     layers = _Layers(
         side,
@@ -150,6 +156,13 @@ def render(scene: Scene, size: int = 256) -> NDArray[np.uint8]:
         layers.add(piece, cloth)
     _emblem(scene, rng, garment, layers, cloth)
     return _compose(scene, rng, layers, size)
+
+
+def _strip(garment: Garment) -> None:
+    garment.over.clear()
+    for piece in garment.front:
+        piece.lines.clear()
+        piece.marks.clear()
 
 
 def _framing(rng: random.Random, side: int, scale: float, shift: float) -> skia.Matrix:
@@ -212,6 +225,15 @@ def emblem_mask(scene: Scene, side: int) -> Floats:
     _cloth(scene, rng, garment)
     full = raster(_emblem_path(scene, rng, garment), fine, matrix)
     return cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+
+
+def detail_mask(scene: Scene, side: int) -> Floats:
+    """How much collar, zip, buttons, pockets and seams change each cell of a `side` x `side` grid, 0..1."""
+    fine = 4 * side
+    with_details, without = (render(scene, fine, details=shown).astype(np.float32) for shown in (True, False))
+    change = np.abs(with_details - without).mean(axis=2)
+    cells = cv2.resize(change, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    return np.minimum(cells / _CLEAR_CHANGE, 1)
 
 
 def _compose(scene: Scene, rng: random.Random, layers: _Layers, size: int) -> NDArray[np.uint8]:

@@ -53,7 +53,7 @@ def _stand_collar(garment: Garment, t: Torso, height: float) -> None:
     )
     collar = Piece(path=front, patterned=False, tone=0.98, roundness=0.03, shadow=0.25, depth=0.22)
     zip_path = outline([(0.5, t.top - height), (0.5, t.top + 0.09)], closed=False)
-    collar.lines = [Line(zip_path, 0.009, (58, 58, 62)), Line(zip_path, 0.0035, (205, 205, 208), dash=0.006)]
+    collar.lines = [Line(zip_path, 0.014, (58, 58, 62)), Line(zip_path, 0.006, (205, 205, 208), dash=0.008)]
     garment.over.append(collar)
 
 
@@ -63,8 +63,8 @@ def jacket(draft: Draft) -> Garment:
     garment = base(t)
     body = torso_piece(draft, t, 0.62)
     body.lines += placket(t, t.top, zipped=True) + pockets(t)
-    body.marks.append(Mark(ellipse(0.5, t.top + 0.10, 0.007, 0.016), (190, 190, 194)))
-    garment.front = [*sleeves(draft, t, ribbed=True), body, hem_band(t, 0.042)]
+    body.marks.append(Mark(ellipse(0.5, t.top + 0.10, 0.010, 0.020), (190, 190, 194)))
+    garment.front = [*sleeves(draft, t, ribbed=True), body, hem_band(t, 0.056)]
     _stand_collar(garment, t, 0.058)
     return garment
 
@@ -78,7 +78,7 @@ def _quilts(t: Torso, pitch: float, top: float) -> tuple[list[Fold], list[Line],
     while y < t.hem - 0.02:
         seams.append(y)
         folds.append(Fold(lens((0.2, y), (0.8, y), 0.030, 0.006), -0.62))
-        lines.append(Line(outline([(0.2, y), bend(0.5, y + 0.012), (0.8, y)], closed=False), 0.0055, 0.55))
+        lines.append(Line(outline([(0.2, y), bend(0.5, y + 0.012), (0.8, y)], closed=False), 0.008, 0.5))
         y += pitch
     for y in [top - pitch, *seams]:
         folds.append(Fold(lens((0.26, y + pitch * 0.42), (0.74, y + pitch * 0.42), 0.034, 0.006), 0.62))
@@ -92,7 +92,7 @@ def _puffed_body(t: Torso, seams: list[float]) -> list[Knot]:
     x = 0.5 - t.chest
     previous = t.armpit
     for y in marks:
-        knots += [bend(x - 0.020, (previous + y) / 2), (x, y)]
+        knots += [bend(x - 0.030, (previous + y) / 2), (x, y)]
         previous = y
     return [*knots, (0.5, t.hem + 0.006)]
 
@@ -131,11 +131,11 @@ def _puffed_sleeve(t: Torso, side: int) -> Piece:
     for i in range(1, tubes + 1):
         outer, inner = t.along(i / tubes)
         middle = between((knots[-1][0], knots[-1][1]), outer, 0.5)
-        knots += [bend(middle[0] - 0.022, middle[1] - 0.004), outer]
+        knots += [bend(middle[0] - 0.032, middle[1] - 0.005), outer]
         if i < tubes:
             seam = to_side(outer, side), to_side(inner, side)
             folds.append(Fold(lens(*seam, 0.026), -0.62))
-            lines.append(Line(outline(seam, closed=False), 0.005, 0.55))
+            lines.append(Line(outline(seam, closed=False), 0.007, 0.5))
         edges = t.along((i - 0.55) / tubes)
         ridge = to_side(between(*edges, 0.12), side), to_side(between(*edges, 0.8), side)
         folds.append(Fold(lens(*ridge, 0.030), 0.6))

@@ -4,6 +4,7 @@ from sdxl_lora.mini.renderer.garments.upper import (
     SIDES,
     Torso,
     base,
+    body_knots,
     crew_collar,
     hem_band,
     measure,
@@ -12,7 +13,7 @@ from sdxl_lora.mini.renderer.garments.upper import (
     to_side,
     torso_piece,
 )
-from sdxl_lora.mini.renderer.geometry import bend, ellipse, outline, symmetric
+from sdxl_lora.mini.renderer.geometry import Knot, bend, ellipse, outline, symmetric
 from sdxl_lora.mini.renderer.parts import Draft, Garment, Line, Mark, Piece, crease
 
 
@@ -34,7 +35,7 @@ def sweatshirt(draft: Draft) -> Garment:
     garment = base(t, drop=drop)
     garment.front = [*sleeves(draft, t, ribbed=True), torso_piece(draft, t, 0.55), hem_band(t)]
     garment.opening = neck_opening(t, drop)
-    garment.over = [crew_collar(t, drop, 0.030)]
+    garment.over = [crew_collar(t, drop, 0.036)]
     return garment
 
 
@@ -122,26 +123,35 @@ def _add_hood(draft: Draft, t: Torso, garment: Garment) -> None:
         garment.over.append(hood_cord)
 
 
+def _shirt_tails(t: Torso) -> list[Knot]:
+    """The torso's left half with a hem that is short at the sides and long before and behind."""
+    return [
+        *body_knots(t)[:-3],
+        (0.5 - t.hip, t.hem - 0.075),
+        bend(0.5 - t.hip * 0.96, t.hem + 0.012),
+        (0.5 - t.hip * 0.55, t.hem + 0.022),
+        (0.5, t.hem + 0.026),
+    ]
+
+
 def shirt(draft: Draft) -> Garment:
     t = measure(draft, wide=-0.008, long=0.02, neck=0.068)
     garment = base(t, drop=0.045)
     body = torso_piece(draft, t, 0.5)
-    body.lines += [
-        Line(outline([(0.5 + d, t.top), (0.5 + d, t.hem + 0.02)], closed=False), 0.0045, 0.7)
-        for d in (-0.019, 0.019)
-    ]
+    body.path = symmetric(_shirt_tails(t))
+    front = outline([(0.5, t.top), (0.5, t.hem + 0.05)], closed=False)
+    body.lines += [Line(front, 0.070, 0.62), Line(front, 0.058, 0.9)]
     button = (120.0, 120.0, 122.0) if draft.scene.colour in ("white", "beige") else (244.0, 240.0, 230.0)
-    for i in range(7):
-        y = t.top + 0.105 + i * 0.092
-        if y < t.hem - 0.02:
-            body.marks.append(Mark(ellipse(0.5, y, 0.0105, 0.0105), button))
-            body.marks.append(Mark(ellipse(0.5, y, 0.003, 0.003), (90, 90, 90)))
+    for i in range(6):
+        y = t.top + 0.125 + i * 0.108
+        body.marks.append(Mark(ellipse(0.5, y, 0.0165, 0.0165), button))
+        body.marks.append(Mark(ellipse(0.5, y, 0.0045, 0.0045), (90, 90, 90)))
     garment.front = [*sleeves(draft, t, ribbed=False), body]
     for i, piece in enumerate(garment.front[:2]):  # cuffs: a band with its own seam
         side = SIDES[i]
         outer, inner = t.along(0.88)
         shape = [to_side(outer, side), to_side(inner, side)]
-        piece.lines.append(Line(outline(shape, closed=False), 0.006, 0.68))
+        piece.lines.append(Line(outline(shape, closed=False), 0.009, 0.62))
     garment.opening = neck_opening(t, 0.04)
     for side in SIDES:
         n = t.neck
@@ -150,12 +160,12 @@ def shirt(draft: Draft) -> Garment:
                 (0.5 + side * (n - 0.004), t.top - 0.030),
                 bend(0.5 + side * 0.03, t.top + 0.012),
                 (0.5 + side * 0.004, t.top + 0.050),
-                (0.5 + side * 0.072, t.top + 0.118),
-                bend(0.5 + side * (n + 0.02), t.top + 0.07),
+                (0.5 + side * 0.086, t.top + 0.132),
+                bend(0.5 + side * (n + 0.028), t.top + 0.075),
                 (0.5 + side * (n + 0.024), t.top + 0.010),
             ]
         )
-        garment.over.append(Piece(path=leaf, tone=1.02, roundness=0.014, depth=0.16, shadow=0.4, edge=0.0045))
+        garment.over.append(Piece(path=leaf, tone=1.04, roundness=0.014, depth=0.16, shadow=0.55, edge=0.008))
     band = outline(
         [
             (0.5 - t.neck + 0.002, t.top - 0.03),

@@ -192,7 +192,7 @@ def sleeves(
             ]
             cuff = Piece(
                 path=outline([to_side(p, side) for p in shape]),
-                tone=0.93,
+                tone=0.86,
                 patterned=False,
                 roundness=0.02,
                 shadow=0.1,
@@ -206,10 +206,10 @@ def sleeves(
                         ],
                         closed=False,
                     ),
-                    0.004,
-                    0.86,
+                    0.006,
+                    0.8,
                 )
-                for f in (0.17, 0.33, 0.5, 0.67, 0.83)
+                for f in (0.2, 0.4, 0.6, 0.8)
             ]
             pieces.append(cuff)
     return pieces
@@ -221,11 +221,11 @@ def hem_band(t: Torso, height: float = 0.05) -> Piece:
     path = outline(
         [(left - 0.004, y - height), (right + 0.004, y - height), (right, y), bend(0.5, y + 0.012), (left, y)]
     )
-    band = Piece(path=path, tone=0.93, patterned=False, roundness=0.022, shadow=0.12)
-    count = 22
+    band = Piece(path=path, tone=0.86, patterned=False, roundness=0.022, shadow=0.12)
+    count = 16
     for i in range(1, count):
         x = left + (right - left) * i / count
-        band.lines.append(Line(outline([(x, y - height), (x, y + 0.01)], closed=False), 0.004, 0.86))
+        band.lines.append(Line(outline([(x, y - height), (x, y + 0.01)], closed=False), 0.006, 0.8))
     return band
 
 
@@ -298,9 +298,9 @@ def placket(t: Torso, top: float, *, zipped: bool) -> list[Line]:
     path = outline([(0.5, top), (0.5, t.hem)], closed=False)
     if zipped:
         return [
-            Line(path, 0.020, 0.80),
-            Line(path, 0.009, (58, 58, 62)),
-            Line(path, 0.0035, (205, 205, 208), dash=0.006),
+            Line(path, 0.034, 0.78),
+            Line(path, 0.014, (58, 58, 62)),
+            Line(path, 0.006, (205, 205, 208), dash=0.008),
         ]
     return [
         Line(outline([(0.5 + d, top), (0.5 + d, t.hem)], closed=False), 0.0035, 0.74) for d in (-0.017, 0.017)
@@ -312,7 +312,7 @@ def pockets(t: Torso, *, slant: float = 0.035, length: float = 0.12, rise: float
     for side in SIDES:
         a = (0.5 + side * (0.105 + slant), t.hem - rise + length)
         b = (0.5 + side * 0.105, t.hem - rise)
-        lines.append(Line(outline([a, b], closed=False), 0.009, 0.62))
+        lines.append(Line(outline([a, b], closed=False), 0.013, 0.56))
         lines.append(
             Line(
                 outline([(a[0] + 0.006 * side, a[1]), (b[0] + 0.006 * side, b[1])], closed=False), 0.003, 1.15
