@@ -10,7 +10,7 @@ its emblem positions in `mini.scene.POSITIONS`. To add an emblem, a pattern or a
 table of `emblems`, `patterns` or `settings`, and its word in `mini.scene`. Its words in sentences belong to
 `mini.captions`.
 
-What is drawn must not change once models were trained on it: the same scene must stay the same picture.
+What is drawn may only change together with the model: it is judged by, and trained on, the same pictures.
 """
 
 from collections.abc import Sequence

@@ -8,11 +8,12 @@ from sdxl_lora.mini.renderer.garments.upper import (
     hem_band,
     measure,
     neck_opening,
-    placket,
     pockets,
     sleeves,
     to_side,
     torso_piece,
+    zip_lines,
+    zipped_front,
 )
 from sdxl_lora.mini.renderer.geometry import (
     Knot,
@@ -52,8 +53,7 @@ def _stand_collar(garment: Garment, t: Torso, height: float) -> None:
         ]
     )
     collar = Piece(path=front, patterned=False, tone=0.98, roundness=0.03, shadow=0.25, depth=0.22)
-    zip_path = outline([(0.5, t.top - height), (0.5, t.top + 0.09)], closed=False)
-    collar.lines = [Line(zip_path, 0.014, (58, 58, 62)), Line(zip_path, 0.006, (205, 205, 208), dash=0.008)]
+    collar.lines = zip_lines(t.top - height, t.top + 0.09)
     garment.over.append(collar)
 
 
@@ -62,7 +62,7 @@ def jacket(draft: Draft) -> Garment:
     t.top += 0.02
     garment = base(t)
     body = torso_piece(draft, t, 0.62)
-    body.lines += placket(t, t.top, zipped=True) + pockets(t)
+    body.lines += zipped_front(t) + pockets(t)
     body.marks.append(Mark(ellipse(0.5, t.top + 0.10, 0.010, 0.020), (190, 190, 194)))
     garment.front = [*sleeves(draft, t, ribbed=True), body, hem_band(t, 0.056)]
     _stand_collar(garment, t, 0.058)
@@ -115,7 +115,7 @@ def puffer(draft: Draft) -> Garment:
         depth=0.3,
         shadow=0.32,
     )
-    body.lines += placket(t, t.top, zipped=True) + pockets(t, rise=0.17, length=0.09)
+    body.lines += zipped_front(t) + pockets(t, rise=0.17, length=0.09)
     garment.front = [*(_puffed_sleeve(t, side) for side in SIDES), body]
     _stand_collar(garment, t, 0.07)
     garment.over[-1].folds = [Fold(lens((0.42, t.top + 0.012), (0.58, t.top + 0.012), 0.02, 0.02), 0.5)]
@@ -248,7 +248,7 @@ def vest(draft: Draft) -> Garment:
         body.lines = []
     armholes = (half[1:], reflected(half[1:]))
     body.lines += [Line(outline(edge, closed=False), 0.022, 0.78) for edge in armholes]
-    body.lines += placket(t, t.top, zipped=True) + pockets(t, rise=0.19, length=0.1)
+    body.lines += zipped_front(t) + pockets(t, rise=0.19, length=0.1)
     garment.front = [body]
     _stand_collar(garment, t, 0.06)
     del garment.anchors["sleeve"]

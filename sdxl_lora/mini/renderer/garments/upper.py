@@ -293,18 +293,16 @@ def torso_piece(draft: Draft, t: Torso, strength: float = 0.5) -> Piece:
     return piece
 
 
-def placket(t: Torso, top: float, *, zipped: bool) -> list[Line]:
-    """The closing line down the front."""
-    path = outline([(0.5, top), (0.5, t.hem)], closed=False)
-    if zipped:
-        return [
-            Line(path, 0.034, 0.78),
-            Line(path, 0.014, (58, 58, 62)),
-            Line(path, 0.006, (205, 205, 208), dash=0.008),
-        ]
-    return [
-        Line(outline([(0.5 + d, top), (0.5 + d, t.hem)], closed=False), 0.0035, 0.74) for d in (-0.017, 0.017)
-    ]
+def zip_lines(top: float, bottom: float) -> list[Line]:
+    """The teeth of a zip down the middle."""
+    path = outline([(0.5, top), (0.5, bottom)], closed=False)
+    return [Line(path, 0.014, (58, 58, 62)), Line(path, 0.006, (205, 205, 208), dash=0.008)]
+
+
+def zipped_front(t: Torso) -> list[Line]:
+    """A zip on its tape, from neck to hem."""
+    tape = Line(outline([(0.5, t.top), (0.5, t.hem)], closed=False), 0.034, 0.78)
+    return [tape, *zip_lines(t.top, t.hem)]
 
 
 def pockets(t: Torso, *, slant: float = 0.035, length: float = 0.12, rise: float = 0.2) -> list[Line]:
