@@ -4,7 +4,10 @@ from sdxl_lora.mini.renderer.geometry import Knot, bend, ellipse, flipped, lens,
 from sdxl_lora.mini.renderer.parts import Draft, Fold, Garment, Line, Mark, Piece, crease
 
 SIDES = (-1, 1)
-_STITCH = (206.0, 158.0, 92.0)
+_STITCH = (226.0, 168.0, 84.0)
+_DARK_STITCH = (168.0, 100.0, 40.0)  # on pale denim
+_COPPER = (190.0, 122.0, 70.0)
+_TURN_UP = 0.058  # height of the turned-up hem of jeans
 
 
 def _legs(
@@ -175,49 +178,63 @@ def jeans(draft: Draft) -> Garment:
     legs = _legs(
         draft, waist=waist, hip=hip, outer=outer, inner=outer - width, top=top, crotch=crotch, end=end
     )
+    pale = draft.scene.colour in ("white", "light blue", "grey")
+    stitch = _DARK_STITCH if pale else _STITCH
     for side, leg in zip(SIDES, legs, strict=True):
         middle = 0.5 + side * (outer - width / 2)
         # Worn denim is paler along the thigh.
         leg.folds.append(Fold(lens((0.5 + side * hip * 0.55, top + 0.14), (middle, end - 0.10), 0.048), 0.50))
         pocket: list[Knot] = [
-            (0.5 + side * 0.062, top + 0.045),
-            bend(0.5 + side * 0.075, top + 0.115),
-            (0.5 + side * (waist + 0.03), top + 0.12),
+            (0.5 + side * 0.058, top + 0.045),
+            bend(0.5 + side * 0.072, top + 0.125),
+            (0.5 + side * (waist + 0.04), top + 0.135),
+        ]
+        side_seam: list[Knot] = [
+            (0.5 + side * (hip - 0.014), top + 0.14),
+            (0.5 + side * (outer - 0.014), end - _TURN_UP),
         ]
         leg.lines += [
-            Line(outline(pocket, closed=False), 0.010, 0.72),
-            Line(outline(pocket, closed=False), 0.004, _STITCH, dash=0.010),
+            Line(outline(pocket, closed=False), 0.020, 0.66),
+            Line(outline(pocket, closed=False), 0.009, stitch),
+            Line(outline(side_seam, closed=False), 0.008, stitch),
         ]
-        leg.lines.append(
-            Line(outline([(0.1, end - 0.030), (0.9, end - 0.030)], closed=False), 0.005, _STITCH, dash=0.010)
-        )
-        side_seam = outline(
-            [(0.5 + side * (hip - 0.012), top + 0.15), (0.5 + side * (outer - 0.012), end)], closed=False
-        )
-        leg.lines.append(Line(side_seam, 0.0035, _STITCH, dash=0.010))
+        for x, y in ((0.064, top + 0.062), (waist + 0.012, top + 0.131)):
+            leg.marks.append(Mark(ellipse(0.5 + side * x, y, 0.010, 0.010), _COPPER))
     fly: list[Knot] = [
-        (0.53, top + 0.04),
-        (0.53, crotch - 0.11),
-        bend(0.53, crotch - 0.07),
-        (0.5, crotch - 0.06),
+        (0.536, top + 0.04),
+        (0.536, crotch - 0.10),
+        bend(0.536, crotch - 0.055),
+        (0.5, crotch - 0.045),
     ]
     legs[1].lines += [
         Line(outline([(0.5, top + 0.03), (0.5, crotch)], closed=False), 0.007, 0.62, clipped=False),
-        Line(outline(fly, closed=False), 0.0045, _STITCH, dash=0.010),
+        Line(outline(fly, closed=False), 0.009, stitch),
     ]
     band = waistband(top, waist, 0.045)
-    for x in (-0.105, -0.062, 0.062, 0.105):
-        loop = outline([(0.5 + x, top), (0.5 + x, top + 0.05)], closed=False)
-        band.lines += [Line(loop, 0.017, 0.72), Line(loop, 0.010, 0.96)]
-    for y in (top + 0.009, top + 0.042):
+    for y in (top + 0.007, top + 0.044):
         band.lines.append(
-            Line(
-                outline([(0.3, y), bend(0.5, y + 0.01), (0.7, y)], closed=False), 0.0035, _STITCH, dash=0.010
-            )
+            Line(outline([(0.3, y), bend(0.5, y + 0.01), (0.7, y)], closed=False), 0.006, stitch)
         )
-    band.marks.append(Mark(ellipse(0.5, top + 0.028, 0.012, 0.012), (196, 158, 96)))
+    for x in (-0.105, -0.055, 0.055, 0.105):
+        loop = outline([(0.5 + x, top), (0.5 + x, top + 0.05)], closed=False)
+        band.lines += [Line(loop, 0.022, 0.62), Line(loop, 0.012, 0.96)]
+    band.marks.append(Mark(ellipse(0.5, top + 0.028, 0.015, 0.015), _COPPER))
     garment.front = [*legs, band]
+    garment.over = [_turn_up(side, outer, outer - width, end) for side in SIDES]
     return garment
+
+
+def _turn_up(side: int, outer: float, inner: float, end: float) -> Piece:
+    """The lower edge of a leg turned over, so that the pale inside of the denim shows."""
+    half: list[Knot] = [
+        (0.5 - outer - 0.008, end - _TURN_UP),
+        bend(0.5 - (outer + inner) / 2, end - _TURN_UP + 0.012),
+        (0.5 - inner + 0.008, end - _TURN_UP + 0.004),
+        (0.5 - inner + 0.008, end + 0.006),
+        bend(0.5 - (outer + inner) / 2, end + 0.016),
+        (0.5 - outer - 0.008, end + 0.002),
+    ]
+    return Piece(path=outline(flipped(half, side)), tone=1.45, patterned=False, roundness=0.016, edge=0.004)
 
 
 def shorts(draft: Draft) -> Garment:
