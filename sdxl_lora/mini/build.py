@@ -162,6 +162,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the profile's")
     parser.add_argument("--no-compile", action="store_true", help="do not compile the UNet")
     parser.add_argument(
+        "--freeze-lowest",
+        action="store_true",
+        help="with --start-from: train the UNet's finer levels and its attention only, a third of its weights",
+    )
+    parser.add_argument(
         "--evaluate", action="store_true", help="only judge the trained model and print the table"
     )
 
@@ -178,6 +183,8 @@ def run(arguments: argparse.Namespace) -> int:
             settings = replace(settings, **{name: value})
     if arguments.no_compile:
         settings = replace(settings, compile=False)
+    if arguments.freeze_lowest:
+        settings = replace(settings, unet_freeze_lowest=True)
     folder = BuildFolder(root=arguments.output)
     if arguments.photos:
         import_photos(arguments.photos, folder.pictures / "photos", size=settings.size)

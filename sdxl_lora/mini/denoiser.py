@@ -8,6 +8,7 @@ as if it had not stopped. Without a checkpoint training starts from the UNet in 
 """
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,18 @@ def make_unet(channels: tuple[int, ...], context: int, size: int) -> UNet2DCondi
         norm_num_groups=16 if channels[0] % 16 == 0 else 8,
         resnet_time_scale_shift="scale_shift",
     )
+
+
+def freeze_lowest(unet: UNet2DConditionModel) -> None:
+    """Stop the ResNets and feed-forward layers of the lowest level from learning: two thirds of all weights.
+
+    The lowest level has cells of 32 px: it lays a picture out. Its attention to the words and all finer levels learn
+    on. In a repository frozen weights take no room a second time.
+    """
+    lowest = len(unet.config["block_out_channels"]) - 1
+    kept = re.compile(rf"(down_blocks\.{lowest}|mid_block|up_blocks\.0)\..*(resnets|samplers|\.ff)\.")
+    for name, weights in unet.named_parameters():
+        weights.requires_grad_(kept.match(name) is None)
 
 
 class CaptionEncoder:
@@ -135,7 +148,10 @@ def _train(
     unet = unet.to(device, memory_format=torch.channels_last).train()
     if (stage / "unet").exists():  # of the model that the build started from
         unet.load_state_dict(UNet2DConditionModel.from_pretrained(stage / "unet").state_dict())
-    optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.01, betas=(0.9, 0.98), foreach=True)
+    if settings.unet_freeze_lowest:
+        freeze_lowest(unet)
+    learning = [weights for weights in unet.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(learning, weight_decay=0.01, betas=(0.9, 0.98), foreach=True)
     average = MovingAverage(unet, 0.9985)
     start = 0
     if state := load_checkpoint(stage / "checkpoint.pt", device):
@@ -146,7 +162,7 @@ def _train(
     model = torch.compile(unet, dynamic=False) if settings.compile else unet
     source = BatchSource(folder, settings)
     alphas = _alphas()
-    mean = GradientMean(unet.parameters(), workers)
+    mean = GradientMean(learning, workers)
     report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)
     losses: list[float] = []
     for step in range(start, settings.unet_steps):

@@ -41,6 +41,7 @@ class BuildSettings:
     unet_channels: tuple[int, ...] = (48, 96, 256)
     unet_learning_rate: float = 1e-3
     unet_windows: bool = True  # every third step shows windows around emblems instead of whole pictures
+    unet_freeze_lowest: bool = False  # a third of the weights learns on from a trained model, the rest stays
     photo_share: float = 0.0  # of the UNet's batch, when real photos are given
 
     judge_steps: int = 3_000

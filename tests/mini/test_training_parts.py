@@ -21,7 +21,7 @@ from sdxl_lora.mini.autoencoder import (
 from sdxl_lora.mini.batches import Batch
 from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
-from sdxl_lora.mini.denoiser import make_unet, velocity_loss
+from sdxl_lora.mini.denoiser import freeze_lowest, make_unet, velocity_loss
 from sdxl_lora.mini.judge import Judge, close_ups, likeliest
 from sdxl_lora.mini.latents import BARE_WEIGHT, DETAIL_WEIGHT, EMBLEM_WEIGHT, loss_weights
 from sdxl_lora.mini.pipeline import make_scheduler
@@ -150,6 +150,22 @@ def test_the_unet_takes_sdxl_conditions() -> None:
     out = unet(torch.randn(1, 4, 8, 8), 5, torch.zeros(1, 77, 48), added_cond_kwargs=conditions).sample
     assert out.shape == (1, 4, 8, 8)
     assert unet.config["addition_embed_type"] == "text_time"
+
+
+def test_frozen_parts_of_the_lowest_level_get_no_gradient_and_the_rest_does() -> None:
+    torch.manual_seed(0)
+    unet = make_unet((16, 32, 64), 48, 64)
+    freeze_lowest(unet)
+    conditions = {"text_embeds": torch.randn(1, 192), "time_ids": torch.randn(1, 6)}
+    out = unet(torch.randn(1, 4, 8, 8), 5, torch.randn(1, 77, 48), added_cond_kwargs=conditions).sample
+    out.pow(2).sum().backward()
+    learning = {name for name, weights in unet.named_parameters() if weights.grad is not None}
+    assert "down_blocks.2.resnets.0.conv1.weight" not in learning
+    assert "mid_block.attentions.0.transformer_blocks.0.ff.net.2.weight" not in learning
+    assert "up_blocks.0.upsamplers.0.conv.weight" not in learning
+    assert "up_blocks.0.attentions.1.transformer_blocks.0.attn2.to_k.weight" in learning
+    assert "down_blocks.1.resnets.0.conv1.weight" in learning
+    assert "up_blocks.1.attentions.0.transformer_blocks.0.ff.net.2.weight" in learning
 
 
 def test_any_text_has_tokens_and_comes_back(tmp_path: Path) -> None:
