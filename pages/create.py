@@ -1,51 +1,13 @@
 """Studio: words and settings on the left, the pictures they make on the right."""
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError
 from sdxl_lora.ui import composer, feed, pictures, shared
+from sdxl_lora.ui.examples import EXAMPLES
 
 RECENT = 6
-
-
-@dataclass(frozen=True)
-class Example:
-    """A prompt to start from."""
-
-    title: str
-    icon: str
-    prompt: str
-
-
-EXAMPLES = (
-    Example(
-        "Navy windbreaker, white triangle",
-        ":material/checkroom:",
-        "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket"
-        " with a white triangle logo on the chest, studio background",
-    ),
-    Example(
-        "Green T-shirt, yellow star",
-        ":material/apparel:",
-        "top, Riverline T-Shirt Green, a photography of a green t-shirt"
-        " with a yellow star logo in the centre, white background",
-    ),
-    Example(
-        "Black skirt, white stripes",
-        ":material/styler:",
-        "bottom, Hallmond Track Skirt Black, a photography of a black skirt"
-        " with a white stripes logo on the hem, studio background",
-    ),
-    Example(
-        "Red hoodie in the city",
-        ":material/location_city:",
-        "A male model wearing a red hoodie with a white circle logo on the chest,"
-        " standing on an urban street, fashion photography",
-    ),
-)
 
 
 def welcome(session: str) -> None:
@@ -53,10 +15,12 @@ def welcome(session: str) -> None:
     with st.container(key="empty"):
         st.subheader("Your pictures will appear here", anchor=False)
         st.markdown("Fill in the form and press **Generate**, or try one of these:")
-        with st.grid(2, min_column_width=220, key="examples"):
-            for number, example in enumerate(EXAMPLES):
-                if st.button(example.title, key=f"example-{number}", icon=example.icon, width="stretch"):
-                    start(example.prompt, session)
+        with st.grid(4, min_column_width=140, key="grid-examples"):
+            for example in EXAMPLES:
+                with st.container(gap="small"):
+                    st.image(str(example.picture), width="stretch", alt=example.prompt)
+                    if st.button(example.title, key=f"example-{example.key}", width="stretch"):
+                        start(example.prompt, session)
     busy_elsewhere(session)
     records = shared.studio().store.page(0, RECENT)
     if records:

@@ -92,7 +92,9 @@ def test_a_key_is_a_password_field_and_is_asked_for_again(
 def test_names_are_nowhere_while_votes_are_open(record: ComparisonRecord, open_page: Open) -> None:
     at = open_page()
     assert vote_buttons(at) == ["A is best", "B is best", "None is better"]
-    shown = text(at) + "".join(str(image) for image in at.get("imgs"))
+    images = at.get("image")
+    assert len(images) >= 2
+    shown = text(at) + "".join(str(image.proto) for image in images)
     assert "Alpha" not in shown
     assert "Beta" not in shown
 

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.records import Record
 from sdxl_lora.ui import shared
+from sdxl_lora.ui.examples import EXAMPLES
 
 Open = Callable[..., AppTest]
 Finish = Callable[[AppTest], AppTest]
@@ -53,9 +54,18 @@ def test_generate_makes_pictures_that_are_shown_with_score_and_seed(open_app: Op
     assert not at.error
 
 
+def test_every_example_shows_what_the_bundled_model_drew_of_it(open_app: Open) -> None:
+    at = open_app()
+    assert len(at.get("image")) == len(EXAMPLES)
+    for example in EXAMPLES:
+        with Image.open(example.picture) as picture:
+            assert picture.size == (256, 256)
+        assert at.button(key=f"example-{example.key}").label == example.title
+
+
 def test_an_example_runs_with_one_click_and_fills_the_form(open_app: Open, finish: Finish) -> None:
     at = open_app()
-    at = finish(at.button(key="example-1").click().run())
+    at = finish(at.button(key="example-t-shirt").click().run())
     assert shared.studio().store.count() == 2
     assert "yellow star" in at.text_area(key="create.prompt").value
     assert at.button_group(key="create.garment").value == "Write my own"
@@ -297,7 +307,7 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(home: Path) -> None:
 
 def test_a_template_may_replace_an_example_but_not_what_was_typed(open_app: Open) -> None:
     at = open_app()
-    at.button(key="example-1").click().run()
+    at.button(key="example-t-shirt").click().run()
     at.button_group(key="create.garment").set_value("Jacket").run()
     assert at.text_area(key="create.prompt").value == WINDBREAKER
     write(at, "typed by hand")
