@@ -257,8 +257,8 @@ def finish(vae: AutoencoderKL, held_out: RenderedSet, stage: Path, device: str) 
 
 
 def held_out_psnr(folder: BuildFolder, settings: BuildSettings) -> float:
-    """PSNR in dB on held-out renders, as noted beside the VAE; measured and noted now if it was taken over."""
-    stage = folder.vae.parent
+    """PSNR in dB on held-out renders, as noted by the stage; measured and noted now if the VAE was taken over."""
+    stage = folder.stage("vae")
     if not (stage / QUALITY).exists():
         vae = AutoencoderKL.from_pretrained(stage / "vae").to(settings.device)
         finish(vae, RenderedSet.open(folder.pictures / "held_out"), stage, settings.device)

@@ -26,7 +26,6 @@ from sdxl_lora.mini.judge import train_judge
 from sdxl_lora.mini.latents import encode_all
 from sdxl_lora.mini.package import package
 from sdxl_lora.mini.pipeline import make_pipeline
-from sdxl_lora.mini.polish import polish_decoder
 from sdxl_lora.mini.settings import PROFILES, BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import renders_sheet
 from sdxl_lora.mini.starting import start_from
@@ -71,7 +70,6 @@ STAGES: tuple[dict[str, Stage], ...] = (
     {"vision": train_vision},
     {"latents": encode_all},
     {"unet": train_denoiser},
-    {"polish": polish_decoder},
     {"evaluation": judge_model},
     {"mini": package},
 )
@@ -84,7 +82,6 @@ ADJUSTABLE = (
     "vae_steps",
     "unet_steps",
     "unet_decay_steps",
-    "polish_steps",
     "judge_steps",
 )
 
@@ -158,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from",
         type=Path,
         metavar="MODEL",
-        help="go on from this finished model, for example sdxl_lora/assets/mini: trains UNet, decoder and judge",
+        help="go on from this finished model, for example sdxl_lora/assets/mini; only UNet and judge are trained",
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     for name in ADJUSTABLE:

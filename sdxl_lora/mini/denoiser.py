@@ -161,7 +161,7 @@ def _train(
         start = state["step"]
     model = torch.compile(unet, dynamic=False) if settings.compile else unet
     source = BatchSource(folder, settings)
-    alphas = signal_levels()
+    alphas = _alphas()
     mean = GradientMean(learning, workers)
     report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)
     losses: list[float] = []
@@ -197,7 +197,7 @@ def _train(
         torch.distributed.destroy_process_group()
 
 
-def signal_levels() -> Tensor:
+def _alphas() -> Tensor:
     """sqrt(alphas_cumprod) of the zero-terminal-SNR schedule, (1000,); the last is exactly 0 in training."""
     alphas = make_scheduler().alphas_cumprod.sqrt()
     alphas[-1] = 0.0  # the scheduler keeps 2^-24 there to stay invertible

@@ -107,7 +107,7 @@ def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
     """
     history = {}
     photos = any((folder.pictures / "photos").glob("*.npy"))
-    for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet", "polish"):
+    for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
         earlier = folder.stage(name) / EARLIER
         runs = json.loads(earlier.read_text()) if earlier.exists() else []
         note = json.loads((folder.stage(name) / "done.json").read_text())

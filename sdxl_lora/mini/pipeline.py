@@ -26,7 +26,7 @@ def make_scheduler() -> EulerDiscreteScheduler:
 
 def make_pipeline(folder: BuildFolder, unet: UNet2DConditionModel) -> StableDiffusionXLPipeline:
     """The pipeline of the parts trained so far and this UNet, in fp32 on the CPU."""
-    vae = AutoencoderKL.from_pretrained(folder.vae)
+    vae = AutoencoderKL.from_pretrained(folder.stage("vae") / "vae")
     vae.register_to_config(**json.loads((folder.stage("latents") / "scaling.json").read_text()))
     clip, tokenizers = folder.stage("clip"), folder.stage("tokenizers")
     pipeline = StableDiffusionXLPipeline(

@@ -44,9 +44,6 @@ class BuildSettings:
     unet_freeze_lowest: bool = False  # a third of the weights learns on from a trained model, the rest stays
     photo_share: float = 0.0  # of the UNet's batch, when real photos are given
 
-    polish_steps: int = 1_500
-    polish_batch: int = 4
-
     judge_steps: int = 3_000
     judge_prompts: int = 300
 
@@ -69,8 +66,6 @@ PROFILES: dict[str, BuildSettings] = {
         unet_batch=256,
         unet_channels=(64, 128, 256),
         photo_share=0.05,
-        polish_steps=3_000,
-        polish_batch=32,
         judge_steps=6_000,
     ),
     "smoke": BuildSettings(
@@ -93,7 +88,6 @@ PROFILES: dict[str, BuildSettings] = {
         unet_decay_steps=1,
         unet_batch=4,
         unet_channels=(16, 32, 64),
-        polish_steps=3,
         judge_steps=3,
         judge_prompts=4,
     ),
@@ -115,12 +109,6 @@ class BuildFolder:
     @property
     def pictures(self) -> Path:
         return self.stage("pictures")
-
-    @property
-    def vae(self) -> Path:
-        """The VAE with its latest decoder: as polished, or as the vae stage left it. The encoder is the same."""
-        polished = self.root / "polish" / "vae"
-        return polished if polished.exists() else self.stage("vae") / "vae"
 
     @property
     def model(self) -> Path:

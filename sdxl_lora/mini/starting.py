@@ -46,7 +46,7 @@ def start_from(model: Path, folder: BuildFolder) -> None:
     AutoencoderKL.from_pretrained(model / "vae").save_pretrained(folder.stage("vae") / "vae")
     UNet2DConditionModel.from_pretrained(model / "unet").save_pretrained(folder.stage("unet") / "unet")
     for name, runs in json.loads((model / HISTORY).read_text()).items():
-        if name in (*TAKEN_OVER, "unet", "polish"):
+        if name in (*TAKEN_OVER, "unet"):
             (folder.stage(name) / EARLIER).write_text(json.dumps(runs))
     for name in TAKEN_OVER:
         (folder.stage(name) / "done.json").write_text(json.dumps({"taken_over_from": str(model)}))

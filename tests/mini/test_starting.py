@@ -41,7 +41,7 @@ def test_what_was_taken_over_counts_as_done_and_the_rest_does_not(folder: BuildF
 def test_the_history_names_the_earlier_runs_and_then_the_new_one(folder: BuildFolder) -> None:
     earlier = json.loads((mini_folder() / HISTORY).read_text())
     note = {"seconds": 60, "machine": "this one", "settings": {"unet_steps": 5, "judge_steps": 7}}
-    for name in ("pictures", "judge", "latents", "unet", "polish"):
+    for name in ("pictures", "judge", "latents", "unet"):
         (folder.stage(name) / "done.json").write_text(json.dumps(note))
     history = build_history(folder)
     assert history["vae"] == earlier["vae"]
