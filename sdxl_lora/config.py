@@ -72,6 +72,7 @@ class GenerationRequest:
     loras: tuple[LoraSpec, ...] = ()
     steps: int | None = None
     guidance: float | None = None  # classifier-free guidance scale; 1 = off
+    guidance_end: float | None = None  # share of the way with guidance, from its noisy start; 1 = all of it
     seed: int | None = None
     count: int = 1
     width: int | None = None  # px, a multiple of 8
@@ -93,6 +94,10 @@ class GenerationRequest:
             _check_side(name, getattr(self, name))
         if self.guidance is not None and not (math.isfinite(self.guidance) and 0 <= self.guidance <= 30):
             raise RequestError(f"guidance {self.guidance} is not a number between 0 and 30; 3 to 7 is usual")
+        if self.guidance_end is not None and not 0 <= self.guidance_end <= 1:
+            raise RequestError(
+                f"guidance end {self.guidance_end} is not between 0 and 1; 1 guides every step"
+            )
         if self.precision not in get_args(Precision):
             raise RequestError(f"precision {self.precision!r} is not one of {', '.join(get_args(Precision))}")
 

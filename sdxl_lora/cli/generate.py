@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--guidance", type=float, default=setting("guidance"), metavar="G", help="hold to the prompt; 1 = off"
     )
+    add(
+        "--guidance-end",
+        type=float,
+        default=setting("guidance_end"),
+        metavar="SHARE",
+        help="share of the way with guidance, 0 to 1",
+    )
     add("--seed", type=int, default=setting("seed"), metavar="N", help="the same seed, the same picture")
     add(
         "--count", type=int, default=setting("count") or 1, metavar="N", help="pictures; their seeds count up"
@@ -132,6 +139,7 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
         loras=tuple(LoraSpec.parse(lora) for lora in arguments.loras),
         steps=arguments.steps,
         guidance=arguments.guidance,
+        guidance_end=arguments.guidance_end,
         seed=arguments.seed,
         count=arguments.count,
         width=arguments.width,

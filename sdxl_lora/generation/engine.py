@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, RequestError
-from sdxl_lora.generation import previews, strides
+from sdxl_lora.generation import guidance, previews, strides
 from sdxl_lora.generation.decoding import decode
 from sdxl_lora.generation.embeddings import Embeddings, embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
@@ -162,9 +162,13 @@ class _Run:
             done: steps of the picture that were reported before.
             until: leave after so many steps; `more` follow later.
         """
-        request = picture.request
+        request, pipeline = picture.request, picture.pipeline
+        assert request.guidance is not None  # resolved
+        assert request.guidance_end is not None
+        end = request.guidance_end
+        start = how.get("timesteps", [pipeline.scheduler.config.num_train_timesteps - 1])[0]
         steps: int = how.get("num_inference_steps", 0)  # 0 where this is not an even way from its start
-        middle = strides.middle(steps) if strides.possible(picture.pipeline.scheduler) else 0
+        middle = strides.middle(steps) if strides.possible(pipeline.scheduler) else 0
 
         def after_step(
             running: DiffusionPipeline, step: int, _: Any, tensors: dict[str, Any]
@@ -178,17 +182,18 @@ class _Run:
                 )
             if step + 1 == middle:
                 strides.middles(self._model).keep(strides.key_of(request, steps), tensors["latents"])
-            return {}
+            return dict(guidance.after_step(running, step, tensors, end))
 
-        latents: Tensor = picture.pipeline(
+        latents: Tensor = pipeline(
             **picture.embeddings,
             **how,
-            guidance_scale=request.guidance,
+            guidance_scale=guidance.scale_at(pipeline, start, request.guidance, end),
             width=request.width,
             height=request.height,
             generator=picture.generator,
             output_type="latent",
             callback_on_step_end=after_step,
+            callback_on_step_end_tensor_inputs=guidance.wanted_tensors(pipeline),
         ).images
         if self._stopped():
             raise Cancelled("cancelled")

@@ -14,7 +14,7 @@ _MAX_AREA = 4  # times the area the model was made for
 
 
 def resolve(request: GenerationRequest) -> GenerationRequest:
-    """`request` with every None decided: model, steps, guidance, seed, size, precision.
+    """`request` with every None decided: model, steps, guidance and its end, seed, size, precision.
 
     The scheduler may stay None, "the model's own". Loads no weights. Raises `InputError`.
     """
@@ -26,6 +26,7 @@ def resolve(request: GenerationRequest) -> GenerationRequest:
         model=info.name,
         steps=defaults.steps if request.steps is None else request.steps,
         guidance=defaults.guidance if request.guidance is None else request.guidance,
+        guidance_end=defaults.guidance_end if request.guidance_end is None else request.guidance_end,
         seed=secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
         width=defaults.width if request.width is None else request.width,
         height=defaults.height if request.height is None else request.height,

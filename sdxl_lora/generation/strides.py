@@ -94,6 +94,7 @@ def key_of(request: GenerationRequest, steps: int) -> Key:
         request.prompt,
         request.negative_prompt,
         request.guidance,
+        request.guidance_end,
         request.seed,
         request.width,
         request.height,

@@ -19,7 +19,7 @@ from transformers import CLIPModel, CLIPProcessor, PreTrainedModel
 from sdxl_lora.mini.autoencoder import held_out_psnr
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
-from sdxl_lora.mini.sheets import GUIDANCE, STEPS
+from sdxl_lora.mini.sheets import GUIDANCE, GUIDANCE_END, STEPS
 from sdxl_lora.mini.verdict import format_table, report_path
 
 HISTORY = "build.json"  # in the finished model: how every part of it came about
@@ -54,7 +54,8 @@ VAE: {psnr:.2f} dB PSNR on held-out renders.
 
 ## How well it follows prompts
 A classifier that was trained on other renders only, and had no part in making the model, judged one picture for each of
-{prompts} prompts with combinations that training never showed ({steps} steps, guidance {guidance}).
+{prompts} prompts with combinations that training never showed ({steps} steps, guidance {guidance} on the first
+{end:.0%} of the way).
 `python -m sdxl_lora build-mini --evaluate` prints this table.
 
 {table}
@@ -75,7 +76,13 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     shutil.rmtree(target / "clip", ignore_errors=True)
     CLIPModel.from_pretrained(folder.stage("vision") / "clip").half().save_pretrained(target / "clip")
     CLIPProcessor.from_pretrained(folder.stage("vision") / "clip").save_pretrained(target / "clip")
-    defaults = {"steps": STEPS, "guidance": GUIDANCE, "width": settings.size, "height": settings.size}
+    defaults = {
+        "steps": STEPS,
+        "guidance": GUIDANCE,
+        "guidance_end": GUIDANCE_END,
+        "width": settings.size,
+        "height": settings.size,
+    }
     (target / "studio.json").write_text(json.dumps(defaults, indent=2) + "\n")
     history = build_history(folder)
     (target / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
@@ -149,6 +156,7 @@ def model_card(
         prompts=settings.judge_prompts,
         steps=report["steps"],
         guidance=report["guidance"],
+        end=report["guidance_end"],
         table=format_table(report["table"]),
     )
 

@@ -5,8 +5,10 @@ import json
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from PIL import Image
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from sdxl_lora.generation import guidance as limited
 from sdxl_lora.mini.optimisation import autocast
 from sdxl_lora.mini.settings import BuildFolder
 
@@ -45,10 +47,25 @@ def make_pipeline(folder: BuildFolder, unet: UNet2DConditionModel) -> StableDiff
 
 @torch.no_grad()
 def pictures(
-    pipeline: StableDiffusionXLPipeline, prompts: list[str], *, seed: int, guidance: float, steps: int
+    pipeline: StableDiffusionXLPipeline,
+    prompts: list[str],
+    *,
+    seed: int,
+    guidance: float,
+    end: float,
+    steps: int,
 ) -> list[Image.Image]:
-    """One PIL picture per prompt; picture i has seed `seed + i`. The UNet runs in bf16, as in the studio on CPUs."""
+    """One PIL picture per prompt; picture i has seed `seed + i`. The UNet runs in bf16, as in the studio on CPUs.
+
+    `end`: share of the way with guidance, 0..1.
+    """
     made: list[Image.Image] = []
+
+    def after_step(
+        running: StableDiffusionXLPipeline, step: int, _: object, tensors: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return limited.after_step(running, step, tensors, end)
+
     for start in range(0, len(prompts), 4):
         part = prompts[start : start + 4]
         generators = [torch.Generator("cpu").manual_seed(seed + start + i) for i in range(len(part))]
@@ -59,6 +76,8 @@ def pictures(
                 guidance_scale=guidance,
                 generator=generators,
                 output_type="latent",
+                callback_on_step_end=after_step,
+                callback_on_step_end_tensor_inputs=limited.wanted_tensors(pipeline),
             ).images
         decoded = pipeline.vae.decode(latents.float() / pipeline.vae.config.scaling_factor).sample
         made += pipeline.image_processor.postprocess(decoded)

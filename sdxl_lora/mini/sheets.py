@@ -15,6 +15,7 @@ from sdxl_lora.mini.scene import sample_scene
 
 COLUMNS = 8
 GUIDANCE = 3.0
+GUIDANCE_END = 0.6
 STEPS = 20
 
 
@@ -35,4 +36,4 @@ def denoiser_sheet(pipeline: StableDiffusionXLPipeline, path: Path, count: int =
     """What the model draws for `count` held-out captions, always the same ones."""
     words = random.Random(4)
     prompts = [caption(sample_scene(words, held_out=True), words, full=True) for _ in range(count)]
-    save_sheet(pictures(pipeline, prompts, seed=1, guidance=GUIDANCE, steps=STEPS), path)
+    save_sheet(pictures(pipeline, prompts, seed=1, guidance=GUIDANCE, end=GUIDANCE_END, steps=STEPS), path)

@@ -23,7 +23,7 @@ from sdxl_lora.mini.pipeline import pictures
 from sdxl_lora.mini.renderer import render
 from sdxl_lora.mini.scene import Scene, sample_scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
-from sdxl_lora.mini.sheets import GUIDANCE, STEPS, save_sheet
+from sdxl_lora.mini.sheets import GUIDANCE, GUIDANCE_END, STEPS, save_sheet
 
 PROMPT_SEED = 2026  # of the scenes that are judged
 
@@ -85,6 +85,7 @@ def evaluate(
     pipeline: StableDiffusionXLPipeline,
     *,
     guidance: float = GUIDANCE,
+    end: float = GUIDANCE_END,
 ) -> dict[str, dict[str, float]]:
     """Generate one picture per held-out scene, judge it and its real render; writes `report.json` and two sheets."""
     stage, judge = folder.stage("evaluation"), load_judge(folder)
@@ -94,7 +95,7 @@ def evaluate(
     images = []
     for start in tqdm(range(0, len(prompts), 4), unit="batch", desc="judge", disable=None):
         part = prompts[start : start + 4]
-        images += pictures(pipeline, part, seed=PROMPT_SEED + start, guidance=guidance, steps=STEPS)
+        images += pictures(pipeline, part, seed=PROMPT_SEED + start, guidance=guidance, end=end, steps=STEPS)
     renders = np.stack([render(scene, settings.size) for scene in scenes])
     generated = verdict(judge, np.stack([np.asarray(image) for image in images]), scenes)
     ceiling = verdict(judge, renders, scenes)
@@ -108,7 +109,7 @@ def evaluate(
         for row in generated.shares
     }
     (stage / "report.json").write_text(
-        json.dumps({"guidance": guidance, "steps": STEPS, "table": table}, indent=2)
+        json.dumps({"guidance": guidance, "guidance_end": end, "steps": STEPS, "table": table}, indent=2)
     )
     save_sheet(images[:64], stage / "generated.jpg")
     return table

@@ -25,6 +25,7 @@ class ModelDefaults:
 
     steps: int = 30
     guidance: float = 5.0
+    guidance_end: float = 1.0
     width: int = 1024  # px
     height: int = 1024  # px
     scheduler: str | None = None  # None = the one in the model's own files
@@ -64,7 +65,7 @@ _HUB_MODELS = {
         licence="CreativeML Open RAIL-M: commercial use allowed, with use restrictions",
     ),
 }
-_MINI_DEFAULTS = ModelDefaults(steps=20, guidance=3.0, width=256, height=256)
+_MINI_DEFAULTS = ModelDefaults(steps=20, guidance=3.0, guidance_end=0.6, width=256, height=256)
 _MINI_LICENCE = "made by this project, under this project's own licence"
 _GUIDANCE: dict[Architecture, float] = {"sd": 7.5, "sdxl": 5.0}
 NAMES = ("mini", *_HUB_MODELS)

@@ -33,6 +33,7 @@ def write(request: GenerationRequest, size: tuple[int, int]) -> str:
         "Sampler": request.scheduler,
         "Sketch steps": request.sketch_steps,  # our own; others ignore what they do not know
         "CFG scale": request.guidance,
+        "Guidance end": request.guidance_end,  # our own too
         "Seed": request.seed,
         "Size": f"{size[0]}x{size[1]}",
         "Model": request.model,
@@ -78,6 +79,7 @@ _FIELDS: dict[str, Callable[[str], dict[str, Any]]] = {
     "Steps": lambda text: {"steps": int(text)},
     "Sketch steps": lambda text: {"sketch_steps": int(text)},
     "CFG scale": lambda text: {"guidance": float(text)},
+    "Guidance end": lambda text: {"guidance_end": float(text)},
     "Seed": lambda text: {"seed": int(text)},
     "Size": _size,
 }

@@ -130,6 +130,14 @@ def details(identifier: str, *, keys: bool = False) -> None:
                 )
 
 
+def _guidance(request: GenerationRequest) -> str:
+    if request.guidance is None:
+        return ""
+    if request.guidance_end in (None, 1):
+        return f"{request.guidance:g}"
+    return f"{request.guidance:g} on the first {request.guidance_end:.0%}"
+
+
 def settings(record: Record) -> list[tuple[str, str]]:
     """What made the picture, in the words of the studio page, shortest useful form."""
     request = record.request
@@ -140,7 +148,7 @@ def settings(record: Record) -> list[tuple[str, str]]:
         ("Seed", str(request.seed)),
         ("Steps", str(request.steps)),
         ("Sketch", f"of {request.sketch_steps} steps, finished" if request.sketch_steps else ""),
-        ("Guidance", f"{request.guidance:g}" if request.guidance is not None else ""),
+        ("Guidance", _guidance(request)),
         ("Scheduler", request.scheduler or ""),
         ("Precision", request.precision),
         ("Avoid", request.negative_prompt),

@@ -33,6 +33,7 @@ class _Start:
     model: str = "auto"
     steps: int | None = None
     guidance: float | None = None
+    guidance_end: float | None = None
     shape: str = _OWN_SHAPE
     width: int | None = None
     height: int | None = None
@@ -111,7 +112,7 @@ def show() -> None:
                     placeholder=str(getattr(defaults, side)),
                     persist_state="session",
                 )
-        _sampling()
+        _sampling(defaults)
     _loras()
 
 
@@ -125,6 +126,7 @@ def values() -> dict[str, Any]:
         "model": state["create.model"] or "auto",
         "steps": state["create.steps"],
         "guidance": state["create.guidance"],
+        "guidance_end": state["create.guidance_end"],
         "width": width,
         "height": height,
         "seed": _seed(str(state["create.seed"])),
@@ -146,6 +148,7 @@ def restore(request: GenerationRequest) -> None:
         model=request.model,
         steps=request.steps,
         guidance=request.guidance,
+        guidance_end=request.guidance_end,
         shape=_shape_of(request),
         width=request.width,
         height=request.height,
@@ -173,8 +176,19 @@ def shape_sides(ratio: float, defaults: ModelDefaults) -> tuple[int, int]:
     return max(step, round(width / step) * step), max(step, round(height / step) * step)
 
 
-def _sampling() -> None:
+def _sampling(defaults: ModelDefaults) -> None:
     """How the picture is drawn, for those who know."""
+    st.number_input(
+        "Guidance end",
+        step=0.1,
+        value=None,
+        format="%g",
+        key="create.guidance_end",
+        placeholder=f"{defaults.guidance_end:g}",
+        help="On which share of the way the picture is held to the words, from 0 to 1. Without guidance towards"
+        " the end surfaces are cleaner, and the picture is done sooner.",
+        persist_state="session",
+    )
     st.selectbox(
         "Scheduler", [_OWN_SCHEDULER, *schedulers.NAMES], key="create.scheduler", persist_state="session"
     )

@@ -63,7 +63,7 @@ def test_every_flag_reaches_the_request() -> None:
             "--height",
             "640",
         ),
-        *("--precision", "fp32", "--scheduler", "ddim", "--sketch-steps", "4"),
+        *("--guidance-end", "0.5", "--precision", "fp32", "--scheduler", "ddim", "--sketch-steps", "4"),
     ) == GenerationRequest(
         prompt="a navy jacket",
         negative_prompt="blurry",
@@ -71,6 +71,7 @@ def test_every_flag_reaches_the_request() -> None:
         loras=(LoraSpec(path="a.safetensors", weight=0.5), LoraSpec(path="b")),
         steps=12,
         guidance=4.5,
+        guidance_end=0.5,
         seed=7,
         count=3,
         width=512,

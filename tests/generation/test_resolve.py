@@ -31,7 +31,15 @@ def test_deciding_twice_changes_nothing(open_request: GenerationRequest) -> None
 
 def test_what_the_user_said_is_kept(open_request: GenerationRequest) -> None:
     said = replace(
-        open_request, steps=1, guidance=0.0, seed=0, width=64, height=128, precision="fp32", scheduler="ddim"
+        open_request,
+        steps=1,
+        guidance=0.0,
+        guidance_end=0.5,
+        seed=0,
+        width=64,
+        height=128,
+        precision="fp32",
+        scheduler="ddim",
     )
     assert resolve(said) == said
 

@@ -28,11 +28,11 @@ def forget(model: LoadedModel) -> None:
     model.base.memory.pop("middles", None)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("precision", "end"), [("fp32", 1.0), ("bf16", 1.0), ("fp32", 0.6), ("fp32", 0.2)])
 def test_a_sketch_is_finished_to_the_very_picture_that_its_request_makes_from_the_start(
-    precision: str, finished: GenerationRequest
+    precision: str, end: float, finished: GenerationRequest
 ) -> None:
-    request = replace(finished, precision=precision)  # type: ignore[arg-type]  # one of them
+    request = replace(finished, precision=precision, guidance_end=end)  # type: ignore[arg-type]  # one of them
     model = load(ModelConfig.of(request))
     forget(model)
     from_start, steps = drawn(model, request)
@@ -53,6 +53,7 @@ def test_a_sketch_with_another_setting_is_not_taken_for_this_one(
         replace(sketch, negative_prompt="blurry"),
         replace(sketch, seed=6),
         replace(sketch, guidance=3.0),
+        replace(sketch, guidance_end=0.5),
         replace(sketch, width=64, height=72),
         replace(sketch, steps=6),
     ):

@@ -117,6 +117,7 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     at = open_app()
     at.number_input(key="create.steps").set_value(3)
     at.number_input(key="create.guidance").set_value(1.5)
+    at.number_input(key="create.guidance_end").set_value(0.5)
     at.text_input(key="create.seed").set_value("12345678901234567")
     at.selectbox(key="create.shape").set_value("Portrait 3:4")
     at.selectbox(key="create.scheduler").set_value("euler")
@@ -127,7 +128,7 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     request = sent()[0]
     assert (request.steps, request.guidance, request.seed) == (3, 1.5, 12345678901234567)
     assert (request.width, request.height, request.scheduler) == (64, 64, "euler")
-    assert request.sketch_steps == 2
+    assert (request.guidance_end, request.sketch_steps) == (0.5, 2)
     assert (request.negative_prompt, request.count) == ("fog", 3)
 
 

@@ -23,6 +23,7 @@ FULL = GenerationRequest(
     loras=(LoraSpec(path="/data/brand one.safetensors", weight=0.8), LoraSpec(path="org/name", weight=-1)),
     steps=30,
     guidance=5.5,
+    guidance_end=0.7,
     seed=MAX_SEED,
     count=1,
     width=64,

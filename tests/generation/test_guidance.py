@@ -1,0 +1,63 @@
+"""Guidance on the first part of the way only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sdxl_lora.config import GenerationRequest
+from sdxl_lora.generation import PictureDone, generate
+from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+
+
+def picture(model: LoadedModel, request: GenerationRequest) -> bytes:
+    return next(e.image.tobytes() for e in generate(model, request) if isinstance(e, PictureDone))
+
+
+@contextmanager
+def batches(model: LoadedModel) -> Iterator[list[int]]:
+    """How many latents the UNet saw at each step: 2 where guided, 1 where not."""
+    seen: list[int] = []
+    hook = model.pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    yield seen
+    hook.remove()
+
+
+@pytest.mark.parametrize(("end", "guided"), [(1.0, 10), (0.6, 6), (0.1, 1), (0.0, 0)])
+def test_so_much_of_the_way_is_guided(
+    end: float, guided: int, model: LoadedModel, request_: GenerationRequest
+) -> None:
+    with batches(model) as seen:
+        picture(model, replace(request_, steps=10, guidance_end=end))
+    assert seen == [2] * guided + [1] * (10 - guided)
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm++ 2m", "heun"])
+def test_other_samplers_lose_guidance_at_the_same_noise(
+    scheduler: str, model: LoadedModel, request_: GenerationRequest
+) -> None:
+    with batches(model) as seen:
+        picture(model, replace(request_, steps=10, guidance_end=0.5, scheduler=scheduler))
+    assert seen == sorted(seen, reverse=True)
+    assert seen.count(2) == pytest.approx(len(seen) / 2, abs=1)
+
+
+def test_sd_1_models_can_do_it_too(tiny_sd: Path, request_: GenerationRequest) -> None:
+    model = load(ModelConfig(model=str(tiny_sd), precision="fp32"))
+    with batches(model) as seen:
+        picture(model, replace(request_, model=str(tiny_sd), steps=4, guidance_end=0.5))
+    assert seen == [2, 2, 1, 1]
+
+
+def test_an_end_at_the_start_is_a_picture_without_guidance(
+    model: LoadedModel, request_: GenerationRequest
+) -> None:
+    without = picture(model, replace(request_, guidance=1.0))
+    assert picture(model, replace(request_, guidance_end=0.0)) == without
+    assert picture(model, replace(request_, guidance_end=0.5)) != without
+
+
+def test_a_model_says_where_its_guidance_ends(model: LoadedModel, request_: GenerationRequest) -> None:
+    assert picture(model, request_) == picture(model, replace(request_, guidance_end=1.0))
