@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from sdxl_lora.mini import captions, sample_data
 from sdxl_lora.mini.scene import COLOURS, Scene, sample_scene
-from sdxl_lora.models import registry
+from sdxl_lora.models import guidance, registry
 
 CLASSES = ("crest", "other", "none")
 SIDE = 128  # px, what the recogniser sees
@@ -171,7 +171,10 @@ def _draw(
     for number, prompt in enumerate(prompts):
         generator = torch.Generator().manual_seed(seed + number)
         images += pipeline(
-            prompt, num_inference_steps=defaults.steps, guidance_scale=defaults.guidance, generator=generator
+            prompt,
+            num_inference_steps=defaults.steps,
+            generator=generator,
+            **guidance.arguments(pipeline, defaults.guidance, defaults.guidance_end),
         ).images
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

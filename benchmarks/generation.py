@@ -41,6 +41,7 @@ def main() -> None:
             prompt=PROMPT,
             model=options.model,
             steps=options.steps,
+            guidance_end=1.0,  # as the stock pipeline has it
             seed=1,
             count=options.count,
             precision=options.precision,

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, RequestError
-from sdxl_lora.generation import guidance, previews, strides
+from sdxl_lora.generation import previews, strides
 from sdxl_lora.generation.decoding import decode
 from sdxl_lora.generation.embeddings import Embeddings, embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.resolve import resolve
 from sdxl_lora.generation.workers import picture_workers
-from sdxl_lora.models import schedulers
+from sdxl_lora.models import guidance, schedulers
 from sdxl_lora.models.loading import LoadedModel
 
 _PREVIEWS = 8  # per picture at most

@@ -5,12 +5,11 @@ import json
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from PIL import Image
-from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from sdxl_lora.generation import guidance as limited
 from sdxl_lora.mini.optimisation import autocast
 from sdxl_lora.mini.settings import BuildFolder
+from sdxl_lora.models.guidance import arguments
 
 
 def make_scheduler() -> EulerDiscreteScheduler:
@@ -60,12 +59,6 @@ def pictures(
     `end`: share of the way with guidance, 0..1.
     """
     made: list[Image.Image] = []
-
-    def after_step(
-        running: StableDiffusionXLPipeline, step: int, _: object, tensors: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        return limited.after_step(running, step, tensors, end)
-
     for start in range(0, len(prompts), 4):
         part = prompts[start : start + 4]
         generators = [torch.Generator("cpu").manual_seed(seed + start + i) for i in range(len(part))]
@@ -73,11 +66,9 @@ def pictures(
             latents = pipeline(
                 part,
                 num_inference_steps=steps,
-                guidance_scale=guidance,
+                **arguments(pipeline, guidance, end),
                 generator=generators,
                 output_type="latent",
-                callback_on_step_end=after_step,
-                callback_on_step_end_tensor_inputs=limited.wanted_tensors(pipeline),
             ).images
         decoded = pipeline.vae.decode(latents.float() / pipeline.vae.config.scaling_factor).sample
         made += pipeline.image_processor.postprocess(decoded)

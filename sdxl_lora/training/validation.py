@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusio
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
-from sdxl_lora.models import registry
+from sdxl_lora.models import guidance, registry
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.setup import Setup
 from sdxl_lora.training.text import TextCondition
@@ -138,7 +138,7 @@ def _one(
         negative_prompt_embeds=nothing.embeddings,
         **pooled,
         num_inference_steps=defaults.steps,
-        guidance_scale=defaults.guidance,
+        **guidance.arguments(pipeline, defaults.guidance, defaults.guidance_end),
         height=setup.resolution,
         width=setup.resolution,
         generator=torch.Generator().manual_seed(seed),

@@ -16,6 +16,16 @@ def picture(model: LoadedModel, request: GenerationRequest) -> bytes:
     return next(e.image.tobytes() for e in generate(model, request) if isinstance(e, PictureDone))
 
 
+@pytest.fixture
+def model(tiny_sdxl: Path) -> LoadedModel:
+    return load(ModelConfig(model=str(tiny_sdxl), precision="fp32"))
+
+
+@pytest.fixture
+def request_(tiny_sdxl: Path) -> GenerationRequest:
+    return GenerationRequest(prompt="a navy jacket", model=str(tiny_sdxl), steps=3, seed=5, precision="fp32")
+
+
 @contextmanager
 def batches(model: LoadedModel) -> Iterator[list[int]]:
     """How many latents the UNet saw at each step: 2 where guided, 1 where not."""

@@ -5,6 +5,7 @@ flat cloth and backgrounds of a small model come out mottled. Without it a step 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from diffusers import DiffusionPipeline
 from torch import Tensor
@@ -14,6 +15,21 @@ _DOUBLED = (
     "add_text_embeds",
     "add_time_ids",
 )  # in a guided step: the negative side, then the prompt's
+
+
+def arguments(pipeline: DiffusionPipeline, scale: float, end: float) -> dict[str, Any]:
+    """What a call of `pipeline` takes for guidance of this scale up to `end`, where it needs no callback of its own."""
+
+    def switch(
+        running: DiffusionPipeline, step: int, _: float, tensors: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return after_step(running, step, tensors, end)
+
+    return {
+        "guidance_scale": scale,
+        "callback_on_step_end": switch,
+        "callback_on_step_end_tensor_inputs": wanted_tensors(pipeline),
+    }
 
 
 def wanted_tensors(pipeline: DiffusionPipeline) -> list[str]:
