@@ -6,7 +6,8 @@ Small crops first: they show the most different content per second. A good part 
 cover 2 % of the pictures, and a VAE that saw them no more often than that blurred their shapes (docs/log.md). Half of
 the time the latents get a little noise, as a UNet's are never exact: the decoder learns to smooth what would come out
 as mottled cloth. The encoder stops learning at 85 % of the steps, so that the decoder's last polish leaves the latents
-as they are (f8, 4 channels: what SDXL's inpainting pipeline expects).
+as they are (f8, 4 channels: what SDXL's inpainting pipeline expects). A VAE that was taken over (`mini.starting`) goes on
+from there: only its decoder learns, and the latents stay what its UNet knows.
 """
 
 import json
@@ -39,7 +40,7 @@ LATENT_CHANNELS = 4
 PHOTO_SHARE = 0.12  # of a batch, when photos are given: uploads must survive encoding too
 CLOSE_UP_SHARE = 0.4  # of the crops of renders are centred on an emblem, where there is one
 LATENT_NOISE = (
-    0.12  # largest standard deviation of the noise on latents, in standard deviations of the latents
+    0.06  # largest standard deviation of the noise on latents, in standard deviations of the latents
 )
 FREEZE_ENCODER = 0.85  # share of the steps after which only the decoder learns
 LEARNING_RATE = 2e-3
@@ -173,6 +174,10 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
     torch.manual_seed(settings.seed)
     stage, device = folder.stage("vae"), settings.device
     vae = make_autoencoder(settings.vae_channels, settings.size).to(device).train()
+    first = 0.0  # progress at which this training starts
+    if (stage / "vae").exists():  # of the model that the build started from
+        vae.load_state_dict(AutoencoderKL.from_pretrained(stage / "vae").state_dict())
+        first = FREEZE_ENCODER
     encoder = [*vae.encoder.parameters(), *vae.quant_conv.parameters()]
     decoder = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
     optimizer = torch.optim.AdamW(
@@ -189,7 +194,7 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
     held_out = RenderedSet.open(folder.pictures / "held_out")
     report = Reporter("vae", stage, settings.vae_steps)
     for step in range(start, settings.vae_steps):
-        progress = step / settings.vae_steps
+        progress = first + (1 - first) * step / settings.vae_steps
         frozen = progress >= FREEZE_ENCODER
         if frozen and encoder[0].requires_grad:
             freeze_at_average(vae, encoder, average)

@@ -2,7 +2,7 @@
 
 The stages whose results are taken over count as done, with a note of where they came from. The UNet is where training
 starts. Heads, optimizers and the judge are not part of a model: the judge is trained again. Whoever wants the picture
-tower of the scoring CLIP trained further removes `vision/done.json`.
+tower of the scoring CLIP or the VAE's decoder trained further removes `vision/done.json` or `vae/done.json`.
 """
 
 import json

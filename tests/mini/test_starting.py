@@ -1,6 +1,7 @@
 """A build that goes on from a finished model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPModel
 
 from sdxl_lora.errors import DataError
+from sdxl_lora.mini.autoencoder import held_out_psnr, train_autoencoder
+from sdxl_lora.mini.dataset import render_set
 from sdxl_lora.mini.package import HISTORY, build_history
-from sdxl_lora.mini.settings import BuildFolder
+from sdxl_lora.mini.settings import PROFILES, BuildFolder
 from sdxl_lora.mini.starting import start_from
 from sdxl_lora.models.registry import mini_folder
 
@@ -52,3 +55,17 @@ def test_the_history_names_the_earlier_runs_and_then_the_new_one(folder: BuildFo
 def test_a_folder_that_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is not a model that build-mini made"):
         start_from(tmp_path, BuildFolder(root=tmp_path / "build"))
+
+
+def test_the_decoder_of_a_vae_that_was_taken_over_trains_on_and_its_encoder_stays(tmp_path: Path) -> None:
+    folder = BuildFolder(root=tmp_path)
+    start_from(mini_folder(), folder)
+    settings = replace(PROFILES["smoke"], vae_channels=PROFILES["cpu"].vae_channels, pictures=8)
+    for name in ("train", "held_out"):
+        render_set(folder.pictures / name, 8, size=64, seed=0, workers=1, held_out=name == "held_out")
+    before = AutoencoderKL.from_pretrained(folder.stage("vae") / "vae").state_dict()
+    train_autoencoder(folder, settings)
+    after = AutoencoderKL.from_pretrained(folder.stage("vae") / "vae").state_dict()
+    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+    assert held_out_psnr(folder, settings) > 20
