@@ -72,9 +72,7 @@ class GenerationRequest:
     loras: tuple[LoraSpec, ...] = ()
     steps: int | None = None
     guidance: float | None = None  # classifier-free guidance scale; 1 = off
-    # Share of the way with guidance, from its noisy start; 1 = all of it. What is finished from a sketch is always
-    # guided to its end.
-    guidance_end: float | None = None
+    guidance_end: float | None = None  # share of the way with guidance, from its noisy start; 1 = all of it
     seed: int | None = None
     count: int = 1
     width: int | None = None  # px, a multiple of 8

@@ -151,30 +151,21 @@ class _Run:
         scheduler.set_timesteps(timesteps=rest)
         # the pipeline takes latents for noise of unit variance, and scales them
         start = latents / scheduler.init_noise_sigma
-        # long strides leave more to correct: without guidance to the end these pictures score less (docs/log.md)
-        return self._denoise(picture, guidance_end=1.0, done=done, timesteps=rest, latents=start)
+        return self._denoise(picture, done=done, timesteps=rest, latents=start)
 
     def _denoise(
-        self,
-        picture: _Picture,
-        *,
-        guidance_end: float | None = None,
-        done: int = 0,
-        until: int | None = None,
-        more: int = 0,
-        **how: Any,
+        self, picture: _Picture, *, done: int = 0, until: int | None = None, more: int = 0, **how: Any
     ) -> Tensor:
         """Latents after the steps that the pipeline's arguments `how` say.
 
         Args:
-            guidance_end: instead of the request's.
             done: steps of the picture that were reported before.
             until: leave after so many steps; `more` follow later.
         """
         request, pipeline = picture.request, picture.pipeline
         assert request.guidance is not None  # resolved
         assert request.guidance_end is not None
-        end = request.guidance_end if guidance_end is None else guidance_end
+        end = request.guidance_end
         start = how.get("timesteps", [pipeline.scheduler.config.num_train_timesteps - 1])[0]
         steps: int = how.get("num_inference_steps", 0)  # 0 where this is not an even way from its start
         middle = strides.middle(steps) if strides.possible(pipeline.scheduler) else 0

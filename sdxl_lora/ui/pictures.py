@@ -133,7 +133,7 @@ def details(identifier: str, *, keys: bool = False) -> None:
 def _guidance(request: GenerationRequest) -> str:
     if request.guidance is None:
         return ""
-    if request.guidance_end in (None, 1) or request.sketch_steps:
+    if request.guidance_end in (None, 1):
         return f"{request.guidance:g}"
     return f"{request.guidance:g} on the first {request.guidance_end:.0%}"
 

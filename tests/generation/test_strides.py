@@ -44,17 +44,6 @@ def test_a_sketch_is_finished_to_the_very_picture_that_its_request_makes_from_th
     assert from_middle == from_start
 
 
-def test_what_is_finished_from_a_sketch_is_guided_to_its_end(
-    model: LoadedModel, finished: GenerationRequest
-) -> None:
-    forget(model)
-    seen: list[int] = []  # latents per pass of the UNet: 2 where guided
-    hook = model.pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    drawn(model, replace(finished, guidance_end=0.6))
-    hook.remove()
-    assert seen == [2] * 6
-
-
 def test_a_sketch_with_another_setting_is_not_taken_for_this_one(
     model: LoadedModel, finished: GenerationRequest
 ) -> None:
