@@ -37,6 +37,16 @@ class Judge(Protocol):
     ) -> list[Judgement]: ...
 
 
+def sketch_of(request: GenerationRequest, steps: int) -> GenerationRequest:
+    """The request of a sketch of that many steps, guided to its end: long strides need it (docs/log.md)."""
+    return replace(request, steps=steps, sketch_steps=None, guidance_end=1.0)
+
+
+def finished_from(request: GenerationRequest, steps: int) -> GenerationRequest:
+    """The request of the whole picture that is finished from the middle of such a sketch, guided like it."""
+    return replace(request, sketch_steps=steps, guidance_end=1.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sketching:
     """Candidates are drawn with few steps and judged; only what promises most is finished.
@@ -51,7 +61,7 @@ class Sketching:
 
     def whole(self, request: GenerationRequest) -> GenerationRequest:
         """The request of the whole picture, whose sketch has the same words and seed."""
-        return request if self.finishing is None else replace(request, sketch_steps=self.steps)
+        return request if self.finishing is None else finished_from(request, self.steps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from PIL import Image
 from sdxl_lora.config import MAX_SEED, GenerationRequest
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError, StorageError, StudioError
 from sdxl_lora.feedback import verdicts
-from sdxl_lora.feedback.attempts import Attempt, Begun, Finished, Generator, Judge, Policy
+from sdxl_lora.feedback.attempts import Attempt, Begun, Finished, Generator, Judge, Policy, sketch_of
 from sdxl_lora.feedback.refinement import Edit, helped, propose
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
 from sdxl_lora.scoring.panel import rank
@@ -222,7 +222,7 @@ class _Loop:
         """One call of the generator: its events, and what came of it compared with the `leader` of its kind."""
         self._number += 1
         if sketch and self._sketching:
-            made = yield from self._make(replace(request, steps=self._sketching.steps, sketch_steps=None))
+            made = yield from self._make(sketch_of(request, self._sketching.steps))
             self._left -= self._sketching.steps
         else:
             made = yield from self._make(replace(request, steps=self._whole))

@@ -6,8 +6,8 @@ Small crops first: they show the most different content per second. A good part 
 cover 2 % of the pictures, and a VAE that saw them no more often than that blurred their shapes (docs/log.md). Half of
 the time the latents get a little noise, as a UNet's are never exact: the decoder learns to smooth what would come out
 as mottled cloth. The encoder stops learning at 85 % of the steps, so that the decoder's last polish leaves the latents
-as they are (f8, 4 channels: what SDXL's inpainting pipeline expects). A VAE that was taken over (`mini.starting`) goes on
-from there: only its decoder learns, and the latents stay what its UNet knows.
+as they are (f8, 4 channels: what SDXL's inpainting pipeline expects). A VAE that was taken over (`mini.starting`) goes
+on from there: only its decoder learns, and the latents stay what its UNet knows.
 """
 
 import json

@@ -14,6 +14,7 @@ from PIL import Image
 from sdxl_lora import generation, prompts
 from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError
+from sdxl_lora.feedback.attempts import finished_from, sketch_of
 from sdxl_lora.feedback.calibration import Calibration, SketchSample
 from sdxl_lora.generation import PictureDone
 from sdxl_lora.models.loading import ModelConfig, load
@@ -69,9 +70,9 @@ def calibrate(
         whole = _draw(resolved)
         drawn: dict[_Kind, list[Image.Image]] = {}
         for steps in _measured(resolved):
-            drawn[steps, False] = _draw(replace(resolved, steps=steps))
+            drawn[steps, False] = _draw(sketch_of(resolved, steps))
             if generation.can_finish_sketches(load(ModelConfig.of(resolved))):
-                drawn[steps, True] = _draw(replace(resolved, sketch_steps=steps))
+                drawn[steps, True] = _draw(finished_from(resolved, steps))
         text = spec_text(resolved.prompt)
         for index, image in enumerate(whole):
             looks = [image, *(images[index] for images in drawn.values())]

@@ -184,10 +184,13 @@ def test_where_the_sampler_allows_it_a_sketch_is_finished_from_its_middle() -> N
     sketching = Sketching(steps=2, gain=0.1, finishing=STEPS // 2)
     judge = FakeJudge(by_seed(0.2, 0.3, 0.4, 0.9, 0.1, 0.1, 0.1, 0.1), sketched=lambda _: 0.1)
     _, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=sketching), generator)
-    assert end.best.request == replace(REQUEST, sketch_steps=2)  # which makes the picture again
+    assert end.best.request == replace(
+        REQUEST, sketch_steps=2, guidance_end=1.0
+    )  # which makes the picture again
     assert [(request.steps, request.sketch_steps) for request in generator.requests] == [
         *[(2, None)] * 4, (STEPS, 2),
     ]  # fmt: skip
+    assert {request.guidance_end for request in generator.requests} == {1.0}  # long strides need it
 
 
 def test_what_finishing_saves_is_left_for_other_sketches() -> None:
