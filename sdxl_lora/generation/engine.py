@@ -166,7 +166,7 @@ class _Run:
         assert request.guidance is not None  # resolved
         assert request.guidance_end is not None
         end = request.guidance_end
-        start = how.get("timesteps", [pipeline.scheduler.config.num_train_timesteps - 1])[0]
+        start = how.get("timesteps", [guidance.first_timestep(pipeline)])[0]
         steps: int = how.get("num_inference_steps", 0)  # 0 where this is not an even way from its start
         middle = strides.middle(steps) if strides.possible(pipeline.scheduler) else 0
 
@@ -182,7 +182,7 @@ class _Run:
                 )
             if step + 1 == middle:
                 strides.middles(self._model).keep(strides.key_of(request, steps), tensors["latents"])
-            return dict(guidance.after_step(running, step, tensors, end))
+            return guidance.after_step(running, step, tensors, end)
 
         latents: Tensor = pipeline(
             **picture.embeddings,

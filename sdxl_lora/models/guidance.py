@@ -26,7 +26,7 @@ def arguments(pipeline: DiffusionPipeline, scale: float, end: float) -> dict[str
         return after_step(running, step, tensors, end)
 
     return {
-        "guidance_scale": scale,
+        "guidance_scale": scale_at(pipeline, first_timestep(pipeline), scale, end),
         "callback_on_step_end": switch,
         "callback_on_step_end_tensor_inputs": wanted_tensors(pipeline),
     }
@@ -37,10 +37,14 @@ def wanted_tensors(pipeline: DiffusionPipeline) -> list[str]:
     return [name for name in ("latents", *_DOUBLED) if name in pipeline._callback_tensor_inputs]
 
 
+def first_timestep(pipeline: DiffusionPipeline) -> int:
+    """The noisiest timestep there is, where an even way starts."""
+    return int(pipeline.scheduler.config.num_train_timesteps) - 1
+
+
 def scale_at(pipeline: DiffusionPipeline, timestep: float, scale: float, end: float) -> float:
     """`scale` where a step from `timestep` is guided, else 1; `end` is the share of the way with guidance, 0..1."""
-    steps: int = pipeline.scheduler.config.num_train_timesteps
-    return scale if timestep >= (1 - end) * steps else 1.0
+    return scale if timestep >= (1 - end) * (first_timestep(pipeline) + 1) else 1.0
 
 
 def after_step(

@@ -1,4 +1,4 @@
-"""Guidance on the first part of the way only."""
+"""Guidance on the first part of the way only: `models.guidance`, seen from the pictures it makes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,22 +8,14 @@ from pathlib import Path
 import pytest
 
 from sdxl_lora.config import GenerationRequest
+from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import PictureDone, generate
+from sdxl_lora.models import guidance
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
 
 
 def picture(model: LoadedModel, request: GenerationRequest) -> bytes:
     return next(e.image.tobytes() for e in generate(model, request) if isinstance(e, PictureDone))
-
-
-@pytest.fixture
-def model(tiny_sdxl: Path) -> LoadedModel:
-    return load(ModelConfig(model=str(tiny_sdxl), precision="fp32"))
-
-
-@pytest.fixture
-def request_(tiny_sdxl: Path) -> GenerationRequest:
-    return GenerationRequest(prompt="a navy jacket", model=str(tiny_sdxl), steps=3, seed=5, precision="fp32")
 
 
 @contextmanager
@@ -71,3 +63,16 @@ def test_an_end_at_the_start_is_a_picture_without_guidance(
 
 def test_a_model_says_where_its_guidance_ends(model: LoadedModel, request_: GenerationRequest) -> None:
     assert picture(model, request_) == picture(model, replace(request_, guidance_end=1.0))
+
+
+@pytest.mark.parametrize("end", [-0.1, 1.1, float("nan"), float("inf")])
+def test_an_end_outside_the_way_is_refused_in_one_line(end: float) -> None:
+    with pytest.raises(RequestError, match=r"guidance end .* is not between 0 and 1"):
+        GenerationRequest(prompt="a jacket", guidance_end=end)
+
+
+@pytest.mark.parametrize(("end", "scale"), [(1.0, 3.0), (0.6, 3.0), (0.0, 1.0)])
+def test_a_call_of_the_pipeline_alone_starts_as_the_studio_does(
+    end: float, scale: float, model: LoadedModel
+) -> None:
+    assert guidance.arguments(model.pipeline, 3.0, end)["guidance_scale"] == scale
