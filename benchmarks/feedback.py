@@ -30,13 +30,13 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from sdxl_lora import generation  # noqa: E402
-from sdxl_lora.config import GenerationRequest  # noqa: E402
 from sdxl_lora.feedback import Finished, Judge, Policy, improve  # noqa: E402
 from sdxl_lora.feedback.calibration import QUANTILE, Calibration, SketchSample  # noqa: E402
 from sdxl_lora.generation import Event  # noqa: E402
 from sdxl_lora.mini.captions import caption  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load  # noqa: E402
+from sdxl_lora.request import GenerationRequest  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
 from sdxl_lora.scoring.panel import Judgement, default_panel  # noqa: E402
 from sdxl_lora.serving.calibrating import PER_PROMPT, calibrate  # noqa: E402

@@ -21,10 +21,10 @@ import sdxl_lora  # noqa: F401  first: makes torchvision importable beside a CPU
 import torch  # isort: skip
 from diffusers import AutoPipelineForText2Image, DiffusionPipeline  # isort: skip
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 
 PROMPT = (
     "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket"

@@ -14,11 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.mini.renderer import contact_sheet, render
 from sdxl_lora.mini.scene import sample_scene
 from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui.examples import EXAMPLES
 
 HERE = Path(__file__).parent

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import composer, feed, pictures, shared
 from sdxl_lora.ui.examples import EXAMPLES
 

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from sdxl_lora.config import GenerationRequest, LoraSpec
+from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.training import runs
 from sdxl_lora.ui import composer, shared, tuning, words
 

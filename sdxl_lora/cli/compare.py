@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sdxl_lora import config
 from sdxl_lora.cli import terminal
 from sdxl_lora.errors import RequestError
+from sdxl_lora.request import GenerationRequest
 
 if TYPE_CHECKING:
     from sdxl_lora.comparing.voting import Standing
@@ -84,7 +85,7 @@ def _check(arguments: argparse.Namespace) -> None:
     for path in arguments.output:
         if path.suffix.lower() not in (*PICTURES, ".json"):
             raise RequestError(f"--output {path}: give one of {', '.join(PICTURES)} or .json")
-    config.GenerationRequest(  # numbers are checked before anything is made
+    GenerationRequest(  # numbers are checked before anything is made
         prompt="-", seed=arguments.seed, steps=arguments.steps, guidance=arguments.guidance
     )
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
+from sdxl_lora.request import MAX_COUNT, GenerationRequest, LoraSpec
 
 if TYPE_CHECKING:
     from sdxl_lora.records import Record
@@ -168,9 +168,9 @@ def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iter
 
     expansion = prompts.expand(request.prompt)
     pictures = expansion.count * request.count
-    if pictures > config.MAX_COUNT:
+    if pictures > MAX_COUNT:
         raise PromptError(
-            f"this prompt stands for {expansion.count:,} prompts, {pictures:,} pictures; the most is {config.MAX_COUNT}"
+            f"this prompt stands for {expansion.count:,} prompts, {pictures:,} pictures; the most is {MAX_COUNT}"
         )
     if expansion.count > 1:
         terminal.note(f"{pictures} pictures: {expansion.count} prompts, {request.count} each")

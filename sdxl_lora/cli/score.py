@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, InputError, PromptError
+from sdxl_lora.request import GenerationRequest
 
 if TYPE_CHECKING:
     from PIL import Image

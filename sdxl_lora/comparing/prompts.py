@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError
 from sdxl_lora.evaluation.pairing import read_captions
+from sdxl_lora.request import GenerationRequest
 
 MOST_ROWS = 50  # more cannot be voted on, nor drawn as one picture
 

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import Event
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.panel import Judgement
 
 MAX_ATTEMPTS = 64

@@ -7,9 +7,9 @@ import difflib
 from dataclasses import dataclass
 
 from sdxl_lora import prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import InputError
 from sdxl_lora.prompts import Template
+from sdxl_lora.request import GenerationRequest
 
 _SETTINGS = {
     "model": "Model",

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sdxl_lora import prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import PromptError, UnknownNameError
 from sdxl_lora.feedback.changes import template_of
 from sdxl_lora.prompts import Template, attributes, emphasis
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.spec import subject_start
 
 LOUDER = 1.4  # weight of what did not show enough

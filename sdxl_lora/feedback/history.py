@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError, InputError
 from sdxl_lora.feedback.changes import alike
+from sdxl_lora.request import GenerationRequest
 
 MAX_STEPS = 200  # of one session; beyond that the tree is of no help any more, and begins anew
 

@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from sdxl_lora.config import MAX_SEED, GenerationRequest
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError, StorageError, StudioError
 from sdxl_lora.feedback import verdicts
 from sdxl_lora.feedback.attempts import Attempt, Begun, Finished, Generator, Judge, Policy, sketch_of
 from sdxl_lora.feedback.refinement import Edit, helped, propose
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
+from sdxl_lora.request import MAX_SEED, GenerationRequest
 from sdxl_lora.scoring.panel import rank
 
 SKETCHES_PER_ATTEMPT = 2  # of the budget, at most: decoding and judging a sketch takes time, too

@@ -9,8 +9,8 @@ out.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.prompts import emphasis
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.panel import Judgement, rank
 from sdxl_lora.scoring.probes import Finding
 from sdxl_lora.scoring.spec import spec_text, subject_start

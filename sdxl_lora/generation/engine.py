@@ -19,7 +19,6 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, RequestError
 from sdxl_lora.generation import previews, strides
 from sdxl_lora.generation.decoding import decode
@@ -29,6 +28,7 @@ from sdxl_lora.generation.resolve import resolve
 from sdxl_lora.generation.workers import picture_workers
 from sdxl_lora.models import guidance, schedulers
 from sdxl_lora.models.loading import LoadedModel
+from sdxl_lora.request import GenerationRequest
 
 _PREVIEWS = 8  # per picture at most
 _END: Final = None

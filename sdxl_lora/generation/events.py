@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
+from sdxl_lora.request import GenerationRequest
 
 
 @dataclass(frozen=True, kw_only=True)

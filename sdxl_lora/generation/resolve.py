@@ -3,11 +3,11 @@
 import secrets
 from dataclasses import replace
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import strides
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
+from sdxl_lora.request import GenerationRequest
 
 _SEEDS = 2**32  # drawn seeds stay short enough to read out; given ones may be larger
 _MAX_AREA = 4  # times the area the model was made for

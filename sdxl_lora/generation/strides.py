@@ -14,10 +14,10 @@ import math
 from diffusers import EulerDiscreteScheduler, SchedulerMixin
 from torch import Tensor
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError
 from sdxl_lora.latest import Latest
 from sdxl_lora.models.loading import LoadedModel
+from sdxl_lora.request import GenerationRequest
 
 _SAMPLER = "euler"  # its name in `models.schedulers`
 _REMEMBERED = 128  # middles; 16 KB each for the bundled model, up to 0.3 MB for SDXL

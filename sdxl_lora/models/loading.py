@@ -16,11 +16,12 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
-from sdxl_lora.config import Architecture, GenerationRequest, LoraSpec, Precision
+from sdxl_lora.config import Architecture, Precision
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError
 from sdxl_lora.models import hub, lora, registry, schedulers
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
 from sdxl_lora.models.quiet import quiet
+from sdxl_lora.request import GenerationRequest, LoraSpec
 
 _KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
 _POLL = 0.1  # seconds between looks at `stopped` while waiting for the model

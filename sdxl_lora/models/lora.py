@@ -14,10 +14,10 @@ import torch
 from diffusers import DiffusionPipeline
 from safetensors import SafetensorError, safe_open
 
-from sdxl_lora.config import LoraSpec
 from sdxl_lora.errors import InputError, LoraError
 from sdxl_lora.models import hub
 from sdxl_lora.models.quiet import quiet
+from sdxl_lora.request import LoraSpec
 
 STANDARD_NAME = "pytorch_lora_weights.safetensors"
 _UNSAFE = (".ckpt", ".bin", ".pt", ".pth", ".pkl")

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import InputError, PromptError
+from sdxl_lora.request import GenerationRequest
 
 _NEGATIVE = "Negative prompt:"
 _LORA = re.compile(r"\s*<lora:([^:<>]+)(?::[^<>]*)?>")

@@ -17,11 +17,11 @@ from typing import Any, ClassVar, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StorageError
 from sdxl_lora.records import layout
 from sdxl_lora.records.files import explained
 from sdxl_lora.records.metadata import finite
+from sdxl_lora.request import GenerationRequest
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ from typing import Any, BinaryIO
 from PIL import Image, PngImagePlugin
 
 from sdxl_lora import __version__
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, InputError
 from sdxl_lora.records import a1111
+from sdxl_lora.request import GenerationRequest
 
 FORMAT = 1  # of the JSON; raised when a reader of today could not understand it
 MAX_FILE_BYTES = 64 * 2**20

@@ -20,11 +20,11 @@ from PIL import Image
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, StorageError
 from sdxl_lora.records import files, layout, metadata
 from sdxl_lora.records.database import DatabaseUser, PictureRow, fold, picture_values, storage_errors
 from sdxl_lora.records.reconcile import reconcile
+from sdxl_lora.request import GenerationRequest
 
 logger = logging.getLogger(__name__)
 

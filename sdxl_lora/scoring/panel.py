@@ -14,10 +14,10 @@ from typing import Any
 
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import blip, checks, held_out, lettering
 from sdxl_lora.scoring.base import BUNDLED, Scorer, default_scorer, scorer_for
 from sdxl_lora.scoring.lettering import Lettering

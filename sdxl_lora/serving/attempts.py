@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sdxl_lora import generation
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.feedback import (
     Attempt,
@@ -32,6 +31,7 @@ from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.panel import Panel, panel_for

@@ -12,12 +12,12 @@ from dataclasses import replace
 from PIL import Image
 
 from sdxl_lora import generation, prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError
 from sdxl_lora.feedback.attempts import finished_from, sketch_of
 from sdxl_lora.feedback.calibration import Calibration, SketchSample
 from sdxl_lora.generation import PictureDone
 from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import checks
 from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.spec import spec_text

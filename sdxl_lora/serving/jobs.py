@@ -8,8 +8,8 @@ from typing import Literal
 
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.feedback import Attempt
+from sdxl_lora.request import GenerationRequest
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 

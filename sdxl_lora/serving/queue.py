@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, StudioError
 from sdxl_lora.feedback import Attempt, Begun, Finished
 from sdxl_lora.generation import Event, Started, StepDone
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.serving.jobs import Job, Picture
 from sdxl_lora.serving.studio import Recorded
 

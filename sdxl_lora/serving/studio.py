@@ -14,11 +14,11 @@ from pathlib import Path
 from PIL import Image
 
 from sdxl_lora import generation
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record, Store
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import Scorer, base, checks, lettering
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.panel import Panel, reported_for

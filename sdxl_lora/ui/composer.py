@@ -6,9 +6,9 @@ from dataclasses import replace
 import streamlit as st
 
 from sdxl_lora import generation, prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import PromptError, StudioError
 from sdxl_lora.records import metadata
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import attempts, enrich, past, shared, tokens, tuning, words
 
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more

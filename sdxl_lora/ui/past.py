@@ -11,11 +11,11 @@ from dataclasses import replace
 import streamlit as st
 
 from sdxl_lora import prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.feedback.changes import alike, changes
 from sdxl_lora.feedback.history import History
 from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.serving import tokens
 from sdxl_lora.serving.jobs import Job
 from sdxl_lora.ui import shared

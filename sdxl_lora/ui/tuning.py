@@ -9,10 +9,11 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from sdxl_lora.config import GenerationRequest, LoraSpec, Precision
+from sdxl_lora.config import Precision
 from sdxl_lora.errors import InputError, RequestError
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.registry import ModelDefaults
+from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.ui import words
 
 MAX_LORAS = 4

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from sdxl_lora import prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import InputError
 from sdxl_lora.prompts import Slot, Template
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import shared
 
 OWN = "Write my own"

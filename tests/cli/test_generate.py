@@ -15,8 +15,8 @@ from PIL import Image
 
 from sdxl_lora import cli
 from sdxl_lora.cli import generate
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.records import Store, metadata
+from sdxl_lora.request import GenerationRequest, LoraSpec
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--steps", "2", "--width", "64", "--height", "64", "--model", "mini")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.panel import Gate, Judgement
 from sdxl_lora.scoring.probes import Finding
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from sdxl_lora import prompts
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.feedback.changes import alike, changes, template_of
 from sdxl_lora.feedback.history import History
+from sdxl_lora.request import GenerationRequest, LoraSpec
 
 
 def filled(**values: str) -> GenerationRequest:

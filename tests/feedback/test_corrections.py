@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from sdxl_lora import prompts
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError, InputError, PromptError, UnknownNameError
 from sdxl_lora.feedback.changes import template_of
 from sdxl_lora.feedback.corrections import TAGS, correct, correct_all, correct_text
 from sdxl_lora.feedback.history import MAX_STEPS, History
+from sdxl_lora.request import GenerationRequest
 
 REQUEST = GenerationRequest(
     prompt="a navy cap with a white star logo, in a forest", negative_prompt="blurry", seed=1

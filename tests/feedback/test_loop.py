@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, InputError, RequestError, StudioError
 from sdxl_lora.feedback import Attempt, Begun, Finished, Policy, Sketching, improve
+from sdxl_lora.request import GenerationRequest
 from tests.feedback.fakes import REQUEST, STEPS, FakeGenerator, FakeJudge
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.errors import (
     InputError,
     LoraError,
@@ -17,6 +16,7 @@ from sdxl_lora.errors import (
 )
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.request import GenerationRequest, LoraSpec
 
 NAN = float("nan")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.generation import count_tokens, generate
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import GenerationRequest, LoraSpec
 from tests import tiny
 
 

@@ -11,11 +11,11 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.errors import Cancelled, RequestError, StudioError
 from sdxl_lora.generation import PictureDone, Started, StepDone, decoding, engine, generate
 from sdxl_lora.models import loading, registry, schedulers
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import GenerationRequest, LoraSpec
 from tests import tiny
 
 

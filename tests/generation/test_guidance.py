@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import PictureDone, generate
 from sdxl_lora.models import guidance
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 
 
 def picture(model: LoadedModel, request: GenerationRequest) -> bytes:

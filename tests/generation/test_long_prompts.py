@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.generation import PictureDone, generate, long_prompts
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 
 
 @pytest.fixture(params=["sdxl", "sd"])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import RequestError, UnknownNameError
 from sdxl_lora.generation import resolve
+from sdxl_lora.request import GenerationRequest
 from tests import tiny
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from diffusers import EulerDiscreteScheduler
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, RequestError
 from sdxl_lora.generation import PictureDone, StepDone, finishing_steps, generate, resolve, strides
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import GenerationRequest
 
 
 def drawn(model: LoadedModel, request: GenerationRequest) -> tuple[list[bytes], list[StepDone]]:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.errors import Cancelled, ModelUnavailableError, UnknownNameError
 from sdxl_lora.models import loading, registry
 from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.request import GenerationRequest, LoraSpec
 from tests import tiny
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdxl_lora.config import LoraSpec
 from sdxl_lora.errors import LoraError, ModelUnavailableError, RequestError
 from sdxl_lora.models import lora
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
+from sdxl_lora.request import LoraSpec
 from tests import tiny
 
 

@@ -7,8 +7,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import shared
 from tests.stand_in import bundled, tiny_mini
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from sdxl_lora.config import GenerationRequest, LoraSpec
 from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.ui import shared
 from sdxl_lora.ui.examples import EXAMPLES
 

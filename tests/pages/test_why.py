@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from streamlit.testing.v1 import AppTest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.records import Record, Store
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.panel import Gate, Judgement
 from sdxl_lora.scoring.probes import Finding

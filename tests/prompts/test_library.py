@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import PromptError, UnknownNameError
 from sdxl_lora.mini import scene
 from sdxl_lora.prompts import fill, get, library, problems, templates
 from sdxl_lora.prompts.vocabulary import WORDS
+from sdxl_lora.request import GenerationRequest
 
 CATEGORIES = {"outerwear", "tops", "bottom wear", "dresses", "footwear", "accessories"}
 GOOD = """

@@ -5,8 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.records import Record, Store
+from sdxl_lora.request import GenerationRequest
 
 PICTURE = Image.linear_gradient("L").resize((48, 32)).convert("RGB")
 

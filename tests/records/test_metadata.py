@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from sdxl_lora.config import MAX_SEED, GenerationRequest, LoraSpec
 from sdxl_lora.errors import ImageError
 from sdxl_lora.records import metadata
+from sdxl_lora.request import MAX_SEED, GenerationRequest, LoraSpec
 from tests.records.shared import PICTURE, request
 
 FULL = GenerationRequest(

@@ -35,7 +35,7 @@ import os, sys
 from pathlib import Path
 from PIL import Image
 from sqlalchemy.orm import Session
-from sdxl_lora.config import GenerationRequest
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.records import Store
 store = Store(Path(sys.argv[1]))
 Session.execute = lambda *_, **__: os._exit(9)
@@ -135,7 +135,7 @@ _WORKER = """
 import sys
 from pathlib import Path
 from PIL import Image
-from sdxl_lora.config import GenerationRequest
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.records import Store
 for i in range(10):
     with Store(Path(sys.argv[1])) as store:  # opening it each time reconciles beside the others' adding

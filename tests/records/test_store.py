@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from sdxl_lora.config import LoraSpec
 from sdxl_lora.errors import ImageError, StorageError
 from sdxl_lora.records import Store, files, layout, metadata
+from sdxl_lora.request import LoraSpec
 from tests.records.shared import PICTURE, add, pngs, request
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.held_out import CANONICAL, HeldOutScorer, chosen
 from sdxl_lora.scoring.panel import Judgement, Panel, best_of, rank

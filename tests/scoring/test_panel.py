@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from sdxl_lora.config import GenerationRequest
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.blip import BlipModel, BlipScorer
 from sdxl_lora.scoring.checks import WhiteBackground, backdrop, sharpness

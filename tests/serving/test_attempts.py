@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, DataError, ImageError, StudioError
 from sdxl_lora.feedback import Attempt, Finished, Sketching
 from sdxl_lora.feedback.calibration import Calibration, Calibrations, SketchSample
 from sdxl_lora.generation import PictureDone, StepDone
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.serving.attempts import keep, plan, run_attempts
 from sdxl_lora.serving.calibrating import calibrate, varied_requests

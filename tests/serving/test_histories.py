@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.feedback.history import History
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.serving import histories
 from sdxl_lora.serving.histories import Histories
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, ModelUnavailableError, StudioError
 from sdxl_lora.generation import Event, Started, StepDone
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.serving.jobs import Job
 from sdxl_lora.serving.queue import SURPRISE, JobQueue
 from sdxl_lora.serving.studio import Recorded, Studio

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled
 from sdxl_lora.feedback import Attempt, Begun, Finished
 from sdxl_lora.generation import Event, Started, StepDone
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.serving.jobs import Job
 from sdxl_lora.serving.queue import JobQueue
 from sdxl_lora.serving.studio import Recorded

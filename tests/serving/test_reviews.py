@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import ImageError
 from sdxl_lora.feedback import Attempt
 from sdxl_lora.records import Record, Store
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.panel import Gate, Judgement
 from sdxl_lora.serving.reviews import Reviews
 

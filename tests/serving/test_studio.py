@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sdxl_lora.config import GenerationRequest
 from sdxl_lora.errors import Cancelled, StorageError, UnknownNameError
 from sdxl_lora.generation import PictureDone, Started, StepDone
 from sdxl_lora.records import metadata
+from sdxl_lora.request import GenerationRequest
 from sdxl_lora.serving.studio import Recorded, Studio
 
 REQUEST = GenerationRequest(prompt="a navy jacket with a white star logo", seed=7, count=2)
