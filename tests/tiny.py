@@ -34,7 +34,7 @@ from transformers import (
 from sdxl_lora.config import Architecture
 
 SIDE = 64  # px, the size the tiny models draw at by default
-_SCALE = 4  # px per latent
+LATENT_FACTOR = 4  # px of a side per latent, as the tiny models have it unless a test asks for another
 
 
 def tokenizer(max_length: int = 77, pad_token: str = "<|endoftext|>") -> CLIPTokenizer:
@@ -61,12 +61,13 @@ def text_config(hidden_size: int = 32, projection_dim: int = 32) -> CLIPTextConf
     )
 
 
-def vae() -> AutoencoderKL:
-    """Four latent channels, a quarter of the side."""
+def vae(factor: int = LATENT_FACTOR) -> AutoencoderKL:
+    """Four latent channels; one latent stands for `factor` x `factor` pixels (a power of two)."""
+    blocks = factor.bit_length()
     return AutoencoderKL(
-        block_out_channels=(8, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, *[16] * (blocks - 1)),
+        down_block_types=("DownEncoderBlock2D",) * blocks,
+        up_block_types=("UpDecoderBlock2D",) * blocks,
         latent_channels=4,
         layers_per_block=1,
         norm_num_groups=4,
@@ -85,11 +86,11 @@ def scheduler() -> EulerDiscreteScheduler:
     )
 
 
-def sdxl_pipeline() -> StableDiffusionXLPipeline:
+def sdxl_pipeline(factor: int = LATENT_FACTOR) -> StableDiffusionXLPipeline:
     """A randomly initialised SDXL: cross attention 64 wide (two towers of 32), `text_time` condition."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
-        sample_size=SIDE // _SCALE,
+        sample_size=SIDE // factor,
         block_out_channels=(16, 32),
         layers_per_block=1,
         norm_num_groups=4,
@@ -104,7 +105,7 @@ def sdxl_pipeline() -> StableDiffusionXLPipeline:
         cross_attention_dim=64,
     )
     pipeline = StableDiffusionXLPipeline(
-        vae=vae(),
+        vae=vae(factor),
         text_encoder=CLIPTextModel(text_config()),
         text_encoder_2=CLIPTextModelWithProjection(text_config()),
         tokenizer=tokenizer(),
@@ -121,7 +122,7 @@ def sd_pipeline() -> StableDiffusionPipeline:
     """A randomly initialised Stable Diffusion 1.x: one tower, cross attention 32 wide."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
-        sample_size=SIDE // _SCALE,
+        sample_size=SIDE // LATENT_FACTOR,
         block_out_channels=(16, 32),
         layers_per_block=1,
         norm_num_groups=4,
@@ -144,9 +145,9 @@ def sd_pipeline() -> StableDiffusionPipeline:
     return pipeline
 
 
-def save_sdxl(folder: Path) -> Path:
-    """Saves `sdxl_pipeline()` as a folder of safetensors."""
-    sdxl_pipeline().save_pretrained(folder, safe_serialization=True)
+def save_sdxl(folder: Path, factor: int = LATENT_FACTOR) -> Path:
+    """Saves `sdxl_pipeline(factor)` as a folder of safetensors."""
+    sdxl_pipeline(factor).save_pretrained(folder, safe_serialization=True)
     return folder
 
 

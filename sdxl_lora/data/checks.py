@@ -60,7 +60,7 @@ def check(
     source: Source,
     *,
     resolution: int,
-    multiple: int = 8,
+    multiple: int,
     counters: Counters | None = None,
     token_limit: int = 77,
     progress: Callable[[int, int], None] = lambda done, total: None,

@@ -14,6 +14,8 @@ from diffusers import AutoencoderKL, SchedulerMixin
 from PIL import Image
 from torch import Tensor
 
+from sdxl_lora.models import latent_space
+
 _LONGEST_SIDE = 192  # px
 _SQUARES = 8  # per side of the picture that the map is fitted on
 _LATENTS_PER_SQUARE = 4
@@ -47,13 +49,14 @@ class Predictions:
 
 def fit(vae: AutoencoderKL) -> Tensor:
     """The map for this VAE: [channels + 1, 3], from scaled latents and 1 to RGB in -1..1."""
-    scale = 2 ** (len(vae.config.block_out_channels) - 1)
+    factor = latent_space.factor(vae.config)
     generator = torch.Generator().manual_seed(0)
     colours = torch.rand(1, 3, _SQUARES, _SQUARES, generator=generator) * 2 - 1
     cells = torch.nn.functional.interpolate(colours, scale_factor=float(_LATENTS_PER_SQUARE), mode="nearest")
-    picture = torch.nn.functional.interpolate(cells, scale_factor=float(scale), mode="nearest")
+    picture = torch.nn.functional.interpolate(cells, scale_factor=float(factor), mode="nearest")
     with torch.no_grad():
-        latents = vae.encode(picture.to(vae.device, vae.dtype)).latent_dist.mean * vae.config.scaling_factor
+        encoded = vae.encode(picture.to(vae.device, vae.dtype)).latent_dist.mean
+        latents = latent_space.scale(encoded, vae.config)
     known = _with_ones(latents.float().cpu()[0].flatten(1).T)
     return torch.linalg.lstsq(known, cells[0].flatten(1).T).solution
 

@@ -34,6 +34,7 @@ def resolve(request: GenerationRequest) -> GenerationRequest:
         scheduler=defaults.scheduler if request.scheduler is None else request.scheduler,
     )
     _check_area(decided, defaults)
+    _check_multiple(decided, info.multiple)
     strides.check(decided)
     return decided
 
@@ -46,3 +47,13 @@ def _check_area(request: GenerationRequest, defaults: registry.ModelDefaults) ->
             f"{request.width} x {request.height} is too large for {request.model}, which draws at"
             f" {defaults.width} x {defaults.height}; stay within {_MAX_AREA} times that area"
         )
+
+
+def _check_multiple(request: GenerationRequest, multiple: int) -> None:
+    for name, side in (("width", request.width), ("height", request.height)):
+        assert side is not None  # decided above
+        if side % multiple:
+            nearest = max(multiple, round(side / multiple) * multiple)
+            raise RequestError(
+                f"{name} {side} is not a multiple of {multiple}, as {request.model} needs; use {nearest}"
+            )

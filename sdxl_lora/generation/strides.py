@@ -20,7 +20,7 @@ from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import GenerationRequest
 
 _SAMPLER = "euler"  # its name in `models.schedulers`
-_REMEMBERED = 128  # middles; 16 KB each for the bundled model, up to 0.3 MB for SDXL
+_REMEMBERED = 128  # middles; at most 0.3 MB each
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 Key = tuple[object, ...]

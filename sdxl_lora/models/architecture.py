@@ -10,6 +10,7 @@ from typing import Any
 
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError
+from sdxl_lora.models import latent_space
 
 SUPPORTED = "supported are Stable Diffusion 1.x and 2.x, and SDXL"
 
@@ -20,6 +21,7 @@ class Facts:
 
     architecture: Architecture
     side: int  # px, the width and height it was made for
+    latent_factor: int  # px of a side per latent
     components: tuple[str, ...]  # folders that hold weights, e.g. ("text_encoder", "unet", "vae")
 
 
@@ -34,10 +36,13 @@ def read(folder: Path) -> Facts:
     vae = _read_json(folder / "vae" / "config.json")
     if unet.get("in_channels", 4) != vae.get("latent_channels", 4):
         raise InputError(f"{folder} is an inpainting or editing model; give its text-to-image base instead")
-    scale = 2 ** (len(vae.get("block_out_channels", (0,))) - 1)
+    if not isinstance(vae.get("block_out_channels"), list):
+        raise InputError(f"{folder / 'vae' / 'config.json'} says nothing of block_out_channels; {SUPPORTED}")
+    latent_factor = latent_space.factor(vae)
     return Facts(
         architecture=_architecture(folder, unet, components),
-        side=_sample_size(unet) * scale,
+        side=_sample_size(unet) * latent_factor,
+        latent_factor=latent_factor,
         components=tuple(name for name in components if (folder / name / "config.json").is_file()),
     )
 

@@ -4,6 +4,7 @@ Says what a model is, where it lies and what it wants by default; loads nothing.
 """
 
 import json
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sdxl_lora.models import architecture, hub
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
 FIXED_VAE = "madebyollin/sdxl-vae-fp16-fix"  # SDXL's own VAE overflows in half precision
+_PIPELINE_MULTIPLE = 8  # px; diffusers draws no other sizes, whatever the VAE
 _ROOM_FOR_SDXL = 10 * 10**9  # bytes of free GPU memory
 
 
@@ -40,6 +42,7 @@ class ModelInfo:
     architecture: Architecture | None  # None = a hub model that is not on this machine yet
     defaults: ModelDefaults
     present: bool  # all weights are on this machine
+    multiple: int = 8  # px that width and height must be divisible by
     bytes: int | None = None  # size of the weights: on disk, or to fetch; None = not known
     licence: str = "see the model's own page"
     folder: Path | None = None  # on this machine, even if weights are missing in it
@@ -160,6 +163,7 @@ def _describe_folder(name: str, folder: Path) -> ModelInfo:
         architecture=facts.architecture,
         defaults=_own_defaults(folder, defaults),
         present=all(sizes),
+        multiple=math.lcm(_PIPELINE_MULTIPLE, facts.latent_factor),
         bytes=sum(file.stat().st_size for files in sizes for file in files),
         folder=folder,
     )

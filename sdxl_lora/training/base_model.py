@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError
-from sdxl_lora.models import architecture, hub, registry
+from sdxl_lora.models import architecture, hub, latent_space, registry
 
 _SAMPLED_BYTES = 1 << 20  # of each weights file, at its start and end, for the fingerprint
 
@@ -35,7 +35,6 @@ class BaseModel:
     vae_factor: int  # px per latent
     unet_factor: int  # latents a side must be divisible by
     latent_channels: int
-    scaling_factor: float  # of the VAE's latents
     prediction_type: str
     zero_terminal_snr: bool
     variant: str | None = None
@@ -146,10 +145,9 @@ def describe(name: str, folder: Path, *, vae: Path | None = None, variant: str |
         architecture=facts.architecture,
         side=facts.side,
         vae_folder=vae_folder,
-        vae_factor=2 ** (len(vae_config["block_out_channels"]) - 1),
+        vae_factor=latent_space.factor(vae_config),
         unet_factor=2 ** (len(unet["block_out_channels"]) - 1),
         latent_channels=int(vae_config["latent_channels"]),
-        scaling_factor=float(vae_config.get("scaling_factor", 0.18215)),  # SD 1.x files predate the entry
         prediction_type=str(scheduler.get("prediction_type", "epsilon")),
         zero_terminal_snr=bool(scheduler.get("rescale_betas_zero_snr", False)),
         variant=variant,

@@ -213,7 +213,7 @@ class Feed:
         time_ids: bool,
         caption_dropout: float = 0.0,
         original_size: str = "true",
-        vae_factor: int = 8,
+        vae_factor: int,
         device: torch.device | None = None,
     ) -> None:
         self._survey, self._latents, self._text = survey, latents, text

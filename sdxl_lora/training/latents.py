@@ -5,6 +5,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from sdxl_lora.errors import TrainingError
+from sdxl_lora.models import latent_space
 
 
 @torch.no_grad()
@@ -13,7 +14,8 @@ def posterior(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
     distribution = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
     # logvar is clamped by diffusers; std in fp32, since exp amplifies rounding
     std = torch.exp(0.5 * distribution.logvar.float())
-    return torch.stack([distribution.mean.float(), std], dim=1) * vae.config.scaling_factor
+    mean = latent_space.scale(distribution.mean.float(), vae.config)
+    return torch.stack([mean, latent_space.scale_deviation(std, vae.config)], dim=1)
 
 
 def draw(posterior_: Tensor, noise: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusio
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
-from sdxl_lora.models import guidance, registry
+from sdxl_lora.models import guidance, latent_space, registry
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.setup import Setup
 from sdxl_lora.training.text import TextCondition
@@ -148,6 +148,6 @@ def _one(
     if vae is None:
         raise ValueError("there is no VAE")
     with torch.autocast(setup.accelerator.device.type, enabled=False):
-        pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+        pixels = vae.decode(latent_space.unscale(latents.to(vae.dtype), vae.config)).sample
     image: Image.Image = VaeImageProcessor().postprocess(pixels.float(), output_type="pil")[0]
     return image

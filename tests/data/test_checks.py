@@ -30,7 +30,7 @@ def messy(tmp_path, noise):
 
 def test_everything_is_found(messy):
     source = open_source(str(messy), captions_required=False)
-    report = checks.check(source, resolution=64, counters={"tokenizer": len}, token_limit=77)
+    report = checks.check(source, resolution=64, multiple=8, counters={"tokenizer": len}, token_limit=77)
     assert set(report.unreadable) == {"broken.png"}
     assert report.tiny == ["tiny.png"]
     assert [sorted(group) for group in report.duplicates] == [["again.jpg", "good.png"]]
@@ -51,7 +51,7 @@ def test_one_garment_in_two_colours_is_no_duplicate(tmp_path):
         image.paste(colour, (16, 16, 48, 48))
         image.save(tmp_path / f"{name}.png")
         (tmp_path / f"{name}.txt").write_text("top")
-    assert checks.check(open_source(str(tmp_path)), resolution=64).duplicates == []
+    assert checks.check(open_source(str(tmp_path)), resolution=64, multiple=8).duplicates == []
 
 
 def test_the_verb_counts_with_the_models_own_tokenizers_and_prints_json(messy, tiny_sdxl, capsys):

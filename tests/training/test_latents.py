@@ -8,8 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdxl_lora.errors import TrainingError
-from sdxl_lora.training import base_model
+from sdxl_lora.training import base_model, components, setup
+from sdxl_lora.training.batches import Draws
+from sdxl_lora.training.events import Validated
 from sdxl_lora.training.latents import draw, posterior
+from tests import tiny
 from tests.training.conftest import run
 
 
@@ -43,3 +46,21 @@ def test_the_posterior_is_the_vaes_own_scaled(tiny_sdxl):
     noise = torch.randn_like(expected.mean)
     sample = (expected.mean + expected.std * noise) * vae.config.scaling_factor
     assert torch.allclose(draw(moments, noise), sample, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [4, 8])
+def test_a_lora_is_trained_whatever_the_vaes_factor_is(configure, tmp_path, factor):
+    model = tiny.save_sdxl(tmp_path / "model", factor)
+    config = configure(
+        pretrained_model_name_or_path=str(model),
+        max_train_steps=1,
+        validation_prompt="a top",
+        num_validation_images=1,
+    )
+    prepared = setup.prepare(config, lambda text: None)
+    assert prepared.base.multiple == 2 * factor  # the tiny UNet halves once
+    (parts,) = [item for item in components.load(prepared) if isinstance(item, components.Components)]
+    batch = parts.feed.batch([0, 1], Draws(seed=1, update=0, step=0, rank=0))
+    assert batch.latents.shape == (2, 4, tiny.SIDE // factor, tiny.SIDE // factor)
+    drawn = [picture for event in run(config) if isinstance(event, Validated) for picture in event.images]
+    assert {picture.size for picture in drawn} == {(tiny.SIDE, tiny.SIDE)}
