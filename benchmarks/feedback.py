@@ -30,8 +30,6 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from sdxl_lora import generation  # noqa: E402
-from sdxl_lora.feedback import Finished, Judge, Policy, improve  # noqa: E402
-from sdxl_lora.feedback.calibration import QUANTILE, Calibration, SketchSample  # noqa: E402
 from sdxl_lora.generation import Event  # noqa: E402
 from sdxl_lora.mini.captions import caption  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
@@ -39,7 +37,9 @@ from sdxl_lora.models.loading import LoadedModel, ModelConfig, load  # noqa: E40
 from sdxl_lora.request import GenerationRequest  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
 from sdxl_lora.scoring.panel import Judgement, default_panel  # noqa: E402
-from sdxl_lora.serving.calibrating import PER_PROMPT, calibrate  # noqa: E402
+from sdxl_lora.search import Finished, Judge, Policy, best_of_n  # noqa: E402
+from sdxl_lora.search.calibrating import PER_PROMPT, calibrate  # noqa: E402
+from sdxl_lora.search.calibration import QUANTILE, Calibration, SketchSample  # noqa: E402
 
 KEPT = Path(__file__).with_name("feedback_prompts.txt")
 BAR = 0.6  # of the forwards that re-generation needs
@@ -118,7 +118,7 @@ def described(sample: SketchSample, calibration: Calibration, steps: int) -> str
 
 def outcome(request: GenerationRequest, maker: Remembering, policy: Policy) -> Outcome:
     """Runs one policy on one request."""
-    *_, end = improve(request, maker, maker, policy)
+    *_, end = best_of_n(request, maker, maker, policy)
     assert isinstance(end, Finished)
     assert end.best.judgement is not None
     judged = end.best.judgement

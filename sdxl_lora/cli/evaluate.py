@@ -175,9 +175,9 @@ def _earlier(name: str, store: Any) -> dict[str, Any]:
 
 
 def _compared(report: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    from sdxl_lora.evaluation.comparison import compare
+    from sdxl_lora.evaluation.differences import differences
 
-    return compare(report, other)
+    return differences(report, other)
 
 
 def _write(report: dict[str, Any], paths: list[Path], folders: dict[str, Path]) -> None:

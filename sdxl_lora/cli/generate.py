@@ -18,8 +18,8 @@ from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
 from sdxl_lora.request import MAX_COUNT, GenerationRequest, LoraSpec
 
 if TYPE_CHECKING:
+    from sdxl_lora.jobs.studio import Studio
     from sdxl_lora.records import Record
-    from sdxl_lora.serving.studio import Studio
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +164,7 @@ def _slots(pairs: list[str]) -> dict[str, str]:
 
 def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iterator["Record"]:
     """The records of every prompt that the prompt stands for (`{a|b}`, `__list__`), their number said first."""
-    from sdxl_lora.serving.studio import Studio
+    from sdxl_lora.jobs.studio import Studio
 
     expansion = prompts.expand(request.prompt)
     pictures = expansion.count * request.count
@@ -187,10 +187,10 @@ def _make_best(
     studio: "Studio", request: GenerationRequest, arguments: argparse.Namespace
 ) -> Iterator["Record"]:
     """The best attempt at each picture; what was tried is told on stderr."""
-    from sdxl_lora.feedback import Attempt, Finished
-    from sdxl_lora.feedback.levels import LEVELS
-    from sdxl_lora.serving.attempts import plan, run_attempts
-    from sdxl_lora.serving.studio import Recorded
+    from sdxl_lora.jobs.attempts import plan, run_attempts
+    from sdxl_lora.jobs.studio import Recorded
+    from sdxl_lora.search import Attempt, Finished
+    from sdxl_lora.search.levels import LEVELS
 
     level = arguments.level or "standard"
     if level not in LEVELS:  # from the environment, which argparse does not check
@@ -223,7 +223,7 @@ def _make_best(
 def _make(studio: "Studio", request: GenerationRequest) -> Iterator["Record"]:
     """The records, one by one as the pictures are done, with a bar over all denoising steps meanwhile."""
     from sdxl_lora.generation import Started, StepDone
-    from sdxl_lora.serving.studio import Recorded
+    from sdxl_lora.jobs.studio import Recorded
 
     steps = [0] * request.count
     with terminal.progress_bar(total=0, unit="step") as bar:

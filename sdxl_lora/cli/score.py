@@ -15,9 +15,9 @@ from sdxl_lora.request import GenerationRequest
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sdxl_lora.feedback.calibration import Calibration
     from sdxl_lora.scoring import Scorer
     from sdxl_lora.scoring.panel import Judgement, Panel
+    from sdxl_lora.search.calibration import Calibration
 
 ALL = "all"  # templates
 SCORERS = ("blip", "held-out", "white", "sharpness")
@@ -122,9 +122,9 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     if arguments.template is None or arguments.images:
         raise InputError("--calibrate makes its own pictures; name a --template and no pictures")
     from sdxl_lora import generation
-    from sdxl_lora.feedback.calibration import FEWEST, Calibrations
     from sdxl_lora.scoring.base import scorer_for
-    from sdxl_lora.serving.calibrating import calibrate, varied_requests
+    from sdxl_lora.search.calibrating import calibrate, varied_requests
+    from sdxl_lora.search.calibration import FEWEST, Calibrations
 
     if not FEWEST <= arguments.count <= 1000:
         raise InputError(f"--count {arguments.count} is not between {FEWEST} and 1000; 30 is usual")

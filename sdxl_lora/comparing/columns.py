@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sdxl_lora.comparing import archive, pairing, providers
+from sdxl_lora.comparing import archive, matching, providers
 from sdxl_lora.comparing.prompts import Row
 from sdxl_lora.errors import DataError, RequestError
 from sdxl_lora.evaluation.pictures import SUFFIXES, decode
@@ -31,7 +31,7 @@ class Column:
     pictures: Mapping[int, bytes] = field(
         default_factory=dict, repr=False
     )  # place of the row -> file content
-    notes: tuple[str, ...] = ()  # what was paired
+    notes: tuple[str, ...] = ()  # what was matched
 
     def __post_init__(self) -> None:
         if not self.label.strip() or len(self.label) > 80:
@@ -88,11 +88,11 @@ def of_provider(label: str, kind: str, model: str = "") -> Column:
 
 def of_pictures(label: str, files: Mapping[str, bytes], rows: Sequence[Row], *, source: str) -> Column:
     """Pictures made elsewhere, by file name. Raises `DataError`, `ImageError`."""
-    paired = pairing.pair(list(files), rows, source or label)
-    for name in paired.files.values():
+    matched = matching.match_files(list(files), rows, source or label)
+    for name in matched.files.values():
         decode(files[name], name)
-    chosen = {place: files[name] for place, name in paired.files.items()}
-    return Column(label=label, kind="pictures", source=source, pictures=chosen, notes=paired.notes)
+    chosen = {place: files[name] for place, name in matched.files.items()}
+    return Column(label=label, kind="pictures", source=source, pictures=chosen, notes=matched.notes)
 
 
 def read_pictures(path: Path) -> dict[str, bytes]:

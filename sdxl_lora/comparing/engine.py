@@ -19,13 +19,13 @@ from sdxl_lora.comparing.columns import Column
 from sdxl_lora.comparing.prompts import Row
 from sdxl_lora.errors import Cancelled, DataError, ImageError, ModelUnavailableError, RequestError
 from sdxl_lora.evaluation.cache import FeatureCache
-from sdxl_lora.evaluation.comparison import compare
+from sdxl_lora.evaluation.differences import differences
 from sdxl_lora.evaluation.engine import Settings, evaluate
 from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import Pair, Pairing
 from sdxl_lora.evaluation.pictures import FileSource, decode
+from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore
-from sdxl_lora.serving.studio import Studio
 
 # what can be said of pictures and prompts without a reference photo
 TEXT_METRICS = tuple(key for key, metric in METRICS.items() if not metric.needs_reference)
@@ -233,7 +233,7 @@ def score(
         "rows": [keys[row] for row in common],
         "left_out": [key for row, key in enumerate(keys) if row not in common],
         "reports": reports,
-        "against": {column: compare(reports[column], reports[first]) for column in others},
+        "against": {column: differences(reports[column], reports[first]) for column in others},
     }
     store.keep_scores(record.id, scores)
     return scores

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdxl_lora import config, generation
+from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.records import files
 from sdxl_lora.request import GenerationRequest, LoraSpec
-from sdxl_lora.serving.studio import Recorded, Studio
 
 
 @dataclass(frozen=True, kw_only=True)

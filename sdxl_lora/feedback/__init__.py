@@ -1,9 +1,4 @@
-"""Make a picture, judge it, try again with better luck or better words; learn from people's votes.
+"""What people say about pictures: votes and the taste learned from them, corrections, and the history of a request.
 
-Knows a generator and a judge by two protocols, and nothing of pages or records.
+Knows nothing of pages or of how pictures are made.
 """
-
-from sdxl_lora.feedback.attempts import Attempt, Begun, Finished, Generator, Judge, Policy, Sketching
-from sdxl_lora.feedback.loop import improve
-
-__all__ = ["Attempt", "Begun", "Finished", "Generator", "Judge", "Policy", "Sketching", "improve"]

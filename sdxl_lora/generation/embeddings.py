@@ -11,7 +11,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from sdxl_lora.generation import long_prompts
-from sdxl_lora.latest import Latest
+from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.models.quiet import quiet
 
@@ -46,7 +46,7 @@ def embed(model: LoadedModel, prompt: str, negative_prompt: str, guided: bool) -
 
     `guided`: with classifier-free guidance, which needs the negative side too.
     """
-    memory: Latest[_Key, Embeddings] = model.base.memory.setdefault("embeddings", Latest(_REMEMBERED))
+    memory: LruCache[_Key, Embeddings] = model.base.memory.setdefault("embeddings", LruCache(_REMEMBERED))
     key: _Key = (model.config.loras, prompt, negative_prompt, guided)
     found = memory.find(key)
     if found is None:

@@ -15,7 +15,7 @@ from diffusers import EulerDiscreteScheduler, SchedulerMixin
 from torch import Tensor
 
 from sdxl_lora.errors import RequestError
-from sdxl_lora.latest import Latest
+from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import GenerationRequest
 
@@ -81,9 +81,9 @@ def remaining(scheduler: EulerDiscreteScheduler, steps: int, sketch_steps: int) 
     return [start, *(float(t) for t in scheduler.timesteps if t < start)]
 
 
-def middles(model: LoadedModel) -> Latest[Key, Tensor]:
+def middles(model: LoadedModel) -> LruCache[Key, Tensor]:
     """Latents in the middle of the even ways that were gone last, by `key_of`."""
-    kept: Latest[Key, Tensor] = model.base.memory.setdefault("middles", Latest(_REMEMBERED))
+    kept: LruCache[Key, Tensor] = model.base.memory.setdefault("middles", LruCache(_REMEMBERED))
     return kept
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sdxl_lora.latest import Latest
+from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.prompts import attributes
 from sdxl_lora.prompts.attributes import Attribute
 from sdxl_lora.scoring.checks import blank_reason
@@ -57,7 +57,7 @@ class ProbeScorer:
     def __init__(self, clip: ClipScorer) -> None:
         self._clip = clip
         self.name = clip.name.replace("CLIP cosine", "CLIP attributes")
-        self._memory: Latest[tuple[object, ...], Tensor] = Latest(_REMEMBERED * len(attributes.NAMES))
+        self._memory: LruCache[tuple[object, ...], Tensor] = LruCache(_REMEMBERED * len(attributes.NAMES))
 
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """0..1 for each pair; NaN where the picture is blank or the text makes no claim that a list knows."""

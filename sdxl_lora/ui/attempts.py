@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from sdxl_lora.errors import StudioError, UnknownNameError
-from sdxl_lora.feedback import Attempt
-from sdxl_lora.feedback.levels import LEVELS
-from sdxl_lora.serving.attempts import keep
-from sdxl_lora.serving.jobs import Job
+from sdxl_lora.jobs.attempts import keep
+from sdxl_lora.jobs.job import Job
+from sdxl_lora.search import Attempt
+from sdxl_lora.search.levels import LEVELS
 from sdxl_lora.ui import shared, why
 
 _LEVEL = "create.level"

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from sdxl_lora.errors import StudioError
-from sdxl_lora.serving import enriching
-from sdxl_lora.serving.enriching import Proposal
+from sdxl_lora.prompts import rewriting
+from sdxl_lora.prompts.rewriting import Proposal
 from sdxl_lora.ui import shared
 
 _MODEL = "create.enrich.model"
@@ -14,7 +14,7 @@ _PROPOSAL = "create.enrich.proposal"  # (the words it was made from, the proposa
 def show(prompt: str) -> str | None:
     """Draws the model's name and its proposal; returns the words once they are taken."""
     state = st.session_state
-    state.setdefault(_MODEL, enriching.chosen())
+    state.setdefault(_MODEL, rewriting.chosen())
     with st.expander("Richer words", icon=":material/edit_note:", key="enrich"):
         st.caption(
             "A small language model on this machine adds fabric, light and style. Nothing leaves this machine."
@@ -23,7 +23,7 @@ def show(prompt: str) -> str | None:
             st.text_input(
                 "Language model",
                 key=_MODEL,
-                placeholder=f"For example {enriching.EXAMPLE}",
+                placeholder=f"For example {rewriting.EXAMPLE}",
                 help="Folder, or hub id of an instruct model that was fetched before with `hf download`.",
                 persist_state="session",
             )
@@ -32,7 +32,7 @@ def show(prompt: str) -> str | None:
             state.pop(_PROPOSAL, None)
             try:
                 with st.spinner("Thinking…"):
-                    state[_PROPOSAL] = (prompt, enriching.propose(source, prompt))
+                    state[_PROPOSAL] = (prompt, rewriting.propose(source, prompt))
             except StudioError as error:
                 st.error(shared.escape(str(error)), icon=":material/error:")
         before, proposal = state.get(_PROPOSAL, ("", None))

@@ -10,7 +10,7 @@ import streamlit as st
 from sdxl_lora import config
 from sdxl_lora.errors import DataError, StudioError
 from sdxl_lora.evaluation import viewing
-from sdxl_lora.evaluation.comparison import compare
+from sdxl_lora.evaluation.differences import differences
 from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import SLICES
 from sdxl_lora.evaluation.pictures import read_picture
@@ -256,7 +256,7 @@ def _compared(run: Report, baseline: Report | None) -> dict[str, Any] | None:
     if baseline is None:
         return None
     try:
-        found: dict[str, Any] = compare(run, baseline)["metrics"]
+        found: dict[str, Any] = differences(run, baseline)["metrics"]
     except DataError:  # other prompts: no paired test
         return None
     return found

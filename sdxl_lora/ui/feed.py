@@ -6,7 +6,7 @@ The queue works on whether or not anyone looks.
 import streamlit as st
 
 from sdxl_lora.errors import UnknownNameError
-from sdxl_lora.serving.jobs import Job, Picture
+from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.ui import attempts, pictures, shared, votes
 
 POLL_SECONDS = 0.7

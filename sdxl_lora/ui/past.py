@@ -14,10 +14,10 @@ from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError, UnknownNameError
 from sdxl_lora.feedback.changes import alike, changes
 from sdxl_lora.feedback.history import History
+from sdxl_lora.generation import tokens
+from sdxl_lora.jobs.job import Job
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.serving import tokens
-from sdxl_lora.serving.jobs import Job
 from sdxl_lora.ui import shared
 
 SHOWN_PICTURES = 4  # of one step

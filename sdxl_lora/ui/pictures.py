@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from sdxl_lora.errors import StudioError, UnknownNameError
+from sdxl_lora.feedback.reviews import brand_of
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.serving.reviews import brand_of
 from sdxl_lora.ui import composer, shared, votes, why
 from sdxl_lora.ui.shared import escape
 

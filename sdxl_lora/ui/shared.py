@@ -12,11 +12,11 @@ from pathlib import Path
 import streamlit as st
 
 from sdxl_lora import config
-from sdxl_lora.serving.attempts import LoopingStudio
-from sdxl_lora.serving.histories import Histories
-from sdxl_lora.serving.queue import JobQueue
-from sdxl_lora.serving.reviews import Reviews
-from sdxl_lora.serving.studio import Studio
+from sdxl_lora.feedback.histories import Histories
+from sdxl_lora.feedback.reviews import Reviews
+from sdxl_lora.jobs.attempts import BestOfNRunner
+from sdxl_lora.jobs.queue import JobQueue
+from sdxl_lora.jobs.studio import Studio
 
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
@@ -33,7 +33,7 @@ _STYLE = Path(__file__).with_name("style.css")
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda parts: parts[1].close())
 def _shared(home: Path) -> tuple[Studio, JobQueue, Reviews]:
     studio, reviews = Studio(home, explain=True), Reviews(home)
-    queue = JobQueue(LoopingStudio(studio, reviews))
+    queue = JobQueue(BestOfNRunner(studio, reviews))
     atexit.register(queue.close)  # Ctrl+C must not leave the worker inside a native call
     return studio, queue, reviews
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError
-from sdxl_lora.serving import tokens
+from sdxl_lora.generation import tokens
 from sdxl_lora.ui import shared
 
 _PAUSE = 250  # ms without a keystroke

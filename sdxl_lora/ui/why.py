@@ -9,10 +9,10 @@ from typing import Any
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from sdxl_lora.feedback import Attempt
+from sdxl_lora.jobs.studio import WITHOUT_LETTERS
 from sdxl_lora.records import Record
 from sdxl_lora.scoring import lettering
-from sdxl_lora.serving.studio import WITHOUT_LETTERS
+from sdxl_lora.search import Attempt
 from sdxl_lora.ui.shared import escape
 
 Found = Mapping[str, Any]

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sdxl_lora import cli, prompts
-from sdxl_lora.feedback.calibration import Calibrations
 from sdxl_lora.records import Store
+from sdxl_lora.search.calibration import Calibrations
 
 QUICK = ("--steps", "2", "--width", "64", "--height", "64", "--model", "mini")
 

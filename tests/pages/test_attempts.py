@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sdxl_lora.feedback import Attempt
-from sdxl_lora.feedback.calibration import Calibration, Calibrations, SketchSample
-from sdxl_lora.serving import enriching, tokens
-from sdxl_lora.serving.enriching import Proposal
-from sdxl_lora.serving.jobs import Job
+from sdxl_lora.generation import tokens
+from sdxl_lora.jobs.job import Job
+from sdxl_lora.prompts import rewriting
+from sdxl_lora.prompts.rewriting import Proposal
+from sdxl_lora.search import Attempt
+from sdxl_lora.search.calibration import Calibration, Calibrations, SketchSample
 from sdxl_lora.ui import composer, shared
 
 Open = Callable[..., AppTest]
@@ -347,7 +348,7 @@ def test_richer_words_are_proposed_by_a_local_model_seen_first_and_undone(
     found = Proposal(
         prompt="a navy windbreaker jacket of ripstop nylon, soft light", lost=("logo: triangle",)
     )
-    monkeypatch.setattr(enriching, "propose", lambda source, prompt: found)
+    monkeypatch.setattr(rewriting, "propose", lambda source, prompt: found)
     at.button(key="create.enrich.propose").click().run()
     assert at.text_area(key="create.prompt").value == before
     assert "Lost on the way: logo: triangle." in [element.value for element in at.caption]

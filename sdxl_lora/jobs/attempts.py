@@ -1,0 +1,267 @@
+"""One request to recorded pictures, each the best of several attempts.
+
+What `Studio.run` is for single shots, with the same events plus `Attempt` and `Finished`. Only the best attempt is
+kept as a picture; the others are in its record as prompt and seed, from which they can be made again. An attempt that
+a person prefers is kept with `keep`.
+"""
+
+import functools
+import logging
+import math
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sdxl_lora import generation
+from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
+from sdxl_lora.feedback.reviews import Reviews
+from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.jobs import scores
+from sdxl_lora.jobs.studio import WITHOUT_LETTERS, Recorded, Studio
+from sdxl_lora.models import registry
+from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring import Scorer
+from sdxl_lora.scoring.clip import ClipScorer
+from sdxl_lora.scoring.panel import Panel, panel_for
+from sdxl_lora.search import (
+    Attempt,
+    Begun,
+    Finished,
+    Generator,
+    Judge,
+    Policy,
+    Sketching,
+    best_of_n,
+)
+from sdxl_lora.search.calibration import Calibration, Calibrations
+from sdxl_lora.search.levels import LEVELS, Level, policy_of
+
+log = logging.getLogger(__name__)
+
+ServingEvent = Begun | Event | Attempt | Finished | Recorded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the attempts at one request are judged, and when they end."""
+
+    policy: Policy
+    panel: Judge
+    calibration: Calibration | None  # None: there is no threshold but the user's own
+    judged: bool = True  # False: the scorer's weights are missing, so that pictures are drawn once
+
+
+def plan(
+    studio: Studio,
+    request: GenerationRequest,
+    *,
+    level: Level = LEVELS["standard"],
+    min_score: float | None = None,
+    max_attempts: int | None = None,
+    panel: Panel | None = None,
+) -> Plan:
+    """Policy and panel of a request, from its template's and model's calibration where there is one."""
+    resolved = generation.resolve(request)
+    model = resolved.model
+    panel = panel or panel_for(model)
+    calibration = _calibration(studio, model, request.template, panel.primary.name)
+    gated = Panel(
+        panel.primary,
+        probes=panel.probes,
+        others=panel.others,
+        gates=level.gates,
+        read_brand=level.gates and model != WITHOUT_LETTERS,
+        least_sharpness=calibration.least_sharpness if calibration else None,
+    )
+    policy = policy_of(
+        level,
+        calibration,
+        sketching=_sketching(studio, resolved, panel.primary.name),
+        min_score=min_score,
+        max_attempts=max_attempts,
+    )
+    return Plan(policy=policy, panel=gated, calibration=calibration, judged=_can_judge(panel.primary))
+
+
+def _calibration(studio: Studio, model: str, template: str | None, scorer: str) -> Calibration | None:
+    """The user's own, else the one that came with the model, else those of the model's templates together."""
+    kept = _kept(studio, model)
+    exact = (calibrations.find(model, template, scorer) for calibrations in kept)
+    pooled = (calibrations.pooled(model, scorer) for calibrations in kept)
+    return next((found for found in (*exact, *pooled) if found is not None), None)
+
+
+def _sketching(studio: Studio, request: GenerationRequest, scorer: str) -> Sketching | None:
+    """What all templates of the model say together: one has too few pictures to choose a number of steps by.
+
+    None with another sampler than the model's own, which was not measured.
+    """
+    model, steps = request.model, request.steps
+    assert steps is not None  # resolved
+    if request.scheduler != registry.describe(model).defaults.scheduler:
+        return None
+    pooled = [kept.pooled(model, scorer) for kept in _kept(studio, model)]
+    measured = [found for found in pooled if found is not None and found.sketches]
+    most = max(measured, key=lambda found: len(found.scores), default=None)
+    return None if most is None else most.sketching(steps)
+
+
+def _kept(studio: Studio, model: str) -> list[Calibrations]:
+    """The user's calibrations, and those that came with the model."""
+    folder = registry.describe(model).folder
+    return [Calibrations(studio.store.home), *([Calibrations(folder)] if folder else [])]
+
+
+def run_attempts(
+    studio: Studio,
+    request: GenerationRequest,
+    how: Plan,
+    *,
+    cancel: threading.Event | None = None,
+    session: str = "",
+    reviews: Reviews | None = None,
+) -> Iterator[ServingEvent]:
+    """For each picture: `Begun`, its attempts with their events, `Finished`, then `Recorded`.
+
+    Where no attempt was good enough and people's votes have taught a preference (`reviews`), it chooses among them.
+    Without a scorer's weights pictures are drawn once, kept, and said to be unscored.
+    Attempts begin with the seed of the picture that `Studio.run` would make. Raises as `search.best_of_n`;
+    pictures recorded before that stay.
+    """
+    resolved = generation.resolve(request)
+    if not how.judged:
+        yield from studio.run(resolved, cancel=cancel, session=session)
+        return
+    generator = functools.partial(generation.generate, load(ModelConfig.of(resolved)))
+    brand = dict(resolved.slots).get("brand", "").strip()
+    for index in range(resolved.count):
+        attempts: list[Attempt] = []
+        finished: Finished | None = None
+        alone = resolved.for_picture(index)
+        events = best_of_n(alone, generator, how.panel, how.policy, cancel=cancel, stride=resolved.count)
+        for event in _placed(events, index):
+            yield event
+            if isinstance(event, Attempt):
+                attempts.append(event)
+            elif isinstance(event, Finished):
+                finished = event
+        assert finished is not None  # the loop's last event
+        chosen = finished.best
+        if not finished.accepted and reviews is not None:
+            whole = {attempt.finishes for attempt in attempts}
+            liked = reviews.favourite([a for a in attempts if a.number not in whole], brand) or chosen
+            if liked.sketch:  # it has to be drawn whole first
+                for event in _placed(_whole(liked, attempts, generator, how, cancel), index):
+                    yield event
+                    if isinstance(event, Attempt):
+                        attempts.append(event)
+                liked = attempts[-1]
+            if liked.image is not None and _failed(liked) <= _failed(chosen):
+                chosen = liked
+        record = keep(studio, chosen, attempts, session=session, by_taste=chosen is not finished.best)
+        yield Recorded(index=index, record=record)
+
+
+def _placed(events: Iterator[ServingEvent], index: int) -> Iterator[ServingEvent]:
+    """Events of one picture, as those of picture `index`."""
+    for event in events:
+        if isinstance(event, StepDone):
+            yield replace(event, picture=index)
+        elif isinstance(event, PictureDone):
+            yield replace(event, index=index)
+        else:
+            yield event
+
+
+def _whole(
+    sketch: Attempt,
+    attempts: Sequence[Attempt],
+    generator: Generator,
+    how: Plan,
+    cancel: threading.Event | None,
+) -> Iterator[ServingEvent]:
+    """The attempt that draws a sketch whole after the loop is over, and its events."""
+    single = replace(how.policy, max_attempts=1, sketching=None)
+    assert how.policy.sketching is not None  # or there were no sketches
+    request = how.policy.sketching.whole(sketch.request)
+    for event in best_of_n(request, generator, how.panel, single, cancel=cancel):
+        if isinstance(event, Attempt):
+            yield replace(event, number=len(attempts) + 1, best=False, finishes=sketch.number)
+        elif not isinstance(event, Begun | Finished):
+            yield event
+
+
+def _failed(attempt: Attempt) -> int:
+    """How many gates say no; a picture that cannot be judged fails more than any other."""
+    judgement = attempt.judgement
+    if judgement is None or not math.isfinite(judgement.score):
+        return sys.maxsize
+    return len(judgement.failed)
+
+
+def _can_judge(scorer: Scorer) -> bool:
+    """Whether the scorer's weights are here; loads them, which scoring would do anyway."""
+    if isinstance(scorer, ClipScorer):
+        try:
+            scorer.logit_scale()
+        except ModelUnavailableError as error:
+            log.warning("pictures are drawn once: %s", error)
+            return False
+    return True
+
+
+class BestOfNRunner:
+    """A `Studio` that tries as hard as a job says; what the queue runs."""
+
+    def __init__(self, studio: Studio, reviews: Reviews) -> None:
+        self._studio = studio
+        self._reviews = reviews
+
+    def run(
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        session: str = "",
+        level: str = "",
+    ) -> Iterator[ServingEvent]:
+        """`Studio.run` where `level` is "", else `run_attempts`. Raises `UnknownNameError` on other levels."""
+        if not level:
+            return self._studio.run(request, cancel=cancel, session=session)
+        if level not in LEVELS:
+            raise UnknownNameError("level", level, LEVELS)
+        how = plan(self._studio, request, level=LEVELS[level])
+        return run_attempts(self._studio, request, how, cancel=cancel, session=session, reviews=self._reviews)
+
+
+def keep(
+    studio: Studio,
+    attempt: Attempt,
+    attempts: Sequence[Attempt],
+    *,
+    reason: str = "",
+    by_taste: bool = False,
+    session: str = "",
+) -> Record:
+    """Records one attempt and the log of all of them.
+
+    Args:
+        reason: why a person takes it although the loop did not; empty where the loop chose it.
+        by_taste: the preference learned from votes chose it.
+
+    Raises `ImageError` for an attempt that has no picture or is only a sketch, `StorageError`.
+    """
+    if attempt.sketch:
+        raise ImageError(f"attempt {attempt.number} is only a sketch; draw it with all its steps")
+    if attempt.image is None:
+        raise ImageError(f"attempt {attempt.number} has no picture to keep: {attempt.verdict}")
+    return studio.store.add(
+        attempt.image,
+        request=attempt.request,
+        scores=scores.of_attempt(attempt, attempts, reason=reason, by_taste=by_taste),
+        seconds=sum(one.seconds for one in attempts),
+        session=session,
+    )

@@ -1,0 +1,106 @@
+"""One request to recorded pictures: the single path that pages, queue and command line share.
+
+Every picture is judged; a picture that cannot be is kept all the same. Knows nothing of queues, turns or pages.
+Threads may share one `Studio`; the model serves one at a time.
+"""
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from sdxl_lora import generation
+from sdxl_lora.errors import StudioError
+from sdxl_lora.generation import Event, PictureDone
+from sdxl_lora.jobs import scores
+from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.records import Record, Store
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring import Scorer, base, checks, lettering
+from sdxl_lora.scoring.clip import ClipScorer
+from sdxl_lora.scoring.panel import Panel, reported_for
+from sdxl_lora.scoring.probes import probes_of
+
+log = logging.getLogger(__name__)
+
+WITHOUT_LETTERS = "mini"  # the bundled model draws emblems, and no brand's name to read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A picture is safely kept; follows its `PictureDone`."""
+
+    index: int  # 0-based place in the request
+    record: Record
+    unscored: str | None = None  # one line: why the picture has no score
+    notice: str | None = None  # one line: what else could not be judged
+
+
+class Studio:
+    """Makes pictures, scores them and keeps them under one data folder."""
+
+    def __init__(
+        self, home: Path, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
+    ) -> None:
+        """Raises `StorageError` if `home` cannot be used.
+
+        Args:
+            scorer: asked for at each picture; None = `scoring.base.scorer_for` the picture's model.
+            explain: also find out what of the words shows, and check what must not be wrong; takes about as long
+                again as the score, and several times that for words that were not seen lately.
+        """
+        self.store = Store(home)
+        self._scorer = scorer
+        self._explains = explain
+
+    def run(
+        self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
+    ) -> Iterator[Event | Recorded]:
+        """Yields the events of `generation.generate`, and a `Recorded` after every `PictureDone`.
+
+        A picture that cannot be scored is kept without a score. Raises any `StudioError`, `Cancelled` among
+        them; pictures recorded before that stay.
+        """
+        resolved = generation.resolve(request)
+        model = load(ModelConfig.of(resolved))
+        for event in generation.generate(model, resolved, cancel=cancel):
+            yield event
+            if isinstance(event, PictureDone):
+                yield self._record(event, resolved, session)
+
+    def _record(self, done: PictureDone, request: GenerationRequest, session: str) -> Recorded:
+        alone = request.for_picture(done.index)
+        found, unscored, notice = self._judge(done.image, alone)
+        record = self.store.add(
+            done.image, request=alone, scores=found, seconds=done.seconds, session=session
+        )
+        return Recorded(index=done.index, record=record, unscored=unscored, notice=notice)
+
+    def _judge(
+        self, image: Image.Image, request: GenerationRequest
+    ) -> tuple[scores.Scores, str | None, str | None]:
+        """Scores as records keep them, why there are none, and what else could not be judged."""
+        panel = self._panel(request)
+        try:
+            [judgement] = panel.judge([image], request)
+        except StudioError as error:
+            log.warning("not scored: %s", error)
+            return {}, str(error), None
+        if not math.isfinite(judgement.score):
+            return {}, checks.blank_reason(image) or f"{judgement.scorer} gave no number", None
+        return scores.of_judgement(judgement), None, "; ".join(panel.notices) or None
+
+    def _panel(self, request: GenerationRequest) -> Panel:
+        scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()
+        if not self._explains:
+            return Panel(scorer, gates=False)
+        return Panel(
+            scorer,
+            probes=probes_of(scorer) if isinstance(scorer, ClipScorer) else None,
+            others=reported_for(request.model),
+            read_brand=request.model != WITHOUT_LETTERS and lettering.available(),
+        )

@@ -1,0 +1,107 @@
+"""One request becomes pictures that are scored and kept."""
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sdxl_lora.errors import Cancelled, StorageError, UnknownNameError
+from sdxl_lora.generation import PictureDone, Started, StepDone
+from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.records import metadata
+from sdxl_lora.request import GenerationRequest
+
+REQUEST = GenerationRequest(prompt="a navy jacket with a white star logo", seed=7, count=2)
+
+
+class NoNumber:
+    """A scorer that cannot say."""
+
+    key, name = "clip", "silent scorer"
+
+    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        return [math.nan] * len(images)
+
+
+def recorded(studio: Studio, request: GenerationRequest) -> list[Recorded]:
+    return [event for event in studio.run(request, session="tab") if isinstance(event, Recorded)]
+
+
+def test_every_picture_is_recorded_right_after_it_is_done(home: Path) -> None:
+    kinds = [type(event) for event in Studio(home).run(REQUEST)]
+    assert kinds[0] is Started
+    assert [kind for kind in kinds if kind is not StepDone][1:] == [PictureDone, Recorded] * 2
+
+
+def test_a_record_holds_the_request_of_its_one_picture_with_everything_decided(home: Path) -> None:
+    studio = Studio(home)
+    second = recorded(studio, REQUEST)[1]
+    assert second.index == 1
+    assert second.record == studio.store.get(second.record.id)
+    assert second.record.session == "tab"
+    request = second.record.request
+    assert (request.seed, request.count, request.model, request.steps) == (8, 1, "mini", 2)
+    assert metadata.read_request(second.record.path) == request
+
+
+def test_the_second_picture_made_alone_from_its_record_is_the_same(home: Path) -> None:
+    studio = Studio(home)
+    second = recorded(studio, REQUEST)[1].record
+    again = recorded(studio, second.request)[0].record
+    with Image.open(second.path) as first_time, Image.open(again.path) as second_time:
+        assert first_time.tobytes() == second_time.tobytes()
+
+
+def test_a_picture_is_scored_with_the_words_that_can_be_seen(home: Path) -> None:
+    prompt = "outer, Northpeak Parka, a photography of a navy jacket, 8K, ultra-detailed"
+    score = recorded(Studio(home), GenerationRequest(prompt=prompt, seed=1))[0].record.scores["clip"]
+    assert score["name"] == "mini-CLIP cosine"
+    assert score["text"] == "a photography of a navy jacket"
+    assert -1 <= score["value"] <= 1
+
+
+def test_without_a_scorer_the_picture_is_kept_and_the_reason_told(
+    home: Path, tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))  # a model without clip/
+    event = recorded(Studio(home), GenerationRequest(prompt="a jacket", steps=2))[0]
+    assert event.record.scores == {}
+    assert event.unscored is not None
+    assert "clip" in event.unscored
+
+
+def test_a_scorer_that_gives_no_number_leaves_the_picture_unscored(home: Path) -> None:
+    event = recorded(Studio(home, scorer=NoNumber), GenerationRequest(prompt="a jacket"))[0]
+    assert event.record.scores == {}
+    assert event.unscored == "silent scorer gave no number"
+
+
+def test_cancelling_keeps_the_pictures_that_are_done(home: Path) -> None:
+    studio, cancel = Studio(home), threading.Event()
+    many = replace(REQUEST, count=40)
+
+    def cancel_after_the_first_picture() -> None:
+        for event in studio.run(many, cancel=cancel):
+            if isinstance(event, Recorded):
+                cancel.set()
+
+    with pytest.raises(Cancelled):
+        cancel_after_the_first_picture()
+    assert 1 <= studio.store.count() < many.count
+
+
+def test_an_unknown_model_is_an_error_before_anything_is_made(home: Path) -> None:
+    studio = Studio(home)
+    with pytest.raises(UnknownNameError, match="did you mean 'mini'"):
+        list(studio.run(GenerationRequest(prompt="a jacket", model="minni")))
+    assert studio.store.count() == 0
+
+
+def test_a_data_folder_that_cannot_be_used_is_a_storage_error(home: Path) -> None:
+    home.write_text("a file where the folder should be")
+    with pytest.raises(StorageError):
+        Studio(home)

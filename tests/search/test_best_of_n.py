@@ -1,0 +1,293 @@
+"""The loop stops early, keeps the best, changes words only when luck fails, and never returns nothing."""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from sdxl_lora.errors import Cancelled, InputError, RequestError, StudioError
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.search import Attempt, Begun, Finished, Policy, Sketching, best_of_n
+from tests.search.fakes import REQUEST, STEPS, FakeGenerator, FakeJudge
+
+
+def by_seed(*scores: float) -> Callable[[GenerationRequest], float]:
+    """The n-th seed's score, whatever the prompt."""
+    return lambda request: scores[(request.seed or 0) - 100]
+
+
+def run(
+    judge: FakeJudge, policy: Policy, generator: FakeGenerator | None = None
+) -> tuple[list[Attempt], Finished]:
+    events = list(best_of_n(REQUEST, generator or FakeGenerator(), judge, policy))
+    assert events[0] == Begun(steps=policy.max_attempts * STEPS)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].steps <= policy.max_attempts * STEPS
+    return [event for event in events if isinstance(event, Attempt)], events[-1]
+
+
+def test_the_first_picture_that_is_good_enough_ends_it() -> None:
+    generator = FakeGenerator()
+    attempts, end = run(FakeJudge(by_seed(0.1, 0.5, 0.9)), Policy(threshold=0.4), generator)
+    assert [a.accepted for a in attempts] == [False, True]
+    assert (end.best.number, end.accepted, end.attempts, end.steps) == (2, True, 2, 2 * STEPS)
+    assert [request.seed for request in generator.requests] == [100, 101]
+
+
+def test_the_best_so_far_is_returned_when_the_budget_is_spent() -> None:
+    attempts, end = run(FakeJudge(by_seed(0.1, 0.3, 0.2)), Policy(threshold=0.4, max_attempts=3))
+    assert [a.best for a in attempts] == [True, True, False]
+    assert (end.best.number, end.accepted) == (2, False)
+    assert end.summary == "none of 3 attempts reached 0.400; attempt 2 is the best"
+    assert end.notices == ("BLIP is left out",)
+
+
+def test_without_a_threshold_every_attempt_is_made_and_the_best_taken() -> None:
+    _, end = run(FakeJudge(by_seed(0.1, 0.9, 0.2, 0.3)), Policy(max_attempts=4))
+    assert (end.best.number, end.attempts) == (2, 4)
+
+
+def test_a_failed_gate_outweighs_any_score() -> None:
+    judge = FakeJudge(by_seed(0.9, 0.2), failed=lambda request: request.seed == 100)
+    attempts, end = run(judge, Policy(threshold=0.1, max_attempts=2))
+    assert not attempts[0].accepted
+    assert attempts[0].verdict.startswith("colour: ")
+    assert (end.best.number, end.accepted) == (2, True)
+
+
+def test_nan_is_never_the_best() -> None:
+    attempts, end = run(FakeJudge(by_seed(math.nan, 0.1, math.nan)), Policy(threshold=0.5, max_attempts=3))
+    assert [a.best for a in attempts] == [False, True, False]
+    assert end.best.number == 2
+
+
+def test_nothing_but_nan_names_the_cause() -> None:
+    judge = FakeJudge(lambda _: math.nan, failed=lambda _: True)
+    with pytest.raises(StudioError, match="none of 2 attempts gave a picture: colour: navy"):
+        run(judge, Policy(max_attempts=2))
+
+
+def test_a_seed_that_breaks_the_model_does_not_end_the_loop() -> None:
+    def fail_first(request: GenerationRequest) -> None:
+        if request.seed == 100:
+            raise StudioError("the model gave no valid numbers (NaN)")
+
+    attempts, end = run(FakeJudge(lambda _: 0.9), Policy(threshold=0.5), FakeGenerator(fail_first))
+    assert (attempts[0].image, attempts[0].verdict) == (None, "the model gave no valid numbers (NaN)")
+    assert end.best.number == 2
+
+
+def test_a_request_that_is_wrong_ends_the_loop_at_once() -> None:
+    def fail(_: GenerationRequest) -> None:
+        raise RequestError("the device is out of memory")
+
+    generator = FakeGenerator(fail)
+    with pytest.raises(RequestError):
+        run(FakeJudge(lambda _: 0.9), Policy(), generator)
+    assert len(generator.requests) == 1
+
+
+@pytest.mark.parametrize("attempts", [0, -1, 65])
+def test_a_budget_that_makes_no_sense_is_refused(attempts: int) -> None:
+    with pytest.raises(InputError, match=f"a budget of {attempts} attempts"):
+        Policy(max_attempts=attempts)
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, 1e6])
+def test_a_threshold_that_is_no_number_is_refused(score: float) -> None:
+    with pytest.raises(InputError, match="a least score of"):
+        Policy(threshold=score)
+
+
+def test_cancel_stops_within_one_step_and_what_was_yielded_stays() -> None:
+    cancel, seen = threading.Event(), []
+    generator = FakeGenerator()
+    with pytest.raises(Cancelled):
+        for event in best_of_n(
+            REQUEST, generator, FakeJudge(lambda _: 0.1), Policy(threshold=0.5), cancel=cancel
+        ):
+            seen.append(event)
+            if generator.steps == STEPS + 3:
+                cancel.set()
+    assert generator.steps == STEPS + 3
+    assert [event.number for event in seen if isinstance(event, Attempt)] == [1]
+
+
+# ---------------------------------------------------------------- the words
+
+
+def emphasised(request: GenerationRequest) -> bool:
+    return "(navy:" in request.prompt
+
+
+def test_after_two_failed_seeds_the_weakest_claim_is_emphasised_on_the_best_seed() -> None:
+    judge = FakeJudge(
+        lambda r: 0.3 + 0.1 * emphasised(r) - 0.01 * ((r.seed or 0) - 100),
+        colour=lambda r: 0.8 if emphasised(r) else 0.4,
+    )
+    attempts, end = run(judge, Policy(threshold=0.9, max_attempts=4))
+    assert [a.request.prompt for a in attempts] == [
+        "a navy jacket", "a navy jacket", "a (navy:1.3) jacket", "a (navy:1.3) jacket",
+    ]  # fmt: skip
+    assert [a.request.seed for a in attempts] == [100, 101, 100, 102]
+    assert attempts[2].change == "colour: navy 0.40 < black 0.60 -> emphasised navy (1.3)"
+    assert attempts[2].kept
+    assert attempts[2].verdict.endswith("; kept the change")
+    assert end.best.number == 3
+
+
+def test_a_change_that_does_not_help_is_undone_and_another_one_tried() -> None:
+    judge = FakeJudge(lambda r: 0.3 - 0.1 * emphasised(r), colour=lambda _: 0.4)
+    attempts, end = run(judge, Policy(threshold=0.9, max_attempts=5))
+    assert [a.request.prompt for a in attempts] == [
+        "a navy jacket", "a navy jacket", "a (navy:1.3) jacket", "a navy jacket", "a (navy:1.6) jacket",
+    ]  # fmt: skip
+    assert attempts[2].verdict.endswith("; undid the change")
+    assert end.best.request.prompt == "a navy jacket"
+
+
+def test_words_are_left_alone_where_every_claim_shows() -> None:
+    attempts, _ = run(FakeJudge(lambda _: 0.1), Policy(threshold=0.9, max_attempts=6))
+    assert {a.request.prompt for a in attempts} == {"a navy jacket"}
+
+
+def test_words_are_left_alone_where_the_policy_says_so() -> None:
+    judge = FakeJudge(lambda _: 0.1, colour=lambda _: 0.2)
+    attempts, _ = run(judge, Policy(threshold=0.9, max_attempts=5, refine=False))
+    assert {a.request.prompt for a in attempts} == {"a navy jacket"}
+    assert [a.request.seed for a in attempts] == [100, 101, 102, 103, 104]
+
+
+# ---------------------------------------------------------------- sketches
+
+SKETCHING = Sketching(steps=2, gain=0.1)
+
+
+def test_the_best_of_three_sketches_is_drawn_whole_and_ends_it_if_it_promises_enough() -> None:
+    generator = FakeGenerator()
+    judge = FakeJudge(by_seed(0.5, 0.6, 0.3), sketched=by_seed(0.4, 0.45, 0.2))
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING), generator)
+    assert [(a.sketch, a.steps, a.finishes) for a in attempts] == [
+        (True, 2, 0), (True, 2, 0), (True, 2, 0), (False, STEPS, 2),
+    ]  # fmt: skip
+    assert [a.verdict for a in attempts] == [
+        "sketch of fake 0.500 reaches 0.500", "sketch of fake 0.550 reaches 0.500",
+        "sketch of fake 0.300 is below 0.500", "fake 0.600 reaches 0.500",
+    ]  # fmt: skip
+    assert (end.best.number, end.accepted, end.steps) == (4, True, generator.steps)
+
+
+def test_where_the_sampler_allows_it_a_sketch_is_finished_from_its_middle() -> None:
+    generator = FakeGenerator()
+    sketching = Sketching(steps=2, gain=0.1, finishing=STEPS // 2)
+    judge = FakeJudge(by_seed(0.2, 0.3, 0.4, 0.9, 0.1, 0.1, 0.1, 0.1), sketched=lambda _: 0.1)
+    _, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=sketching), generator)
+    assert end.best.request == replace(
+        REQUEST, sketch_steps=2, guidance_end=1.0
+    )  # which makes the picture again
+    assert [(request.steps, request.sketch_steps) for request in generator.requests] == [
+        *[(2, None)] * 4, (STEPS, 2),
+    ]  # fmt: skip
+    assert {request.guidance_end for request in generator.requests} == {1.0}  # long strides need it
+
+
+def test_what_finishing_saves_is_left_for_other_sketches() -> None:
+    judge = FakeJudge(lambda _: 0.1)
+    anew, _ = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=Sketching(steps=4)))
+    finished, _ = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=Sketching(steps=4, finishing=5)))
+    assert [a.sketch for a in anew] == [True, True, False]
+    assert [a.sketch for a in finished] == [True, True, True, False]
+
+
+def test_the_request_of_what_is_delivered_has_all_its_steps() -> None:
+    generator = FakeGenerator()
+    _, end = run(FakeJudge(lambda _: 0.9), Policy(threshold=0.5, sketching=SKETCHING), generator)
+    assert end.best.request == replace(REQUEST, seed=100)
+    assert [request.steps for request in generator.requests] == [2, 2, 2, STEPS]
+    assert end.best.image is not None
+    assert end.best.image.width == STEPS
+
+
+def test_where_no_sketch_promises_enough_the_best_is_drawn_whole_at_the_end() -> None:
+    scores = (0.1, 0.3, 0.2, 0.1)
+    judge = FakeJudge(by_seed(*scores), sketched=by_seed(*scores))
+    attempts, end = run(judge, Policy(threshold=0.9, max_attempts=2, sketching=SKETCHING))
+    assert [a.sketch for a in attempts] == [True] * 4 + [False]
+    assert [a.best for a in attempts] == [True, True, False, False, True]
+    assert (end.best.finishes, end.best.request.seed, end.accepted) == (2, 101, False)
+    assert end.steps == 4 * 2 + STEPS
+
+
+def test_a_sketch_that_promised_too_much_does_not_end_it() -> None:
+    judge = FakeJudge(by_seed(0.4, 0.6, 0.2, 0.2), sketched=by_seed(0.7, 0.6, 0.2, 0.2))
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    assert [(a.sketch, a.accepted) for a in attempts] == [
+        (True, False), (True, False), (True, False), (False, False), (True, False), (False, True),
+    ]  # fmt: skip
+    assert end.best.request.seed == 101
+
+
+def test_a_sketch_that_promised_too_much_makes_the_next_promise_less() -> None:
+    judge = FakeJudge(by_seed(0.1, 0.1, 0.3, 0.4, 0.6), sketched=by_seed(0.1, 0.1, 0.45, 0.5, 0.7))
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    # 0.45 promised 0.55 and gave 0.3, so that the gain of the others is taken as (0.1 - 0.15) / 2
+    assert [a.verdict for a in attempts[2:]] == [
+        "sketch of fake 0.550 reaches 0.500", "fake 0.300 is below 0.500", "sketch of fake 0.475 is below 0.500",
+        "sketch of fake 0.675 reaches 0.500", "fake 0.600 reaches 0.500",
+    ]  # fmt: skip
+    assert end.accepted
+
+
+def test_the_best_whole_picture_wins_where_no_other_sketch_promises_more() -> None:
+    judge = FakeJudge(by_seed(0.4, *[0.9] * 9), sketched=by_seed(0.7, *[0.2] * 9))
+    attempts, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=SKETCHING))
+    assert [a.sketch for a in attempts] == [
+        True,
+        True,
+        True,
+        False,
+    ]  # for another two the budget is too small
+    assert (end.best.number, end.accepted) == (4, False)
+
+
+def test_a_gate_that_says_no_to_a_sketch_is_no_promise() -> None:
+    judge = FakeJudge(by_seed(0.9, 0.6, 0.1), failed=lambda request: request.seed == 100)
+    attempts, end = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    assert attempts[0].verdict.startswith("colour: ")
+    assert (end.best.request.seed, end.accepted, end.attempts) == (101, True, 4)
+
+
+def test_other_words_are_tried_on_the_best_sketch() -> None:
+    judge = FakeJudge(lambda r: 0.3 + 0.4 * emphasised(r), colour=lambda r: 0.8 if emphasised(r) else 0.4)
+    attempts, end = run(judge, Policy(threshold=0.6, sketching=SKETCHING))
+    assert [a.steps for a in attempts] == [2, 2, 2, STEPS]
+    assert attempts[2].kept
+    assert end.best.request == replace(REQUEST, prompt="a (navy:1.3) jacket")
+
+
+def test_words_are_left_alone_while_a_sketch_promises_enough() -> None:
+    judge = FakeJudge(lambda _: 0.6, colour=lambda _: 0.4, sketched=lambda _: 0.5)
+    attempts, _ = run(judge, Policy(threshold=0.5, sketching=SKETCHING))
+    assert [(a.request.seed, a.change) for a in attempts] == [(100, ""), (101, ""), (102, ""), (100, "")]
+
+
+def test_a_budget_of_one_picture_is_drawn_without_a_sketch() -> None:
+    attempts, end = run(FakeJudge(lambda _: 0.1), Policy(threshold=0.5, max_attempts=1, sketching=SKETCHING))
+    assert [a.sketch for a in attempts] == [False]
+    assert end.steps == STEPS
+
+
+def test_where_no_sketch_can_be_judged_one_is_drawn_whole_nevertheless() -> None:
+    judge = FakeJudge(lambda _: 0.4, sketched=lambda _: math.nan)
+    attempts, end = run(judge, Policy(threshold=0.5, max_attempts=2, sketching=SKETCHING))
+    assert [a.best for a in attempts] == [False] * 4 + [True]
+    assert end.best.judgement is not None
+    assert end.best.judgement.score == 0.4
+
+
+def test_the_loop_wants_one_picture_with_a_seed() -> None:
+    for request in (replace(REQUEST, seed=None), replace(REQUEST, steps=None), replace(REQUEST, count=2)):
+        with pytest.raises(InputError):
+            list(best_of_n(request, FakeGenerator(), FakeJudge(lambda _: 0.1), Policy()))
