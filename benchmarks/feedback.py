@@ -36,7 +36,7 @@ from sdxl_lora.mini.scene import sample_scene  # noqa: E402
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load  # noqa: E402
 from sdxl_lora.request import GenerationRequest  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
-from sdxl_lora.scoring.panel import Judgement, default_panel  # noqa: E402
+from sdxl_lora.scoring.verifier import Judgement, default_verifier  # noqa: E402
 from sdxl_lora.search import Finished, Judge, Policy, best_of_n  # noqa: E402
 from sdxl_lora.search.calibrating import PER_PROMPT, calibrate  # noqa: E402
 from sdxl_lora.search.calibration import QUANTILE, Calibration, SketchSample  # noqa: E402
@@ -149,7 +149,7 @@ def score(outcomes: Sequence[Outcome]) -> float:
 
 def compare(base: GenerationRequest, texts: Sequence[str], again: Policy, loop: Policy) -> bool:
     """Prints the table of re-generation and the loop, also with smaller budgets; whether the loop meets the bar."""
-    judge = default_panel()
+    judge = default_verifier()
     smaller = {f"loop, budget {n}": replace(loop, max_attempts=n) for n in range(2, loop.max_attempts + 1)}
     policies = {"single shot": Policy(max_attempts=1), "re-generation": again, **smaller}
     outcomes: dict[str, list[Outcome]] = {name: [] for name in policies}

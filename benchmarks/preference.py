@@ -25,7 +25,7 @@ from sdxl_lora.mini.renderer import render  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
 from sdxl_lora.scoring.clip import ClipScorer  # noqa: E402
-from sdxl_lora.scoring.panel import Judgement  # noqa: E402
+from sdxl_lora.scoring.verifier import Judgement  # noqa: E402
 
 BAR = 1.5
 CANDIDATES, SHOWN = 16, 4

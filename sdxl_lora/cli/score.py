@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sdxl_lora.scoring import Scorer
-    from sdxl_lora.scoring.panel import Judgement, Panel
+    from sdxl_lora.scoring.verifier import Judgement, Verifier
     from sdxl_lora.search.calibration import Calibration
 
 ALL = "all"  # templates
@@ -61,14 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.images:
         raise InputError("name the pictures to score, or --calibrate with a --template")
     pictures = [(path, *_read(path, arguments.prompt)) for path in arguments.images]
-    panel = _panel(arguments)
+    verifier = _verifier(arguments)
     rows = []
     for path, image, request in pictures:
         if arguments.brand:
             slots = {**dict(request.slots), "brand": arguments.brand}
             request = GenerationRequest(prompt=request.prompt, slots=tuple(slots.items()))
-        rows.append((path, panel.judge([image], request)[0]))
-    for notice in panel.notices:
+        rows.append((path, verifier.judge([image], request)[0]))
+    for notice in verifier.notices:
         terminal.note(notice)
     if arguments.json:
         terminal.print_json({"images": [_as_json(path, judgement) for path, judgement in rows]})
@@ -98,11 +98,11 @@ def _read(path: Path, prompt: str | None) -> "tuple[Image.Image, GenerationReque
         raise PromptError(f"{path} does not say what it should show; give --prompt") from error
 
 
-def _panel(arguments: argparse.Namespace) -> "Panel":
+def _verifier(arguments: argparse.Namespace) -> "Verifier":
     from sdxl_lora.scoring import base, blip, checks, held_out
     from sdxl_lora.scoring.clip import ClipScorer
-    from sdxl_lora.scoring.panel import Panel
     from sdxl_lora.scoring.probes import ProbeScorer
+    from sdxl_lora.scoring.verifier import Verifier
 
     clip = ClipScorer(arguments.clip) if arguments.clip else base.default_scorer()
     others: list[Scorer] = []
@@ -115,7 +115,7 @@ def _panel(arguments: argparse.Namespace) -> "Panel":
         others.append(checks.WhiteBackground())
     if "sharpness" in arguments.also:
         others.append(checks.Sharpness())
-    return Panel(clip, probes=ProbeScorer(clip), others=others, read_brand=bool(arguments.brand))
+    return Verifier(clip, probes=ProbeScorer(clip), others=others, read_brand=bool(arguments.brand))
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:

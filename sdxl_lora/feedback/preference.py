@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdxl_lora.errors import DataError
-from sdxl_lora.scoring.panel import Judgement
+from sdxl_lora.scoring.verifier import Judgement
 
 FEWEST = 8  # votes of each kind; fewer cannot be told from luck
 FOLDS = 5

@@ -25,7 +25,7 @@ from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.panel import Panel, panel_for
+from sdxl_lora.scoring.verifier import Verifier, verifier_for
 from sdxl_lora.search import (
     Attempt,
     Begun,
@@ -49,7 +49,7 @@ class Plan:
     """How the attempts at one request are judged, and when they end."""
 
     policy: Policy
-    panel: Judge
+    verifier: Judge
     calibration: Calibration | None  # None: there is no threshold but the user's own
     judged: bool = True  # False: the scorer's weights are missing, so that pictures are drawn once
 
@@ -61,17 +61,17 @@ def plan(
     level: Level = LEVELS["standard"],
     min_score: float | None = None,
     max_attempts: int | None = None,
-    panel: Panel | None = None,
+    verifier: Verifier | None = None,
 ) -> Plan:
-    """Policy and panel of a request, from its template's and model's calibration where there is one."""
+    """Policy and verifier of a request, from its template's and model's calibration where there is one."""
     resolved = generation.resolve(request)
     model = resolved.model
-    panel = panel or panel_for(model)
-    calibration = _calibration(studio, model, request.template, panel.primary.name)
-    gated = Panel(
-        panel.primary,
-        probes=panel.probes,
-        others=panel.others,
+    verifier = verifier or verifier_for(model)
+    calibration = _calibration(studio, model, request.template, verifier.primary.name)
+    gated = Verifier(
+        verifier.primary,
+        probes=verifier.probes,
+        others=verifier.others,
         gates=level.gates,
         read_brand=level.gates and model != WITHOUT_LETTERS,
         least_sharpness=calibration.least_sharpness if calibration else None,
@@ -79,11 +79,11 @@ def plan(
     policy = policy_of(
         level,
         calibration,
-        sketching=_sketching(studio, resolved, panel.primary.name),
+        sketching=_sketching(studio, resolved, verifier.primary.name),
         min_score=min_score,
         max_attempts=max_attempts,
     )
-    return Plan(policy=policy, panel=gated, calibration=calibration, judged=_can_judge(panel.primary))
+    return Plan(policy=policy, verifier=gated, calibration=calibration, judged=_can_judge(verifier.primary))
 
 
 def _calibration(studio: Studio, model: str, template: str | None, scorer: str) -> Calibration | None:
@@ -141,7 +141,7 @@ def run_attempts(
         attempts: list[Attempt] = []
         finished: Finished | None = None
         alone = resolved.for_picture(index)
-        events = best_of_n(alone, generator, how.panel, how.policy, cancel=cancel, stride=resolved.count)
+        events = best_of_n(alone, generator, how.verifier, how.policy, cancel=cancel, stride=resolved.count)
         for event in _placed(events, index):
             yield event
             if isinstance(event, Attempt):
@@ -187,7 +187,7 @@ def _whole(
     single = replace(how.policy, max_attempts=1, sketching=None)
     assert how.policy.sketching is not None  # or there were no sketches
     request = how.policy.sketching.whole(sketch.request)
-    for event in best_of_n(request, generator, how.panel, single, cancel=cancel):
+    for event in best_of_n(request, generator, how.verifier, single, cancel=cancel):
         if isinstance(event, Attempt):
             yield replace(event, number=len(attempts) + 1, best=False, finishes=sketch.number)
         elif not isinstance(event, Begun | Finished):

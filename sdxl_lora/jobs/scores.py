@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sdxl_lora.scoring.lettering import Lettering
-from sdxl_lora.scoring.panel import Judgement
+from sdxl_lora.scoring.verifier import Judgement
 from sdxl_lora.search import Attempt
 
 Scores = dict[str, dict[str, Any]]

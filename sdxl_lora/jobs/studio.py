@@ -22,8 +22,8 @@ from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import Scorer, base, checks, lettering
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.panel import Panel, reported_for
 from sdxl_lora.scoring.probes import probes_of
+from sdxl_lora.scoring.verifier import Verifier, reported_for
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +84,21 @@ class Studio:
         self, image: Image.Image, request: GenerationRequest
     ) -> tuple[scores.Scores, str | None, str | None]:
         """Scores as records keep them, why there are none, and what else could not be judged."""
-        panel = self._panel(request)
+        verifier = self._verifier(request)
         try:
-            [judgement] = panel.judge([image], request)
+            [judgement] = verifier.judge([image], request)
         except StudioError as error:
             log.warning("not scored: %s", error)
             return {}, str(error), None
         if not math.isfinite(judgement.score):
             return {}, checks.blank_reason(image) or f"{judgement.scorer} gave no number", None
-        return scores.of_judgement(judgement), None, "; ".join(panel.notices) or None
+        return scores.of_judgement(judgement), None, "; ".join(verifier.notices) or None
 
-    def _panel(self, request: GenerationRequest) -> Panel:
+    def _verifier(self, request: GenerationRequest) -> Verifier:
         scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()
         if not self._explains:
-            return Panel(scorer, gates=False)
-        return Panel(
+            return Verifier(scorer, gates=False)
+        return Verifier(
             scorer,
             probes=probes_of(scorer) if isinstance(scorer, ClipScorer) else None,
             others=reported_for(request.model),

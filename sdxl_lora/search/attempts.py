@@ -13,7 +13,7 @@ from PIL import Image
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import Event
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.panel import Judgement
+from sdxl_lora.scoring.verifier import Judgement
 
 MAX_ATTEMPTS = 64
 
@@ -27,7 +27,7 @@ class Generator(Protocol):
 
 
 class Judge(Protocol):
-    """Judges pictures, as `scoring.panel.Panel` does."""
+    """Judges pictures, as `scoring.verifier.Verifier` does."""
 
     @property
     def notices(self) -> tuple[str, ...]: ...

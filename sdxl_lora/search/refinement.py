@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.panel import Judgement, rank
 from sdxl_lora.scoring.probes import Finding
 from sdxl_lora.scoring.spec import spec_text, subject_start
+from sdxl_lora.scoring.verifier import Judgement, rank
 
 WEIGHTS = (1.3, 1.6)  # tried in turn
 

@@ -2,7 +2,7 @@
 
 import math
 
-from sdxl_lora.scoring.panel import Judgement
+from sdxl_lora.scoring.verifier import Judgement
 from sdxl_lora.search.attempts import Attempt
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sdxl_lora.errors import DataError
 from sdxl_lora.feedback.preference import learn, order
-from sdxl_lora.scoring.panel import Gate, Judgement
+from sdxl_lora.scoring.verifier import Gate, Judgement
 
 DIMENSIONS = 64
 

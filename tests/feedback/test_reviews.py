@@ -11,7 +11,7 @@ from sdxl_lora.errors import ImageError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.panel import Gate, Judgement
+from sdxl_lora.scoring.verifier import Gate, Judgement
 from sdxl_lora.search import Attempt
 
 REQUEST = GenerationRequest(prompt="a cap", seed=1, slots=(("brand", "Velora"),))

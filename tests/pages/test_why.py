@@ -12,8 +12,8 @@ from sdxl_lora.jobs import scores
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import lettering
-from sdxl_lora.scoring.panel import Gate, Judgement
 from sdxl_lora.scoring.probes import Finding
+from sdxl_lora.scoring.verifier import Gate, Judgement
 from sdxl_lora.ui import why
 
 Open = Callable[..., AppTest]

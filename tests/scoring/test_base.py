@@ -8,7 +8,7 @@ import pytest
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.scoring.base import default_scorer, scorer_for
 from sdxl_lora.scoring.blip import BlipScorer
-from sdxl_lora.scoring.panel import panel_for
+from sdxl_lora.scoring.verifier import verifier_for
 
 
 def test_the_bundled_model_is_judged_by_its_own_clip_whatever_was_fetched(
@@ -45,10 +45,10 @@ def test_a_setting_names_another_one_which_is_never_fetched_unasked(
 def test_what_was_fetched_is_reported_beside_the_score(
     home: Path, tiny_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert panel_for("sdxl").others == ()
+    assert verifier_for("sdxl").others == ()
     (home / "metrics" / "blip").mkdir(parents=True)
     monkeypatch.setenv("SDXL_LORA_HELD_OUT", str(tiny_clip))
-    others = panel_for("sdxl").others
+    others = verifier_for("sdxl").others
     assert [scorer.key for scorer in others] == ["blip_itm", "blip_itc", "held_out"]
     assert isinstance(others[0], BlipScorer)
-    assert [scorer.key for scorer in panel_for("mini").others] == ["held_out"]
+    assert [scorer.key for scorer in verifier_for("mini").others] == ["held_out"]

@@ -11,7 +11,7 @@ from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.held_out import CANONICAL, HeldOutScorer, chosen
-from sdxl_lora.scoring.panel import Judgement, Panel, best_of, rank
+from sdxl_lora.scoring.verifier import Judgement, Verifier, best_of, rank
 from tests import tiny
 
 
@@ -54,11 +54,11 @@ def test_it_is_chosen_by_a_setting_once_per_process(tiny_clip: Path, monkeypatch
 def test_the_panel_reports_it_and_no_choice_depends_on_it(tiny_clip: Path, tmp_path: Path) -> None:
     clip = ClipScorer(tiny_clip)
     asked = GenerationRequest(prompt="a navy cap")
-    [judged] = Panel(clip, others=[HeldOutScorer(tiny_clip)]).judge([noise(1)], asked)
+    [judged] = Verifier(clip, others=[HeldOutScorer(tiny_clip)]).judge([noise(1)], asked)
     name, value = judged.others["held_out"]
     assert name.endswith("(held out)")
     assert value == pytest.approx(100 * judged.score)
-    [plain] = Panel(clip).judge([noise(1)], asked)
+    [plain] = Verifier(clip).judge([noise(1)], asked)
     assert rank(judged) == rank(plain)
     liked = Judgement(score=0.1, scorer="x", text="", others={"held_out": ("h", 99.0)})
     assert best_of([liked, Judgement(score=0.2, scorer="x", text="")]) == 1
@@ -66,9 +66,9 @@ def test_the_panel_reports_it_and_no_choice_depends_on_it(tiny_clip: Path, tmp_p
 
 def test_a_missing_one_leaves_the_others_standing(tiny_clip: Path, tmp_path: Path) -> None:
     tiny.save_clip(tmp_path / "whole")
-    panel = Panel(
+    verifier = Verifier(
         ClipScorer(tiny_clip), others=[HeldOutScorer(tmp_path / "none"), HeldOutScorer(tmp_path / "whole")]
     )
-    [judged] = panel.judge([noise(1)], GenerationRequest(prompt="a cap"))
+    [judged] = verifier.judge([noise(1)], GenerationRequest(prompt="a cap"))
     assert list(judged.others) == ["held_out"]
-    assert panel.notices[0].startswith("none (held out) is left out: ")
+    assert verifier.notices[0].startswith("none (held out) is left out: ")

@@ -8,8 +8,8 @@ from PIL import Image
 from sdxl_lora.errors import Cancelled
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.panel import Gate, Judgement
 from sdxl_lora.scoring.probes import Finding
+from sdxl_lora.scoring.verifier import Gate, Judgement
 
 STEPS = 10
 REQUEST = GenerationRequest(prompt="a navy jacket", seed=100, steps=STEPS)

@@ -1,4 +1,4 @@
-"""The panel's gates say no for plain reasons, and what is missing is said without counting against anyone."""
+"""The verifier's gates say no for plain reasons, and what is missing is said without counting against anyone."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.blip import BlipModel, BlipScorer
 from sdxl_lora.scoring.checks import WhiteBackground, backdrop, sharpness
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.panel import Gate, Judgement, Panel, best_of
 from sdxl_lora.scoring.probes import Finding, ProbeScorer
+from sdxl_lora.scoring.verifier import Gate, Judgement, Verifier, best_of
 
 REQUEST = GenerationRequest(prompt="a (navy:1.3) cap, fashion photography, 8K")
 
@@ -65,10 +65,10 @@ def test_a_sketch_is_asked_for_no_sharpness_no_lettering_and_nothing_that_is_onl
         "others": [WhiteBackground()],
         "least_sharpness": 1.1,
     }
-    [whole] = Panel(clip, **parts).judge([noise(1)], REQUEST)
+    [whole] = Verifier(clip, **parts).judge([noise(1)], REQUEST)
     monkeypatch.setattr(lettering, "BrandTextScorer", None)  # nobody may read
     branded = replace(REQUEST, slots=(("brand", "PUMA"),))
-    [sketch] = Panel(clip, read_brand=True, **parts).judge([noise(1)], branded, sketch=True)
+    [sketch] = Verifier(clip, read_brand=True, **parts).judge([noise(1)], branded, sketch=True)
     assert ([gate.name for gate in whole.gates], set(whole.others)) == (
         ["colour", "sharpness"],
         {"white_background"},
@@ -78,7 +78,7 @@ def test_a_sketch_is_asked_for_no_sharpness_no_lettering_and_nothing_that_is_onl
 
 
 def test_the_score_is_the_primarys_on_the_short_sentence_without_emphasis(clip: ClipScorer) -> None:
-    [judged] = Panel(clip, probes=ProbeScorer(clip)).judge([noise(1)], REQUEST)
+    [judged] = Verifier(clip, probes=ProbeScorer(clip)).judge([noise(1)], REQUEST)
     assert judged.text == "a navy cap"
     assert [judged.score] == clip.score([noise(1)], ["a navy cap"])
     assert [f.wanted for f in judged.findings] == ["navy", "cap"]
@@ -89,8 +89,8 @@ def test_the_score_is_the_primarys_on_the_short_sentence_without_emphasis(clip: 
 def test_another_colour_fails_only_where_it_is_more_likely_than_all_the_rest(
     clip: ClipScorer, black: float, passed: bool
 ) -> None:
-    panel = Panel(clip, probes=Colour(black))  # type: ignore[arg-type]  # probes by what it does
-    [judged] = panel.judge([noise(1)], REQUEST)
+    verifier = Verifier(clip, probes=Colour(black))  # type: ignore[arg-type]  # probes by what it does
+    [judged] = verifier.judge([noise(1)], REQUEST)
     assert [(gate.name, gate.passed) for gate in judged.gates] == [("colour", passed)]
     assert (judged.weakest is None) == (black < 0.5)
 
@@ -100,14 +100,14 @@ def test_a_white_background_is_checked_only_where_it_was_asked_for(
     clip: ClipScorer, ground: tuple[int, int, int], passed: bool
 ) -> None:
     asked = GenerationRequest(prompt="a navy cap, plain white background")
-    [judged] = Panel(clip).judge([product(ground)], asked)
+    [judged] = Verifier(clip).judge([product(ground)], asked)
     assert [(gate.name, gate.passed) for gate in judged.gates] == [("white background", passed)]
-    [judged] = Panel(clip).judge([product(ground)], REQUEST)
+    [judged] = Verifier(clip).judge([product(ground)], REQUEST)
     assert judged.gates == ()
 
 
 def test_a_blank_picture_fails_whatever_the_level_and_is_never_best(clip: ClipScorer) -> None:
-    judged = Panel(clip, gates=False).judge([Image.new("RGB", (40, 40)), noise(1)], REQUEST)
+    judged = Verifier(clip, gates=False).judge([Image.new("RGB", (40, 40)), noise(1)], REQUEST)
     assert math.isnan(judged[0].score)
     assert [(gate.name, gate.passed) for gate in judged[0].gates] == [("blank", False)]
     assert best_of(judged) == 1
@@ -126,12 +126,12 @@ def test_fewer_failed_gates_outweigh_a_higher_score() -> None:
 
 
 def test_a_scorer_without_weights_is_left_out_and_said_once(clip: ClipScorer) -> None:
-    panel = Panel(clip, others=[BlipScorer(BlipModel(), "itm")])
+    verifier = Verifier(clip, others=[BlipScorer(BlipModel(), "itm")])
     for _ in range(2):
-        [judged] = panel.judge([noise(1)], REQUEST)
+        [judged] = verifier.judge([noise(1)], REQUEST)
     assert judged.others == {}
-    assert len(panel.notices) == 1
-    assert panel.notices[0].startswith("BLIP ITM probability is left out: ")
+    assert len(verifier.notices) == 1
+    assert verifier.notices[0].startswith("BLIP ITM probability is left out: ")
 
 
 def test_a_misread_brand_fails_and_an_unreadable_one_does_not(
@@ -142,7 +142,7 @@ def test_a_misread_brand_fails_and_an_unreadable_one_does_not(
     for text, passed in expected.items():
         words = [lettering.Words(text, 0.9, ((0.0, 0.0),) * 4)] if text else []
         monkeypatch.setattr(lettering, "read_words", lambda _, words=words: words)
-        [judged] = Panel(clip, read_brand=True).judge([noise(1)], asked)
+        [judged] = Verifier(clip, read_brand=True).judge([noise(1)], asked)
         assert [(gate.name, gate.passed) for gate in judged.gates] == [("brand text", passed)]
         assert [word["text"] for word in judged.to_dict()["lettering"]["words"]] == [text] * bool(text)
 

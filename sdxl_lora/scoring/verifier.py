@@ -85,7 +85,7 @@ class Judgement:
         }
 
 
-class Panel:
+class Verifier:
     """Judges pictures of requests; batched, may be called by several threads."""
 
     def __init__(
@@ -197,16 +197,16 @@ class Panel:
         return gates
 
 
-def default_panel(
+def default_verifier(
     *,
     others: Sequence[Scorer] = (),
     gates: bool = True,
     read_brand: bool = False,
     least_sharpness: float | None = None,
-) -> Panel:
+) -> Verifier:
     """The bundled mini CLIP scores and probes."""
     clip = default_scorer()
-    return Panel(
+    return Verifier(
         clip,
         probes=probes_of(clip),
         others=others,
@@ -216,10 +216,10 @@ def default_panel(
     )
 
 
-def panel_for(model: str) -> Panel:
-    """The usual panel of a model's pictures: `scorer_for` it, with everything reported that is on this machine."""
+def verifier_for(model: str) -> Verifier:
+    """The usual verifier of a model's pictures: `scorer_for` it, with everything reported that is on this machine."""
     clip = scorer_for(model)
-    return Panel(clip, probes=probes_of(clip), others=reported_for(model))
+    return Verifier(clip, probes=probes_of(clip), others=reported_for(model))
 
 
 def reported_for(model: str) -> tuple[Scorer, ...]:
