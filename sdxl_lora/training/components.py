@@ -14,7 +14,6 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
-from sdxl_lora.training import attention, blocks, memory, packed
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     CachedLatents,
@@ -25,6 +24,7 @@ from sdxl_lora.training.batches import (
     LiveText,
     TextSource,
 )
+from sdxl_lora.training.cpu import attention, blocks, memory, packed
 from sdxl_lora.training.events import Encoded, Event, Notice
 from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.latents import posterior, require_finite

@@ -18,8 +18,8 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sdxl_lora.training.attention import Attended, LoraAttention, attend, attend_back
-from sdxl_lora.training.packed import Matrix, PackedConv, PackedLinear
+from sdxl_lora.training.cpu.attention import Attended, LoraAttention, attend, attend_back
+from sdxl_lora.training.cpu.packed import Matrix, PackedConv, PackedLinear
 
 _ATEN: Any = torch.ops.aten
 _LAST = torch.channels_last

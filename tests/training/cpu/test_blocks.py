@@ -7,8 +7,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from sdxl_lora.training import attention, blocks, packed
 from sdxl_lora.training.adapter import Adapter, LoraSettings
+from sdxl_lora.training.cpu import attention, blocks, packed
 
 BATCH, TOKENS, TEXT, POOLED = 2, 7, 24, 10
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from sdxl_lora.training import memory
+from sdxl_lora.training.cpu import memory
 
 # In a process of its own: what other tests left on the heap decides where its next large block comes from.
 FAULTS = """
 import resource, torch
-from sdxl_lora.training import memory
+from sdxl_lora.training.cpu import memory
 
 def faults(rounds):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sdxl_lora.training import components, packed, setup
+from sdxl_lora.training import components, setup
+from sdxl_lora.training.cpu import packed
 
 
 def frozen(layer: nn.Module) -> nn.Module:

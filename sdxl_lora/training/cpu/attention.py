@@ -18,7 +18,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sdxl_lora.training.packed import Matrix
+from sdxl_lora.training.cpu.packed import Matrix
 
 _ADAPTER = "default"
 _PLAIN = AttnProcessor()

@@ -7,8 +7,9 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
 from peft import LoraConfig, inject_adapter_in_model
 
-from sdxl_lora.training import attention, components
-from sdxl_lora.training.attention import LoraAttention
+from sdxl_lora.training import components
+from sdxl_lora.training.cpu import attention
+from sdxl_lora.training.cpu.attention import LoraAttention
 from tests.training.conftest import run
 
 WIDTH, HEADS, BATCH, TOKENS = 48, 3, 2, 10
