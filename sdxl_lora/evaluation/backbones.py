@@ -19,6 +19,8 @@ from torch import Tensor
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.evaluation import inception, perceptual, weights
 from sdxl_lora.evaluation.pictures import Picture
+from sdxl_lora.models.placement import Placed
+from sdxl_lora.models.precision import choose_device
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.scoring.blip import BlipModel
 from sdxl_lora.scoring.clip import ClipScorer
@@ -47,7 +49,7 @@ class Clip:
         self._scorer = ClipScorer(folder, name=name)
         self.name = name
         self.square_side = _square_side(folder)
-        self.identity = f"clip-{sha256}"
+        self.identity = f"clip-{sha256}{_device_mark()}"
         self.settings = {
             "backend": name,
             "weights_sha256": sha256,
@@ -78,8 +80,8 @@ class Inception:
 
     def __init__(self, path: Path) -> None:
         sha256 = weights.sha256_of(path)
-        self._model = inception.load_inception(path)
-        self.identity = f"inception-tf1-{sha256}"
+        self._model = Placed(inception.load_inception(path))
+        self.identity = f"inception-tf1-{sha256}{_device_mark()}"
         self.settings = {
             "backend": "Inception-v3 2015-12-05, pool3, 2048 features",
             "weights_sha256": sha256,
@@ -88,7 +90,7 @@ class Inception:
 
     def embed(self, pictures: Sequence[Picture]) -> Array32:
         resized = [inception.resize_like_tensorflow(_nchw(picture.pixels))[0] for picture in pictures]
-        return in_batches(resized, lambda batch: self._model(torch.stack(list(batch))))
+        return in_batches(resized, lambda batch: self._model.run(_forward, torch.stack(list(batch))))
 
 
 class Blip:
@@ -101,7 +103,7 @@ class Blip:
     def __init__(self, folder: Path) -> None:
         sha256 = weights.sha256_of(weights.weights_file(folder))
         self._model = BlipModel(folder)
-        self.identity = f"blip-{sha256}"
+        self.identity = f"blip-{sha256}{_device_mark()}"
         self.settings = {
             "backend": f"BlipForImageTextRetrieval ({folder.name})",
             "weights_sha256": sha256,
@@ -123,10 +125,10 @@ class LpipsDistance:
     """LPIPS v0.1, AlexNet, at the evaluation's size."""
 
     def __init__(self, trunk: Path, side: int) -> None:
-        self._model = perceptual.load_lpips(trunk)
+        self._model = Placed(perceptual.load_lpips(trunk))
         self._side = side
         sha256, heads = weights.sha256_of(trunk), weights.sha256_of(perceptual.heads_file())
-        self.identity = f"lpips-{sha256}-{heads}-{side}"
+        self.identity = f"lpips-{sha256}-{heads}-{side}{_device_mark()}"
         self.settings = {
             "backend": "LPIPS v0.1, AlexNet",
             "weights_sha256": f"{sha256} (trunk), {heads} (heads)",
@@ -139,10 +141,11 @@ class LpipsDistance:
         def rows(pictures: Sequence[Picture]) -> Tensor:
             return torch.cat([_nchw(picture.resized(self._side)) for picture in pictures]) / 127.5 - 1
 
-        return in_batches(
-            list(pairs),
-            lambda batch: self._model(rows([one for one, _ in batch]), rows([two for _, two in batch])),
-        )
+        def between(batch: Sequence[tuple[Picture, Picture]]) -> Tensor:
+            ones, others = rows([one for one, _ in batch]), rows([two for _, two in batch])
+            return self._model.run(_forward, ones, others)
+
+        return in_batches(list(pairs), between)
 
 
 def load(key: str, given: Mapping[str, Path] | None = None, *, side: int = 256) -> Any:
@@ -204,6 +207,17 @@ def _square_side(folder: Path) -> int | None:
             bicubic = settings.get("resample") == Image.Resampling.BICUBIC
             return side if bicubic and settings.get("do_resize") and isinstance(side, int) else None
     return None
+
+
+def _forward(network: Any, *images: Tensor) -> Tensor:
+    output: Tensor = network(*images)
+    return output
+
+
+def _device_mark() -> str:
+    """Part of an identity: other devices round otherwise, and what a processor computed stays valid."""
+    device = choose_device()
+    return "" if device == "cpu" else f"-{device}"
 
 
 def _nchw(pixels: NDArray[np.uint8]) -> Tensor:

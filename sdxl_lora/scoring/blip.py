@@ -15,9 +15,11 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 from safetensors import SafetensorError
+from torch import Tensor
 
 from sdxl_lora.config import home
 from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.models.placement import Placed
 from sdxl_lora.scoring.checks import blank_reason
 
 BATCH = 8  # pairs in one forward pass
@@ -35,45 +37,48 @@ def default_folder() -> Path:
 class BlipModel:
     """The network that both scorers share; loaded at first use, may be called by several threads."""
 
-    def __init__(self, folder: Path | None = None, *, device: str | torch.device = "cpu") -> None:
+    def __init__(self, folder: Path | None = None, *, device: str | torch.device | None = None) -> None:
+        """`device`: None = the fastest there is."""
         self.folder = folder or default_folder()
-        self.device = torch.device(device)
+        self._device = device
         self._lock = threading.Lock()
-        self._parts: tuple[Any, Any, Any] | None = None  # model, tokenizer, image processor
+        self._parts: tuple[Placed, Any, Any] | None = None  # model, tokenizer, image processor
 
     def match(self, images: Sequence[Image.Image], texts: Sequence[str], head: Head) -> list[float]:
         """One number per pair; raises `ModelUnavailableError`, or `ValueError` if the numbers differ."""
         if len(images) != len(texts):
             raise ValueError(f"{len(images)} pictures but {len(texts)} texts")
         model, tokenizer, processor = self._load()
-        limit = model.config.text_config.max_position_embeddings
+        limit = model.network.config.text_config.max_position_embeddings
         found: list[float] = []
+
+        def forward(blip: Any, ids: Tensor, mask: Tensor, pixels: Tensor) -> Tensor:
+            # without the mask the padding of shorter texts would be read as words
+            output: Tensor = blip(
+                input_ids=ids, attention_mask=mask, pixel_values=pixels, use_itm_head=head == "itm"
+            )[0]
+            return output
+
         for start in range(0, len(images), BATCH):
             batch = [image.convert("RGB") for image in images[start : start + BATCH]]
-            pixels = processor(images=batch, return_tensors="pt")["pixel_values"].to(self.device)
-            with self._lock, torch.inference_mode():  # tokenizers are not safe to share either
+            pixels = processor(images=batch, return_tensors="pt")["pixel_values"]
+            with self._lock:  # tokenizers are not safe to share either
                 tokens = tokenizer(
                     list(texts[start : start + BATCH]),
                     padding=True,
                     truncation=True,
                     max_length=limit,
                     return_tensors="pt",
-                ).to(self.device)
-                # without the mask the padding of shorter texts would be read as words
-                output = model(
-                    input_ids=tokens["input_ids"],
-                    attention_mask=tokens["attention_mask"],
-                    pixel_values=pixels,
-                    use_itm_head=head == "itm",
-                )[0]
+                )
+                output = model.run(forward, tokens["input_ids"], tokens["attention_mask"], pixels)
             scores = output.softmax(dim=-1)[:, 1] if head == "itm" else output.diagonal()
             found += scores.float().tolist()
         return [math.nan if blank_reason(i) else value for i, value in zip(images, found, strict=True)]
 
-    def _load(self) -> tuple[Any, Any, Any]:
+    def _load(self) -> tuple[Placed, Any, Any]:
         with self._lock:
             if self._parts is None:
-                self._parts = _load_parts(self.folder, self.device)
+                self._parts = _load_parts(self.folder, self._device)
             return self._parts
 
 
@@ -92,7 +97,7 @@ class BlipScorer:
         return self._model.match(images, texts, self._head)
 
 
-def _load_parts(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
+def _load_parts(folder: Path, device: str | torch.device | None) -> tuple[Placed, Any, Any]:
     # importing transformers takes seconds: only those pay who score
     from transformers import BertTokenizerFast, BlipForImageTextRetrieval, BlipImageProcessorPil
 
@@ -112,4 +117,4 @@ def _load_parts(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
         raise ModelUnavailableError(
             f"{folder} lacks weights of a BLIP retrieval model; delete it and fetch again"
         )
-    return model.to(device).eval(), tokenizer, processor
+    return Placed(model, device), tokenizer, processor

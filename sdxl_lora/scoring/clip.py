@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.models.placement import Placed
 from sdxl_lora.scoring.checks import blank_reason
 
 BATCH = 16  # pictures or texts in one forward pass
@@ -33,19 +34,20 @@ class ClipScorer:
         source: str | Path,
         *,
         name: str | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         fetched: str = "",
     ) -> None:
         """`name`: what to call the score; default `CLIP cosine (<last part of source>)`.
 
+        `device`: None = the fastest there is.
         `fetched`: the command that fetches the weights, for a model that is never fetched unasked.
         """
         self.source = str(source)
         self.name = name or f"CLIP cosine ({Path(self.source).name})"
-        self.device = torch.device(device)
+        self._device = device
         self._fetched = fetched
         self._lock = threading.Lock()
-        self._parts: tuple[Any, Any, Any] | None = None  # model, tokenizer, image processor
+        self._parts: tuple[Placed, Any, Any] | None = None  # model, tokenizer, image processor
 
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """Cosine of `images[i]` and `texts[i]`, in -1..1.
@@ -73,10 +75,10 @@ class ClipScorer:
         for start in range(0, len(images), BATCH):
             batch = [image.convert("RGB") for image in images[start : start + BATCH]]  # uint8, 0..255
             pixels = processor(images=batch, return_tensors="pt")["pixel_values"]  # NCHW float32
-            with self._lock, torch.inference_mode():
-                features = model.get_image_features(pixel_values=pixels.to(self.device))
-            rows.append(_unit(features.pooler_output))  # the projected embedding, since transformers 5
-        return torch.cat(rows) if rows else torch.empty(0, model.config.projection_dim)
+            with self._lock:
+                features = model.run(_image_features, pixels)
+            rows.append(_unit(features))
+        return torch.cat(rows) if rows else torch.empty(0, model.network.config.projection_dim)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors, `(N, D)` float32 on the CPU; equal texts are embedded once."""
@@ -84,35 +86,33 @@ class ClipScorer:
         unique = list(dict.fromkeys(texts))
         rows = []
         for start in range(0, len(unique), BATCH):
-            with self._lock, torch.inference_mode():  # tokenizers are not safe to share either
+            with self._lock:  # tokenizers are not safe to share either
                 tokens = tokenizer(
                     unique[start : start + BATCH],
                     padding=True,
                     truncation=True,
-                    max_length=model.config.text_config.max_position_embeddings,
+                    max_length=model.network.config.text_config.max_position_embeddings,
                     return_tensors="pt",
-                ).to(self.device)
-                features = model.get_text_features(
-                    input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
                 )
-            rows.append(_unit(features.pooler_output))
+                features = model.run(_text_features, tokens["input_ids"], tokens["attention_mask"])
+            rows.append(_unit(features))
         if not rows:
-            return torch.empty(0, model.config.projection_dim)
+            return torch.empty(0, model.network.config.projection_dim)
         return torch.cat(rows)[[unique.index(text) for text in texts]]
 
     def logit_scale(self) -> float:
         """The model's own inverse temperature: what its cosines were multiplied by in training."""
         model, _, _ = self._load()
-        return float(model.logit_scale.detach().exp())
+        return float(model.network.logit_scale.detach().exp())
 
-    def _load(self) -> tuple[Any, Any, Any]:
+    def _load(self) -> tuple[Placed, Any, Any]:
         with self._lock:
             if self._parts is None:
-                self._parts = _load_parts(self.source, self.device, self._fetched)
+                self._parts = _load_parts(self.source, self._device, self._fetched)
             return self._parts
 
 
-def _load_parts(source: str, device: torch.device, fetched: str) -> tuple[Any, Any, Any]:
+def _load_parts(source: str, device: str | torch.device | None, fetched: str) -> tuple[Placed, Any, Any]:
     """Model, tokenizer and image processor; safetensors only, but for what was fetched by hand (`fetched`)."""
     local = bool(fetched)
     # importing transformers takes seconds: only those pay who score
@@ -140,14 +140,26 @@ def _load_parts(source: str, device: torch.device, fetched: str) -> tuple[Any, A
     # transformers would go on with random numbers for missing weights, and with an empty vocabulary
     if report["missing_keys"] or len(tokenizer) < _BYTE_SYMBOLS:
         raise ModelUnavailableError(_damaged(source))
-    return model.to(device).eval(), tokenizer, processor
+    return Placed(model, device), tokenizer, processor
 
 
 def _damaged(source: str) -> str:
     return f"the CLIP model {source} is damaged or of another kind; delete it and fetch it again"
 
 
+def _image_features(clip: Any, pixels: Tensor) -> Tensor:
+    features: Tensor = clip.get_image_features(
+        pixel_values=pixels
+    ).pooler_output  # projected, since transformers 5
+    return features
+
+
+def _text_features(clip: Any, tokens: Tensor, mask: Tensor) -> Tensor:
+    features: Tensor = clip.get_text_features(input_ids=tokens, attention_mask=mask).pooler_output
+    return features
+
+
 def _unit(features: Tensor) -> Tensor:
     """Rows divided by their length, in float32; a row of length 0 or with a non-finite entry becomes NaN."""
-    features = features.float().cpu()
+    features = features.float()
     return features / features.norm(dim=-1, keepdim=True)

@@ -82,7 +82,7 @@ def test_embeddings_that_are_not_finite_give_no_score(tiny_clip: Path) -> None:
     broken = ClipScorer(tiny_clip)
     model, _, _ = broken._load()
     with torch.no_grad():
-        model.visual_projection.weight.fill_(float("nan"))
+        model.network.visual_projection.weight.fill_(float("nan"))
     assert math.isnan(broken.score([noise(1)], ["a cap"])[0])
 
 
