@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sdxl_lora import __version__
+from sdxl_lora.cli import terminal
 from sdxl_lora.errors import StudioError, UnknownNameError
 
 DONE, WRONG, INTERRUPTED = 0, 2, 130
@@ -57,15 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     `--help`, `--version` and unknown flags raise SystemExit, as usual with argparse.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    _quieten_libraries()
     try:
-        arguments = build_parser(words).parse_args(words)
-        return int(arguments.run(arguments))
+        with terminal.streams():
+            _quieten_libraries()
+            arguments = build_parser(words).parse_args(words)
+            return int(arguments.run(arguments))
     except StudioError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.tell(f"error: {error}")
         return WRONG
     except KeyboardInterrupt:
-        print("interrupted; what was finished before is kept", file=sys.stderr)
+        terminal.tell("interrupted; what was finished before is kept")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,12 +1,17 @@
 """What the verbs share of the terminal: results on stdout, progress on stderr, defaults from environment."""
 
+import errno
+import io
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TextIO
 
 from tqdm import tqdm
+
+from sdxl_lora.errors import StorageError
 
 
 def setting(name: str) -> str | None:
@@ -18,8 +23,57 @@ def setting(name: str) -> str | None:
 
 
 def print_json(values: dict[str, Any]) -> None:
-    """One object, one line; scripts read it."""
-    print(json.dumps(values, ensure_ascii=False, allow_nan=False))
+    """One object, one line; scripts read it. ASCII with escapes where stdout cannot write what is in it."""
+    line = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # another encoding, or a file name that is no text
+        line = json.dumps(values, allow_nan=False)
+    print(line)
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """Makes stdout and stderr safe to write to, whatever they are, and reports that a result could not be written.
+
+    What stdout's encoding lacks is written as an escape. A stderr that is closed or full loses what it is told, and
+    nothing else. Raises `StorageError` where stdout is full or closed, for a result would be lost.
+    """
+    saved = sys.stdout, sys.stderr
+    with ExitStack() as stack:
+        if sys.stdout is None or sys.stderr is None:  # closed by the caller's shell
+            sink = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            sys.stdout, sys.stderr = sys.stdout or sink, sys.stderr or sink
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            try:
+                yield
+            finally:
+                sys.stdout.flush()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF) or error.filename is not None:
+                raise
+            _drop(sys.stdout)
+            raise StorageError(f"the result cannot be written to stdout: {error.strerror}") from error
+        finally:
+            sys.stdout, sys.stderr = saved
+
+
+def tell(line: str) -> None:
+    """A line on stderr; lost where stderr takes none, for it is never a result."""
+    if sys.stderr is None:  # `print` would take stdout instead
+        return
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
+    """Sends what the stream still holds nowhere: Python would try again at its end, and say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -32,7 +86,7 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 def note(text: str) -> None:
     """Something worth knowing that is neither a result nor an error."""
-    print(f"note: {text}", file=sys.stderr)
+    tell(f"note: {text}")
 
 
 def progress_bar(total: int, unit: str) -> "tqdm[Any]":

@@ -6,10 +6,10 @@ A guess by order alone is not made: it would be right until one picture is missi
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from sdxl_lora.comparing.prompts import Row
 from sdxl_lora.errors import DataError
+from sdxl_lora.evaluation.pairing import picture_name
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,4 @@ def _unique(pairs: Sequence[tuple[int, str]], rows: Sequence[Row], what: str) ->
 
 
 def _stem(name: str) -> str:
-    return PurePath(name).stem.casefold()
+    return picture_name(name).casefold()

@@ -20,7 +20,7 @@ MOST_ROWS = 50  # more cannot be voted on, nor drawn as one picture
 class Row:
     """One prompt."""
 
-    key: str  # names its pictures: letters, digits, - and _
+    key: str  # names its pictures: letters, digits, dots, - and _
     prompt: str
     facts: Mapping[str, str] = field(default_factory=dict)  # "brand": what OCR looks for
 
@@ -87,7 +87,7 @@ def checked(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     if not 1 <= len(rows) <= MOST_ROWS:
         raise DataError(f"{len(rows)} prompts: a comparison has 1 to {MOST_ROWS}")
     for row in rows:
-        if not re.fullmatch(r"[\w-]{1,80}", row.key):
-            raise DataError(f"{row.key!r} cannot name a picture; use letters, digits, - and _")
+        if not re.fullmatch(r"[\w-][\w.-]{0,79}", row.key):
+            raise DataError(f"{row.key!r} cannot name a picture; use up to 80 letters, digits, dots, - and _")
         GenerationRequest(prompt=row.prompt)  # its own checks
     return rows

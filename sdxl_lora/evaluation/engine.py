@@ -294,7 +294,8 @@ def _result(
             "higher_is_better": metric.higher_is_better,
             "settings": {**about, "top5": "a statistic of the whole set has no best pictures"},
         }
-    per_image = list(outcome.values or ())
+    # plain numbers: a NumPy float writes itself as "np.float64(0.1)"
+    per_image = [None if value is None else float(value) for value in outcome.values or ()]
     values = [value for value in per_image if value is not None]
     best = [v for place in top if (v := per_image[place]) is not None] if not outcome.of_references else []
     summary = statistics.summarise(values)

@@ -50,7 +50,8 @@ def clip(measured: Measured, name: str, task: str) -> Outcome:
     pictures = measured.of_pictures(task, measured.sets[name]).astype(np.float64)
     texts = measured.captions_embedded[task].astype(np.float64)
     cosines = (pictures * texts).sum(axis=1)
-    return Outcome(list(CLIP_WEIGHT * np.maximum(cosines, 0)), extra={"mean_cosine": float(cosines.mean())})
+    scores: list[float | None] = (CLIP_WEIGHT * np.maximum(cosines, 0)).tolist()
+    return Outcome(scores, extra={"mean_cosine": float(cosines.mean())})
 
 
 def blip(column: int) -> Callable[[Measured, str, str], Outcome]:
@@ -70,7 +71,8 @@ def similarity(measured: Measured, name: str, task: str) -> Outcome:
     """Cosine between each picture's embedding and its reference's."""
     one = distribution.normalised(measured.of_pictures(task, measured.sets[name]))
     other = distribution.normalised(measured.of_pictures(task, measured.references))
-    return Outcome(list((one * other).sum(axis=1)))
+    cosines: list[float | None] = (one * other).sum(axis=1).tolist()
+    return Outcome(cosines)
 
 
 def _sets(measured: Measured, name: str, task: str, least: int) -> tuple[Any, Any]:

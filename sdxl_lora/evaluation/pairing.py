@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sdxl_lora.errors import DataError
@@ -160,7 +160,7 @@ def _rows_by_name(rows: Iterable[Mapping[str, Any]], path: Path) -> dict[str, di
         caption = next((str(row[key]).strip() for key in _TEXT_COLUMNS if row.get(key)), None)
         if not name or not caption:
             raise DataError(f"{path}, entry {number}: needs {_NAME_COLUMNS[0]!r} and {_TEXT_COLUMNS[0]!r}")
-        stem = Path(name).stem
+        stem = picture_name(name)
         if stem in found:
             raise DataError(f"{path} names {stem!r} twice; each picture needs one caption")
         skip = {*_NAME_COLUMNS, *_TEXT_COLUMNS[:2]}
@@ -173,10 +173,18 @@ def _rows_by_name(rows: Iterable[Mapping[str, Any]], path: Path) -> dict[str, di
     return found
 
 
+def picture_name(file: str) -> str:
+    """The file name without folders, and without its suffix where that is a picture's: `v1.5_001` stays whole."""
+    path = PurePosixPath(file.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
 def _pictures_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give a folder of pictures")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in visible if path.is_file()]
+    folders = [path.name for path in visible if path.is_dir()]
     pictures: dict[str, Path] = {}
     for path in files:
         if path.suffix.lower() not in SUFFIXES:
@@ -187,9 +195,13 @@ def _pictures_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
             )
         pictures[path.stem] = path
     if not pictures:
-        raise DataError(f"{folder} has no pictures ({', '.join(sorted(SUFFIXES))})")
+        inside = f"; its folders are not looked into, name one of them: {_listed(folders)}" if folders else ""
+        raise DataError(f"{folder} has no pictures ({', '.join(sorted(SUFFIXES))}){inside}")
     others = [path.name for path in files if path.suffix.lower() not in SUFFIXES]
-    return pictures, [f"not pictures, ignored in {folder.name}: {_listed(others)}"] if others else []
+    notes = [f"not pictures, ignored in {folder.name}: {_listed(others)}"] if others else []
+    if folders:
+        notes.append(f"folders, not looked into in {folder.name}: {_listed(folders)}")
+    return pictures, notes
 
 
 def _matched(

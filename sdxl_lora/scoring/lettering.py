@@ -22,7 +22,7 @@ from rapidfuzz.distance import Indel
 
 from sdxl_lora.errors import ModelUnavailableError
 
-MIN_LETTERS = 4  # shorter findings on plain garments are noise
+MIN_LETTERS = 4  # shorter findings on plain garments are noise, and shorter names stand in too many words
 READ = 0.9  # similarity from which the brand counts as read: one wrong letter in ten
 MISREAD = 0.4  # similarity from which a text counts as an attempt at the brand
 INSTALL = "pip install rapidocr==3.10.0 onnxruntime"
@@ -67,27 +67,43 @@ def read_words(pixels: Pixels) -> list[Words]:
 
 
 def judge(words: Sequence[Words], brand: str) -> Lettering:
-    """Compares what was read with the brand that was asked for, letters A-Z only, in any case.
+    """Compares what was read with the brand that was asked for: letters and digits of any script, in any case.
 
-    Lines are tried alone and joined from top to bottom, since "THE NORTH FACE" stands on three of them.
+    Lines are tried alone and joined from top to bottom, since "THE NORTH FACE" stands on three of them. A name
+    without any letter or digit cannot be looked for, which is "not readable". A name within a longer line counts as
+    read ("NIKE AIR"), one of fewer than `MIN_LETTERS` only as words of their own ("HM" stands in "FASHMAP"), and such
+    a short one is never misread: too many words are nearly it.
     """
     wanted = letters(brand)
+    if not wanted:
+        return Lettering("not readable", 0.0, "", tuple(words))
     shortest = min(MIN_LETTERS, max(2, len(wanted)))
-    found = [letters(item.text) for item in words]
-    texts = [text for text in found if len(text) >= shortest]
-    joined = "".join(found)
-    if len(found) > 1 and len(joined) >= shortest:
-        texts.append(joined)
-    # a brand within a longer line ("NIKE AIR") counts as read
-    scored = [(1.0 if wanted in text else Indel.normalized_similarity(wanted, text), text) for text in texts]
+    lines = [item.text for item in words]
+    candidates = [*lines, " ".join(lines)] if len(lines) > 1 else lines
+    scored = [
+        (1.0 if _stands_in(wanted, line) else Indel.normalized_similarity(wanted, text), text)
+        for line in candidates
+        if len(text := letters(line)) >= shortest
+    ]
+    if len(wanted) < MIN_LETTERS:
+        scored = [(similarity, text) for similarity, text in scored if similarity == 1.0]
     similarity, text = max(scored, default=(0.0, ""))
     state: State = "read" if similarity >= READ else "misread" if similarity >= MISREAD else "not readable"
     return Lettering(state, float(similarity), text, tuple(words))
 
 
 def letters(text: str) -> str:
-    """Upper-case A-Z of `text`, accents and full-width forms resolved (NFKD)."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text).upper() if "A" <= c <= "Z")
+    """Letters and digits of `text` in upper case, accents and full-width forms resolved (NFKD)."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text).upper() if c.isalnum())
+
+
+def _stands_in(wanted: str, line: str) -> bool:
+    """Whether the name is in the line: anywhere if it is long enough, else as a run of whole words."""
+    if len(wanted) >= MIN_LETTERS:
+        return wanted in letters(line)
+    words = [word for part in line.split() if (word := letters(part))]
+    runs = ("".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1))
+    return wanted in runs
 
 
 @lru_cache(maxsize=1)

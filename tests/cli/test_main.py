@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -117,6 +118,51 @@ def test_json_is_one_line_of_plain_unicode(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert json.loads(out) == {"prompt": "夹克\n🧥"}
+
+
+PRINTS = "print_json({'path': 'Jäckchen 夹克 \\udcff.png'})"
+
+
+def run_in_a_shell(redirection: str, body: str = PRINTS, encoding: str = "utf-8") -> tuple[int, bytes, bytes]:
+    """Exit code, stdout and stderr of a verb that does `body`, with its streams as a shell sets them up."""
+    code = "import sys\nfrom sdxl_lora import cli\nfrom sdxl_lora.cli import models\n"
+    code += "from sdxl_lora.cli.terminal import note, print_json\n"
+    code += f"def run(arguments):\n    {body}\n    return 0\n"
+    code += "models.run = run\nsys.exit(cli.main(['models']))"
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {redirection}', sys.executable, code],
+        cwd=ROOT,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "latin-1"])
+def test_json_is_whole_whatever_stdout_can_write(encoding: str) -> None:
+    code, out, err = run_in_a_shell("", encoding=encoding)
+    assert (code, err) == (0, b"")
+    assert json.loads(out.decode(encoding)) == {"path": "Jäckchen 夹克 \udcff.png"}
+
+
+def test_lines_that_stdout_cannot_write_are_written_with_escapes() -> None:
+    assert run_in_a_shell("", "print('0.1 … 0.2')", encoding="ascii") == (0, b"0.1 \\u2026 0.2\n", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    code, _, err = run_in_a_shell(">/dev/full")
+    assert code == 2
+    assert err == b"error: the result cannot be written to stdout: No space left on device\n"
+    assert run_in_a_shell(">/dev/full", "sys.exit(0)")[::2] == (0, b"")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_stderr_that_takes_nothing_costs_no_result(redirection: str) -> None:
+    code, out, err = run_in_a_shell(redirection, f"note('kept'); {PRINTS}")
+    assert (code, err) == (0, b"")
+    assert json.loads(out) == {"path": "Jäckchen 夹克 \udcff.png"}
+    assert run_in_a_shell(redirection, "raise KeyboardInterrupt") == (130, b"", b"")
 
 
 @pytest.mark.parametrize(

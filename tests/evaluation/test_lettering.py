@@ -25,6 +25,15 @@ def words(*texts: str) -> list[Words]:
         ([], "Nike", "not readable"),
         (["A", "1", "衣"], "Nike", "not readable"),
         (["SUMMER"], "Nike", "not readable"),
+        (["李宁"], "李宁", "read"),
+        (["李 宁 运动"], "李宁", "read"),
+        (["SUMMER SALE"], "李宁", "not readable"),
+        (["361°"], "361°", "read"),
+        (["NIKE 2024"], "361°", "not readable"),
+        (["NIKE 2024"], "***", "not readable"),
+        (["H&M Studio"], "H&M", "read"),
+        (["FASHMAP"], "H&M", "not readable"),
+        (["Αθηνά"], "ΑΘΗΝΆ", "read"),
     ],
 )
 def test_the_state_of_a_brand_on_a_picture(found: list[str], brand: str, state: str) -> None:

@@ -37,6 +37,24 @@ def test_common_names_are_used_on_request_and_the_others_listed(tmp_path: Path) 
     assert pairing.notes == ("left out, only in generated (1): img_02",)
 
 
+def test_folders_inside_a_folder_are_said(tmp_path: Path) -> None:
+    generated, _ = noisy_folders(tmp_path, 2)
+    save_all(generated / "more", [("img_09.png", noisy(9))])
+    assert pair_folders(generated).notes == ("folders, not looked into in generated: more",)
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"has no pictures.*not looked into, name one of them: inner"):
+        pair_folders(tmp_path / "outer")
+
+
+def test_only_a_pictures_suffix_is_cut_from_a_name(tmp_path: Path) -> None:
+    generated = save_all(tmp_path / "g", [("v1.5_001.png", noisy(1)), ("v1.5_002.png", noisy(2))])
+    (tmp_path / "c.json").write_text(
+        json.dumps({"v1.5_001": "a red cap", "folder\\v1.5_002.PNG": "a blue cap"})
+    )
+    pairs = pair_folders(generated, captions=tmp_path / "c.json").pairs
+    assert [(p.name, p.caption) for p in pairs] == [("v1.5_001", "a red cap"), ("v1.5_002", "a blue cap")]
+
+
 def test_folders_without_a_common_name_are_refused(tmp_path: Path) -> None:
     generated = save_all(tmp_path / "g", [("a.png", noisy(1))])
     reference = save_all(tmp_path / "r", [("b.png", noisy(1))])

@@ -56,6 +56,20 @@ def test_csv_has_a_row_per_pair_with_every_digit(report: dict[str, Any], tmp_pat
     assert "kid_mini" not in rows[0]
 
 
+def test_every_number_of_a_report_is_a_plain_number(report: dict[str, Any], tmp_path: Path) -> None:
+    def kinds(value: Any) -> set[type]:
+        if isinstance(value, dict):
+            return set().union(*map(kinds, value.values())) if value else set()
+        if isinstance(value, list):
+            return set().union(*map(kinds, value)) if value else set()
+        return {type(value)}
+
+    assert kinds(report) <= {str, int, float, bool, type(None)}
+    reports.write(report, tmp_path / "r.csv")
+    rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
+    assert [float(row["clip_mini"]) for row in rows] == report["metrics"]["clip_mini"]["per_image"]
+
+
 def test_html_is_one_file_with_pictures_reasons_and_claims(
     report: dict[str, Any], folders: dict[str, Path], tmp_path: Path
 ) -> None:
