@@ -3,7 +3,6 @@
 import streamlit as st
 
 from sdxl_lora import __version__
-from sdxl_lora.errors import StorageError
 from sdxl_lora.ui import shared
 
 st.set_page_config(
@@ -27,10 +26,6 @@ page = st.navigation(
 )
 if wanted := shared.entered():
     st.switch_page(wanted)
-try:
-    shared.studio()
-except StorageError as error:
-    st.error(str(error), icon=":material/error:")
-    st.stop()
-shared.tell_notices()
-page.run()
+with shared.told():
+    shared.tell_notices()
+    page.run()

@@ -65,10 +65,13 @@ if error := st.session_state.pop("templates.error", ""):
     st.error(error, icon=":material/error:")
 known, problems = prompts.templates(), prompts.problems()
 names = sorted({*known, *problems}, key=lambda name: (not own.is_own(name), name))
+titles = {name: name_of(name) for name in names}  # as of now: a file may go while the page is drawn
 if st.session_state.get(CHOSEN) not in names:
     st.session_state[CHOSEN] = names[0]
 with st.container(horizontal=True, vertical_alignment="bottom", key="templates-bar"):
-    name = str(st.selectbox("Template", names, format_func=name_of, key=CHOSEN, persist_state="session"))
+    name = str(
+        st.selectbox("Template", names, format_func=titles.__getitem__, key=CHOSEN, persist_state="session")
+    )
     if name in known:
         st.button(
             "Duplicate",
@@ -84,9 +87,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="templates-b
     )
     if own.is_own(name):
         with st.popover("Delete", icon=":material/delete:", key="templates.delete"):
-            st.markdown(
-                f"**{shared.escape(name_of(name))}** is removed for good. Pictures made with it stay."
-            )
+            st.markdown(f"**{shared.escape(titles[name])}** is removed for good. Pictures made with it stay.")
             st.button(
                 "Delete this template", key="templates.confirm", type="primary", on_click=remove, args=(name,)
             )

@@ -1,5 +1,6 @@
 """Training: runs under a folder, their loss, their pictures over time, their settings. It never starts a training."""
 
+import contextlib
 from itertools import zip_longest
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def pictures(run: runs.Run) -> None:
     st.caption(f"After update {step}{score}")
     with st.container(horizontal=True):
         for path, prompt in zip_longest(drawn.pictures, drawn.prompts, fillvalue=""):
-            st.image(str(path), caption=prompt, width=240)
+            with contextlib.suppress(OSError):  # a run may be deleted while it is looked at
+                st.image(Path(path).read_bytes(), caption=prompt, width=240)
     if len(scores) > 1:
         st.altair_chart(score_curve(scores))
 

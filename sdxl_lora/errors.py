@@ -5,6 +5,7 @@
     |   |-- PromptError         empty, too long or unprintable prompt; unknown template or slot
     |   |-- RequestError        a number or size of a request is out of range
     |   |-- UnknownNameError    no model, template, metric ... of that name (the nearest is named)
+    |   |-- NotFoundError       no picture, evaluation or comparison of that id: deleted, or never there
     |   |-- ImageError          a picture that cannot be read or used
     |   |-- DataError           a training or evaluation data set that cannot be used
     |   `-- LoraError           a LoRA file that cannot be read, or belongs to another architecture
@@ -56,6 +57,10 @@ class UnknownNameError(InputError):
         near = difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.4)
         hint = f"did you mean {choices[near[0]]!r}?" if near else "known: " + ", ".join(choices.values())
         super().__init__(f"no {kind} named {name!r}; {hint}" + (f" {advice}" if advice else ""))
+
+
+class NotFoundError(InputError):
+    """Nothing of that id is kept: it was deleted, perhaps by another tab or process, or was never there."""
 
 
 class ModelUnavailableError(StudioError):

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sdxl_lora.errors import DataError
+from sdxl_lora.errors import DataError, NotFoundError
 from sdxl_lora.records import files
 from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
 
@@ -155,11 +155,11 @@ class ComparisonStore(DatabaseUser):
         self._write(statement)
 
     def get(self, identifier: str) -> ComparisonRecord:
-        """One comparison. Raises `DataError` if there is none."""
+        """One comparison. Raises `NotFoundError` if there is none."""
         with storage_errors(self._database), Session(self._engine) as session:
             found = session.get(ComparisonRow, identifier)
             if found is None:
-                raise DataError(f"there is no comparison {identifier[:80]!r}; `compare` makes one")
+                raise NotFoundError(f"there is no comparison {identifier[:80]!r}; `compare` makes one")
             cells = session.scalars(sa.select(CellRow).where(CellRow.comparison == identifier))
             return self._record(found, list(cells))
 
@@ -215,7 +215,7 @@ class ComparisonStore(DatabaseUser):
 
     def _folder(self, identifier: str) -> Path:
         if not _ID.fullmatch(identifier):  # it becomes part of a path
-            raise DataError(f"{identifier[:80]!r} is no id of a comparison")
+            raise NotFoundError(f"{identifier[:80]!r} is no id of a comparison")
         return self.folder / identifier
 
     def _record(self, found: ComparisonRow, cells: Sequence[CellRow]) -> ComparisonRecord:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sdxl_lora.errors import DataError
+from sdxl_lora.errors import NotFoundError
 from sdxl_lora.records import files
 from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
 
@@ -62,11 +62,11 @@ class EvaluationStore(DatabaseUser):
         return self.get(report["id"])
 
     def get(self, identifier: str) -> EvaluationRecord:
-        """One evaluation by id. Raises `DataError` if there is none."""
+        """One evaluation by id. Raises `NotFoundError` if there is none."""
         with storage_errors(self._database), Session(self._engine) as session:
             row = session.get(EvaluationRow, identifier)
             if row is None:
-                raise DataError(f"there is no evaluation {identifier!r}; `evaluate` makes one")
+                raise NotFoundError(f"there is no evaluation {identifier[:80]!r}; `evaluate` makes one")
             return _record(row)
 
     def all(self) -> list[EvaluationRecord]:
@@ -76,10 +76,10 @@ class EvaluationStore(DatabaseUser):
             return [_record(row) for row in session.scalars(newest)]
 
     def report(self, identifier: str) -> dict[str, Any]:
-        """The whole report, as `add` got it. Raises `DataError` if its file is gone or damaged."""
+        """The whole report, as `add` got it. Raises `NotFoundError` if its file is gone or damaged."""
         found = _read(self._path(identifier))
         if found is None:
-            raise DataError(f"the report of evaluation {identifier!r} is gone or damaged; evaluate again")
+            raise NotFoundError(f"the report of evaluation {identifier!r} is gone or damaged; evaluate again")
         return {key: value for key, value in found.items() if key != "folders"}
 
     def delete(self, identifier: str) -> None:
@@ -91,7 +91,7 @@ class EvaluationStore(DatabaseUser):
 
     def _path(self, identifier: str) -> Path:
         if not identifier.isalnum():  # it becomes part of a path
-            raise DataError(f"{identifier!r} is no id of an evaluation")
+            raise NotFoundError(f"{identifier[:80]!r} is no id of an evaluation")
         return self.folder / f"{identifier}.json"
 
     def _enter(self, report: dict[str, Any], folders: dict[str, str], created_at: datetime) -> None:

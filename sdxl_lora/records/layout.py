@@ -12,7 +12,7 @@ import secrets
 from datetime import datetime
 from pathlib import Path
 
-from sdxl_lora.errors import ImageError
+from sdxl_lora.errors import NotFoundError
 
 _ID = re.compile(r"(\d{4})(\d{2})(\d{2})-\d{6}-\d{6}-[0-9a-f]{6}", re.ASCII)
 
@@ -38,17 +38,17 @@ def pictures_folder(home: Path) -> Path:
 
 
 def picture_path(home: Path, identifier: str) -> Path:
-    """Where the picture of that id lies. Raises `ImageError` if it is no id."""
+    """Where the picture of that id lies. Raises `NotFoundError` if it is no id."""
     return pictures_folder(home) / _day(identifier) / f"{identifier}.png"
 
 
 def thumbnail_path(home: Path, identifier: str) -> Path:
-    """Where its thumbnail lies. Raises `ImageError` if it is no id."""
+    """Where its thumbnail lies. Raises `NotFoundError` if it is no id."""
     return home / "thumbnails" / _day(identifier) / f"{identifier}.webp"
 
 
 def _day(identifier: str) -> str:
     match = _ID.fullmatch(identifier)
     if match is None:
-        raise ImageError(f"there is no picture {identifier[:80]!r}; open it from the gallery")
+        raise NotFoundError(f"there is no picture {identifier[:80]!r}; open it from the gallery")
     return "-".join(match.groups())

@@ -20,7 +20,7 @@ from PIL import Image
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from sdxl_lora.errors import ImageError, StorageError
+from sdxl_lora.errors import NotFoundError, StorageError
 from sdxl_lora.records import files, layout, metadata
 from sdxl_lora.records.database import DatabaseUser, PictureRow, fold, picture_values, storage_errors
 from sdxl_lora.records.reconcile import reconcile
@@ -110,11 +110,11 @@ class Store(DatabaseUser):
         return self.get(identifier)
 
     def get(self, identifier: str) -> Record:
-        """The record of that id. Raises `ImageError` if there is none."""
+        """The record of that id. Raises `NotFoundError` if there is none."""
         with self._session() as session:
             row = session.get(PictureRow, identifier)
             if row is None:
-                raise ImageError(f"there is no picture {identifier[:80]!r}; it may have been deleted")
+                raise NotFoundError(f"there is no picture {identifier[:80]!r}; it may have been deleted")
             return self._record(row)
 
     def page(
@@ -147,7 +147,7 @@ class Store(DatabaseUser):
             return connection.scalar(query) or 0
 
     def delete(self, identifier: str) -> None:
-        """Remove picture, thumbnail and row for good. Raises `ImageError` if there is none."""
+        """Remove picture, thumbnail and row for good. Raises `NotFoundError` if there is none."""
         record = self.get(identifier)
         with files.explained(record.path, "delete"):
             record.path.unlink(missing_ok=True)
@@ -156,7 +156,7 @@ class Store(DatabaseUser):
             session.execute(sa.delete(PictureRow).where(PictureRow.id == identifier))
 
     def mark_favourite(self, identifier: str, favourite: bool = True) -> Record:
-        """Set or clear the favourite mark. Raises `ImageError` if there is no such picture."""
+        """Set or clear the favourite mark. Raises `NotFoundError` if there is no such picture."""
         with self._session() as session, session.begin():
             change = sa.update(PictureRow).where(PictureRow.id == identifier)
             session.execute(change.values(favourite=favourite))

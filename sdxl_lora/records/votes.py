@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sdxl_lora.errors import ImageError
+from sdxl_lora.errors import NotFoundError
 from sdxl_lora.records import layout
 from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
 
@@ -59,9 +59,9 @@ class Votes(DatabaseUser):
         tags: Sequence[str] = (),
         text: str = "",
     ) -> None:
-        """Keeps a vote; raises `ImageError` for what is no picture's id."""
+        """Keeps a vote; raises `NotFoundError` for what is no picture's id."""
         if not layout.is_id(picture_id):
-            raise ImageError(f"there is no picture {picture_id[:80]!r}; vote on one of the gallery")
+            raise NotFoundError(f"there is no picture {picture_id[:80]!r}; vote on one of the gallery")
         values = {
             "picture_id": picture_id,
             "brand": brand.strip(),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sdxl_lora.errors import StudioError, UnknownNameError
+from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.attempts import keep
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.search import Attempt
@@ -87,10 +87,10 @@ def _kept(job: Job, index: int, group: Sequence[Attempt]) -> Attempt | None:
     identifier = job.pictures[index].record_id
     if identifier is None:
         return None
-    try:
-        number = shared.studio().store.get(identifier).scores.get("attempts", {}).get("kept")
-    except UnknownNameError:
+    record = shared.find(identifier)
+    if record is None:
         return None  # deleted
+    number = record.scores.get("attempts", {}).get("kept")
     return next((attempt for attempt in group if attempt.number == number), None)
 
 

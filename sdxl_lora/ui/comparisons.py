@@ -271,5 +271,9 @@ def exports(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:
 
 
 def _delete(identifier: str) -> None:
-    store().delete(identifier)
+    try:
+        store().delete(identifier)
+    except StudioError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
     st.query_params.pop("comparison", None)

@@ -43,7 +43,7 @@ def _report(_home: str, identifier: str) -> Report:
 
 
 def report(identifier: str) -> Report:
-    """A whole report; the last dozen are remembered. Raises `DataError` if its file is gone."""
+    """A whole report; the last dozen are remembered. Raises `NotFoundError` if its file is gone."""
     return _report(str(config.home()), identifier)
 
 

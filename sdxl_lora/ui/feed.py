@@ -5,7 +5,6 @@ The queue works on whether or not anyone looks.
 
 import streamlit as st
 
-from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.ui import attempts, pictures, shared, votes
 
@@ -33,6 +32,11 @@ def show(session: str) -> bool:
 
 def _live(session: str, expected: list[str]) -> None:
     """The jobs that were active when the page ran; a change of which are makes the page run again."""
+    with shared.told():
+        _active(session, expected)
+
+
+def _active(session: str, expected: list[str]) -> None:
     active = [job for job in shared.queue().jobs(session) if job.active]
     if [job.id for job in active] != expected:
         st.rerun()
@@ -107,20 +111,17 @@ def _grid(job: Job) -> None:
 
 
 def _is_there(identifier: str) -> bool:
-    try:
-        return shared.studio().store.get(identifier).path.is_file()
-    except UnknownNameError:
-        return False  # deleted
+    record = shared.find(identifier)
+    return record is not None and record.path.is_file()
 
 
 def _picture(picture: Picture, place: str) -> None:
     if picture.record_id is not None:
-        try:
-            record = shared.studio().store.get(picture.record_id)
-        except UnknownNameError:
+        record = shared.find(picture.record_id)
+        if record is None:
             st.caption("Deleted.")
-            return
-        pictures.card(record, place)
+        else:
+            pictures.card(record, place)
     elif picture.preview is not None:
         st.image(picture.preview, width="stretch", alt="Preview of the unfinished picture")
         st.caption(f"Step {picture.step} of {picture.steps}")

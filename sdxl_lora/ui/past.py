@@ -4,6 +4,7 @@ A step is added whenever something new is sent or a proposed change is taken; pi
 from. It is kept on disk, so that a reload loses none of it.
 """
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from dataclasses import replace
 import streamlit as st
 
 from sdxl_lora import prompts
-from sdxl_lora.errors import StudioError, UnknownNameError
+from sdxl_lora.errors import StudioError
 from sdxl_lora.feedback.changes import alike, changes
 from sdxl_lora.feedback.history import History
 from sdxl_lora.generation import tokens
@@ -133,15 +134,14 @@ def _title(words: str) -> str:
     return words if len(words) <= 90 else words[:88].rstrip() + " …"
 
 
-def _thumbnails(records: Sequence[str]) -> list[str]:
-    store, found = shared.studio().store, []
+def _thumbnails(records: Sequence[str]) -> list[bytes]:
+    found = []
     for identifier in records[-SHOWN_PICTURES:]:
-        try:
-            record = store.get(identifier)
-        except UnknownNameError:
+        record = shared.find(identifier)
+        if record is None:
             continue  # deleted
-        if record.path.is_file():
-            found.append(str(store.thumbnail(record)))
+        with contextlib.suppress(OSError):  # its file is gone
+            found.append(shared.studio().store.thumbnail(record).read_bytes())
     return found
 
 

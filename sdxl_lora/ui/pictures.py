@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from sdxl_lora.errors import StudioError, UnknownNameError
+from sdxl_lora.errors import NotFoundError, StudioError
 from sdxl_lora.feedback.reviews import brand_of
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import composer, shared, votes, why
 from sdxl_lora.ui.shared import escape
 
+GONE = "The file of this picture is gone."
 SCORE_HELP = (
     "How well the picture fits the words, judged by {name}: -1 to 1, higher fits better. "
     "Compare pictures of one prompt with it; other prompts and other CLIP models have other scales."
@@ -25,13 +26,13 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
     `place` keeps the keys of two cards of one picture apart.
     """
     key = f"{place}.{record.id}"
-    if not record.path.is_file():
-        st.caption("The file of this picture is gone.")
+    image = _file_of(record, small=small)
+    if image is None:
+        st.caption(GONE)
         return
-    path = shared.studio().store.thumbnail(record) if small else record.path
     framed = not small and votes.selected() == record.id
     with st.container(key=f"card-{'framed-' if framed else ''}{key}", gap="xsmall"):
-        st.image(str(path), width="stretch", alt=record.request.prompt)
+        st.image(image, width="stretch", alt=record.request.prompt)
         _facts(record, small=small)
         if not small:
             why.show(record, key)
@@ -72,8 +73,9 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
 def more_like(record: Record) -> None:
     """Queues new pictures with the settings of this one and new seeds, and shows them in the studio."""
     again = replace(record.request, seed=None, count=composer.count())
-    shared.queue().submit(again, shared.session_id())
-    st.switch_page(shared.CREATE)
+    with shared.told():
+        shared.queue().submit(again, shared.session_id())
+        st.switch_page(shared.CREATE)
 
 
 def change_words(record: Record) -> None:
@@ -87,15 +89,23 @@ def change_words(record: Record) -> None:
 @st.dialog("About this picture", width="large", on_dismiss="rerun")
 def details(identifier: str, *, keys: bool = False) -> None:
     """Everything known of one picture, to look at, use again or delete; `keys`: it may be voted on by keyboard."""
-    try:
-        record = shared.studio().store.get(identifier)
-    except UnknownNameError:
-        st.rerun()  # deleted, here or in another tab: nothing to show any more
+    with shared.told():
+        record = shared.find(identifier)
+        if record is None:
+            st.rerun()  # deleted, here or in another tab: the dialog closes
+        _details(record, keys=keys)
+
+
+def _details(record: Record, *, keys: bool) -> None:
     key = f"details.{record.id}"
     facts = settings(record)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.image(str(record.path), width="stretch", alt=record.request.prompt)
+        image = _file_of(record)
+        if image is None:
+            st.caption(GONE)
+        else:
+            st.image(image, width="stretch", alt=record.request.prompt)
         with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
             votes.show(record, key, keys=keys)
             _favourite(record, key, keys=keys)
@@ -128,6 +138,14 @@ def details(identifier: str, *, keys: bool = False) -> None:
                     on_click=_delete,
                     args=(record.id,),
                 )
+
+
+def _file_of(record: Record, *, small: bool = False) -> bytes | None:
+    """The picture's file, or its thumbnail's; None where it is gone. Read here, as Streamlit raises for lost files."""
+    try:
+        return (shared.studio().store.thumbnail(record) if small else record.path).read_bytes()
+    except OSError:
+        return None
 
 
 def _guidance(request: GenerationRequest) -> str:
@@ -218,7 +236,7 @@ def _favourite(record: Record, key: str, *, keys: bool = False) -> None:
 def _delete(identifier: str) -> None:
     try:
         shared.studio().store.delete(identifier)
-    except UnknownNameError:
+    except NotFoundError:
         pass  # another tab was faster
     except StudioError as error:
         st.toast(str(error), icon=":material/error:")
@@ -231,10 +249,17 @@ def _mark(identifier: str, favourite: bool) -> None:
         st.toast(str(error), icon=":material/error:")
 
 
+def _content(record: Record) -> bytes:
+    try:
+        return record.path.read_bytes()
+    except OSError as error:
+        raise NotFoundError("this picture was deleted; nothing is left to download") from error
+
+
 def _download(record: Record, key: str) -> None:
     st.download_button(
         "Download",
-        data=record.path.read_bytes,  # read when asked for: pictures of SDXL are large
+        data=lambda: _content(record),  # read when asked for: pictures of SDXL are large
         file_name=file_name(record.request),
         mime="image/png",
         key=f"{key}.download",

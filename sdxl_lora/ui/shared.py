@@ -5,18 +5,22 @@ address (`?session=...`), so a reload, a bookmark or another tab finds its jobs 
 """
 
 import atexit
+import contextlib
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import streamlit as st
 
 from sdxl_lora import config
+from sdxl_lora.errors import NotFoundError, StudioError
 from sdxl_lora.feedback.histories import Histories
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.attempts import BestOfNRunner
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.records import Record
 
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
@@ -43,6 +47,14 @@ def studio() -> Studio:
     return _shared(config.home())[0]
 
 
+def find(identifier: str) -> Record | None:
+    """The record of a picture, or None where it was deleted, here or by another tab or process."""
+    try:
+        return studio().store.get(identifier)
+    except NotFoundError:
+        return None
+
+
 def queue() -> JobQueue:
     """The one queue of this process. Raises as `studio`."""
     return _shared(config.home())[1]
@@ -56,6 +68,15 @@ def reviews() -> Reviews:
 def histories() -> Histories:
     """What was asked for in every session of this process's data folder."""
     return Histories(config.home())
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """What goes wrong inside is said in one line where it happened, and the rest of the page goes on."""
+    try:
+        yield
+    except StudioError as error:
+        st.error(escape(str(error)), icon=":material/error:")
 
 
 def escape(text: str) -> str:

@@ -98,7 +98,8 @@ def wrong(record: Record, key: str) -> None:
             placeholder="For example: make it red, or: no hood",
         )
         if (tuple(tags), text) != (vote.tags, vote.text):
-            shared.reviews().describe(record, tags=tags, text=text)
+            with shared.told():
+                shared.reviews().describe(record, tags=tags, text=text)
         if tags or text.strip():
             _offer(record, tuple(tags), text, key)
 
@@ -112,8 +113,9 @@ def report(brand: str) -> None:
         return
     st.caption(f"Taste for {shared.escape(brand or 'pictures without a brand')}: {found.reason}")
     if found.approvals + found.rejections and st.button("Forget these votes", key=f"taste.{brand}.reset"):
-        shared.reviews().reset(brand)
-        st.rerun()
+        with shared.told():
+            shared.reviews().reset(brand)
+            st.rerun()
 
 
 def in_words(change: Change) -> str:
@@ -166,7 +168,8 @@ def _take(record: Record, edits: list[Correction], *, run: bool) -> None:
 
 def _is_rejected(identifier: str) -> bool:
     """Whether the picture of that id, which is there, has just been rejected without a reason yet."""
-    vote = _vote_on(shared.studio().store.get(identifier))
+    record = shared.find(identifier)
+    vote = None if record is None else _vote_on(record)
     return vote is not None and not vote.approved and not (vote.tags or vote.text)
 
 

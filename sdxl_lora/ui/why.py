@@ -2,6 +2,7 @@
 was read, what was tried.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -135,8 +136,9 @@ def _lettering(record: Record, read: Found | None) -> None:
     if not words:
         st.caption("No lettering could be read. It may be a mark without letters.")
         return
-    framed = with_boxes(str(record.path), [word["box"] for word in words])
-    st.image(framed, width="stretch", alt="The picture with a box around every word that was read")
+    with contextlib.suppress(OSError):  # its file is gone
+        framed = with_boxes(str(record.path), [word["box"] for word in words])
+        st.image(framed, width="stretch", alt="The picture with a box around every word that was read")
     st.caption("Read: " + ", ".join(f"“{escape(str(word['text']))}”" for word in words))
 
 

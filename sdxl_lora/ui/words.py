@@ -53,8 +53,9 @@ def show() -> Words:
     groups = _groups()
     for name, error in prompts.problems().items():
         st.error(f"{shared.escape(name)}: {shared.escape(str(error))}", icon=":material/error:")
-    if state.get(_GARMENT, "") not in (*groups, OWN):  # first visit, or a template that was taken away
-        state[_GARMENT] = next(iter(groups), OWN)
+    if state.get(_GARMENT, "") not in (*groups, OWN):
+        # a template that was taken away leaves its words; a first visit has none
+        state[_GARMENT] = OWN if state.get(_GARMENT) and state[PROMPT] else next(iter(groups), OWN)
     garment = st.pills(
         "What are you making?",
         [*groups, OWN],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.errors import DataError
+from sdxl_lora.errors import DataError, NotFoundError
 from sdxl_lora.records import Store, layout
 from sdxl_lora.records.comparisons import ComparisonStore
 
@@ -105,7 +105,7 @@ def test_a_deleted_comparison_is_gone_with_its_files(home: Path) -> None:
         store.vote(identifier, 0, "ann", choice=1, columns=[1, 0], blind=True)
         store.delete(identifier)
         assert (store.all(), store.votes(identifier)) == ([], [])
-        with pytest.raises(DataError, match="there is no comparison"):
+        with pytest.raises(NotFoundError, match="there is no comparison"):
             store.get(identifier)
     assert list((home / "comparisons").iterdir()) == []
 
@@ -121,5 +121,5 @@ def test_the_tables_stand_beside_those_of_an_older_database(home: Path) -> None:
 
 @pytest.mark.parametrize("identifier", ["../../etc", "", "0" * 15, "G" * 16])
 def test_what_is_no_id_never_becomes_a_path(home: Path, identifier: str) -> None:
-    with ComparisonStore(home) as store, pytest.raises(DataError):
+    with ComparisonStore(home) as store, pytest.raises(NotFoundError):
         store.vote(identifier, 0, "ann", choice=0, columns=[0, 1], blind=True)

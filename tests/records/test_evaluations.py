@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sdxl_lora.errors import DataError
+from sdxl_lora.errors import NotFoundError
 from sdxl_lora.records import Store, layout
 from sdxl_lora.records.evaluations import EvaluationStore
 
@@ -66,7 +66,7 @@ def test_a_deleted_evaluation_is_gone_and_stays_gone(home: Path) -> None:
         assert store.all() == []
     with EvaluationStore(home) as store:
         assert store.all() == []
-        with pytest.raises(DataError, match="no evaluation 'aa'"):
+        with pytest.raises(NotFoundError, match="no evaluation 'aa'"):
             store.get("aa")
 
 
@@ -74,10 +74,10 @@ def test_a_report_that_was_damaged_is_one_line(home: Path) -> None:
     with EvaluationStore(home) as store:
         store.add(report("aa"), {})
         (store.folder / "aa.json").write_text("{")
-        with pytest.raises(DataError, match="gone or damaged"):
+        with pytest.raises(NotFoundError, match="gone or damaged"):
             store.report("aa")
 
 
 def test_an_id_cannot_name_a_file_elsewhere(home: Path) -> None:
-    with EvaluationStore(home) as store, pytest.raises(DataError, match="no id"):
+    with EvaluationStore(home) as store, pytest.raises(NotFoundError, match="no id"):
         store.report("../records")

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from sdxl_lora.errors import ImageError, StorageError
+from sdxl_lora.errors import NotFoundError, StorageError
 from sdxl_lora.records import Store, files, layout, metadata
 from sdxl_lora.request import LoraSpec
 from tests.records.shared import PICTURE, add, pngs, request
@@ -89,17 +89,17 @@ def test_deleting_removes_picture_thumbnail_and_row(store: Store, home: Path) ->
     thumbnail = store.thumbnail(record)
     store.delete(record.id)
     assert (record.path.exists(), thumbnail.exists(), store.count()) == (False, False, 0)
-    with pytest.raises(ImageError, match="may have been deleted"):
+    with pytest.raises(NotFoundError, match="may have been deleted"):
         store.get(record.id)
-    with pytest.raises(ImageError, match="there is no picture"):
+    with pytest.raises(NotFoundError, match="there is no picture"):
         store.mark_favourite(record.id)
 
 
 @pytest.mark.parametrize("identifier", ["", "../../etc/passwd", "x" * 5000, "20261122-163000-000000-zzzzzz"])
 def test_what_is_no_id_never_becomes_a_path(store: Store, identifier: str) -> None:
-    with pytest.raises(ImageError, match="there is no picture"):
+    with pytest.raises(NotFoundError, match="there is no picture"):
         store.get(identifier)
-    with pytest.raises(ImageError, match="there is no picture"):
+    with pytest.raises(NotFoundError, match="there is no picture"):
         layout.picture_path(store.home, identifier)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sdxl_lora.errors import ImageError
+from sdxl_lora.errors import NotFoundError
 from sdxl_lora.records.votes import Votes
 
 ONE, OTHER = "20261122-101112-000001-abcdef", "20261122-101113-000001-abcdef"
@@ -55,7 +55,7 @@ def test_votes_can_be_withdrawn_and_reset(home: Path) -> None:
 
 
 def test_only_pictures_can_be_voted_on(home: Path) -> None:
-    with Votes(home) as votes, pytest.raises(ImageError, match="vote on one of the gallery"):
+    with Votes(home) as votes, pytest.raises(NotFoundError, match="vote on one of the gallery"):
         votes.cast("../x", approved=True, model="m", features=[1.0])
 
 
