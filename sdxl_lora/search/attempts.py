@@ -94,6 +94,7 @@ class Begun:
     """The start of the loop; always the first event."""
 
     steps: int  # denoising steps of all attempts together, at most
+    attempts: int  # how many attempts, at most
 
 
 @dataclass(frozen=True, kw_only=True)

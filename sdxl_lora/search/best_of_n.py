@@ -1,11 +1,12 @@
-"""The loop: draw a candidate, judge it, try another seed, change the prompt, stop as soon as one is good enough.
+"""The loop: draw the plain picture, judge it, try other seeds, change the prompt, stop as soon as one is good enough.
 
 Early-stopped best-of-N. Retrying until a score is reached costs fewer pictures than a fixed N for the same gain,
 and choosing among seeds is hard to beat at equal cost (ImageSelect, arXiv:2305.13308), so seeds come first and words
-only after `patience` failures. Where a calibration allows it, candidates are sketches: few steps lead to nearly the
-picture that all steps lead to, so many can be looked at for the price of one, and the best is finished, from its middle
-where the sampler allows that. What is delivered has all the detail of a whole picture, and its request alone makes it
-again.
+only after `patience` failures. The first candidate is the picture that one shot would give, whole and unchanged: what
+is delivered is never worse by the judge than that. Where a calibration allows it, the others are sketches: few steps
+lead to nearly the picture that all steps lead to, so many can be looked at for the price of one, and the best are
+finished, from their middle where the sampler allows that, until one is good enough or the budget is spent. What is
+delivered has all the detail of a whole picture, and its request alone makes it again.
 
 Knows a `Generator` and a `Judge` and nothing of models, files or pages.
 """
@@ -89,17 +90,18 @@ class _Loop:
         self._whole = request.steps  # of a whole picture
         self._left = policy.max_attempts * request.steps  # of the budget, in steps
         self._sketching = policy.sketching
-        if self._sketching and self._sketching.steps + self._whole > self._left:
-            self._sketching = None  # the budget is one picture
         self._finishing = self._whole  # steps from a sketch to its whole picture
         if self._sketching and self._sketching.finishing is not None:
             self._finishing = self._sketching.finishing
-        self._candidates = policy.max_attempts * (
-            SKETCHES_PER_ATTEMPT if self._sketching else 1
-        )  # still to come
+        if self._sketching and self._whole + self._sketching.steps + self._finishing > self._left:
+            self._sketching = None  # the budget holds no sketch beside the plain picture
+        self._candidates = policy.max_attempts - 1  # still to come after the plain picture
+        if self._sketching:
+            self._candidates *= SKETCHES_PER_ATTEMPT
         self._best: Attempt | None = None  # of the whole pictures
         self._leader: Attempt | None = None  # of the candidates, sketches or not: its words are changed
         self._sketches: list[Attempt] = []  # that are not finished
+        self._sketched = 0  # sketches drawn
         self._gains = [self._sketching.gain] if self._sketching else []  # usual, then seen of this picture
         self._number = 0
         self._steps = 0  # that all attempts took
@@ -109,9 +111,10 @@ class _Loop:
         self._troubles: list[str] = []
 
     def run(self) -> Iterator[Begun | Event | Attempt | Finished]:
-        yield Begun(steps=self._left)
+        yield Begun(steps=self._left, attempts=self._most_attempts())
+        attempt = yield from self._one_shot()
         prompt = self._request.prompt
-        while self._may_go_on():
+        while not attempt.accepted and self._may_go_on():
             edit = self._edit()
             if edit is None:
                 attempt = yield from self._try(self._next_seed(prompt), None)
@@ -124,14 +127,19 @@ class _Loop:
                 self._failures = self._policy.patience - 1  # one more seed before the next change
             if (sketch := self._promising()) is not None:
                 attempt = yield from self._finish(sketch)
-            if attempt.accepted:
-                break
-        else:
-            if (sketch := self._worth_finishing()) is not None:
-                yield from self._finish(sketch)
+        while not attempt.accepted and (sketch := self._affordable()) is not None:
+            attempt = yield from self._finish(sketch)
         yield self._finished()
 
     # ------------------------------------------------------------------ what comes next
+
+    def _most_attempts(self) -> int:
+        """How many attempts the budget holds at most."""
+        left = self._left - self._whole
+        if self._sketching is None:
+            return 1 + self._candidates
+        sketches = min(self._candidates, (left - self._finishing) // self._sketching.steps)
+        return 1 + sketches + (left - sketches * self._sketching.steps) // self._finishing
 
     def _may_go_on(self) -> bool:
         """Whether the budget holds another candidate, and if that is a sketch, the whole picture of one."""
@@ -170,21 +178,26 @@ class _Loop:
     def _promising(self) -> Attempt | None:
         """The best sketch, if there was a choice and its whole picture would be accepted."""
         sketch = self._best_sketch()
-        if sketch is None or self._number < SKETCHES_TO_CHOOSE_FROM:
+        if sketch is None or self._sketched < SKETCHES_TO_CHOOSE_FROM:
             return None
         return sketch if self._promises_enough(sketch) else None
 
     def _best_sketch(self) -> Attempt | None:
         return max(self._sketches, key=_rank, default=None)
 
-    def _worth_finishing(self) -> Attempt | None:
-        """The best sketch, if its whole picture is in the budget and promises to be the best one."""
-        sketch = self._best_sketch()
-        if sketch is None or self._left < self._finishing:
-            return None
-        return sketch if self._best is None or self._promise(sketch) > _rank(self._best) else None
+    def _affordable(self) -> Attempt | None:
+        """The best sketch that is left, if its whole picture is in the budget."""
+        return self._best_sketch() if self._left >= self._finishing else None
 
     # ------------------------------------------------------------------ one attempt
+
+    def _one_shot(self) -> Stream[Event | Attempt, None, Attempt]:
+        """The picture that the request makes without a loop; no other is delivered unless it is better."""
+        attempt = yield from self._draw(self._next_seed(self._request.prompt), leader=None)
+        self._failures += 1
+        if attempt.best and self._sketching is None:  # a sketch's words are compared with a sketch's
+            self._leader = attempt
+        return attempt
 
     def _try(self, request: GenerationRequest, edit: Edit | None) -> Stream[Event | Attempt, None, Attempt]:
         """A candidate: a sketch where they are drawn, else a whole picture."""
@@ -197,6 +210,7 @@ class _Loop:
             self._leader = attempt
         if sketch:
             self._sketches.append(attempt)
+            self._sketched += 1
         return attempt
 
     def _finish(self, sketch: Attempt) -> Stream[Event | Attempt, None, Attempt]:

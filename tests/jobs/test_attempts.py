@@ -123,27 +123,27 @@ def test_a_learned_taste_chooses_among_attempts_none_of_which_was_good_enough(
 
 
 def test_what_is_delivered_after_sketches_is_the_picture_of_its_own_request(studio: Studio) -> None:
-    how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=3)
     how = replace(how, policy=replace(how.policy, sketching=Sketching(steps=1)))
     events = list(run_attempts(studio, REQUEST, how))
     attempts = [event for event in events if isinstance(event, Attempt)]
     [recorded] = [event for event in events if isinstance(event, Recorded)]
-    assert [a.sketch for a in attempts] == [True, True, False]
+    assert [a.sketch for a in attempts] == [False, True, True, False]
     assert recorded.record.request.steps == REQUEST.steps
-    assert [entry["steps"] for entry in recorded.record.scores["attempts"]["log"]] == [1, 1, 2]
+    assert [entry["steps"] for entry in recorded.record.scores["attempts"]["log"]] == [2, 1, 1, 2]
     *_, alone = studio.run(recorded.record.request)
     assert isinstance(alone, Recorded)
     with Image.open(recorded.record.path) as one, Image.open(alone.record.path) as other:
         assert one.tobytes() == other.tobytes()
-    with pytest.raises(ImageError, match="attempt 1 is only a sketch"):
-        keep(studio, attempts[0], attempts)
+    with pytest.raises(ImageError, match="attempt 2 is only a sketch"):
+        keep(studio, attempts[1], attempts)
 
 
 def test_a_sketch_that_a_learned_taste_chooses_is_drawn_whole(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     reviews = Reviews(home)
-    how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
+    how = plan(studio, REQUEST, min_score=0.99, max_attempts=3)
     how = replace(how, policy=replace(how.policy, sketching=Sketching(steps=1), refine=False))
     monkeypatch.setattr(reviews, "favourite", lambda attempts, _: next(a for a in attempts if a.sketch))
     events = list(run_attempts(studio, REQUEST, how, reviews=reviews))

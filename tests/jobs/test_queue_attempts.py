@@ -13,7 +13,7 @@ from sdxl_lora.jobs.studio import Recorded
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.search import Attempt, Begun, Finished
 
-BEGUN = Begun(steps=20)  # two attempts at each picture
+BEGUN = Begun(steps=20, attempts=2)  # two attempts at each picture
 TIMEOUT = 60.0  # seconds; only reached when something is broken
 REQUEST = GenerationRequest(prompt="a cap", seed=1, count=2)
 

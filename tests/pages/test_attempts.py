@@ -101,17 +101,20 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     )
     at = open_app()
     at.number_input(key="create.steps").set_value(6).run()
-    at = at.button_group(key="create.level").set_value("Draft").run()
+    at = at.button_group(key="create.level").set_value("Standard").run()
     at = generated(at, finish)
     [job] = shared.queue().jobs()
-    assert [attempt.sketch for attempt in job.attempts] == [True] * 4 + [False]
-    assert "4 sketches, 1 whole picture" in [expander.label for expander in at.expander]
+    assert [attempt.sketch for attempt in job.attempts] == [False] + [True] * 6 + [False] * 2
+    assert "6 sketches, 3 whole pictures" in [expander.label for expander in at.expander]
     [record] = shared.studio().store.page()
-    assert (record.request.steps, record.scores["attempts"]["kept"]) == (6, 5)
+    assert record.request.steps == 6
     finished = job.attempts[-1].finishes
     told = [element.value for element in at.caption]
-    assert any(f"**5** Sketch {finished}, whole: " in words and "kept" in words for words in told)
-    other = next(attempt for attempt in job.attempts if attempt.number != finished)
+    assert any(f"**9** Sketch {finished}, whole: " in words for words in told)
+    kept = record.scores["attempts"]["kept"]
+    assert any(f"**{kept}** " in words and "kept" in words for words in told)
+    whole = {attempt.finishes for attempt in job.attempts}
+    other = next(attempt for attempt in job.attempts if attempt.sketch and attempt.number not in whole)
     with pytest.raises(KeyError):
         at.button(key=f"attempt.{job.id}.0.{finished}.whole")
     at.button(key=f"attempt.{job.id}.0.{other.number}.whole").click().run()
@@ -121,8 +124,9 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{record.id}.details").click().run()
     told = " ".join(element.value for element in at.markdown)
-    assert "Sketch 1: the first seed" in told
-    assert f"Try 5: sketch {finished}, finished] **← this picture**" in told
+    assert "Try 1: the first seed" in told
+    assert "Sketch 2: another seed" in told
+    assert f"Try 9: sketch {finished}, finished]" in told
     assert not at.exception
 
 
