@@ -3,9 +3,10 @@
 # minutes. With variables and arguments it is the original command, on one GPU or many:
 #
 #   MODEL_NAME=stabilityai/stable-diffusion-xl-base-1.0 DATASET_NAME=hahminlew/kream-product-blip-captions \
-#   RESOLUTION=1024 OUTPUT_DIR=outputs/kream bash train_sdxl_lora.sh --max_train_steps 2501 --mixed_precision bf16
+#   RESOLUTION=1024 OUTPUT_DIR=outputs/kream bash train_sdxl_lora.sh --max_train_steps 2501
 #
-# Started again, the same command goes on where it was stopped. `--dry_run` says what would be done.
+# A GPU trains in bf16; --mixed_precision no would be fp32. Started again, the same command goes on where it was stopped.
+# `--dry_run` says what would be done.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 if [ -x .venv/bin/accelerate ]; then PATH="$PWD/.venv/bin:$PATH"; fi

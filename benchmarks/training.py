@@ -19,10 +19,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 ROOT = Path(__file__).parents[1]
 _WATCH = """
@@ -70,7 +75,11 @@ def main() -> int:
                 result = _run(who, options, model, data, resolution, work / f"{who}-{number}")
                 runs[who].append(result)
                 print(f"{who:5} {_line(result)}", flush=True)
-    summary = _summary(runs, options, resolution)
+        summary = _summary(runs, options, resolution)
+        if options.size == "full":
+            extra = [f"--{flag}" for flag in options.extra]
+            summary["floor"] = _floor([*_flags(options, model, data, resolution, work / "floor"), *extra])
+            summary["share_of_floor"] = summary["ours"]["steady"] / summary["floor"]
     print(json.dumps(summary, indent=2) if options.json else "\n".join(_table(summary)))
     return 0
 
@@ -95,9 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(
-    who: str, options: argparse.Namespace, model: Path, data: Path, resolution: int, output: Path
-) -> dict[str, float]:
+def _flags(options: argparse.Namespace, model: Path, data: Path, resolution: int, output: Path) -> list[str]:
+    """What both understand."""
     flags = [
         f"--pretrained_model_name_or_path={model}",
         f"--train_data_dir={data}",
@@ -112,17 +120,16 @@ def _run(
         "--seed=0",
         f"--mixed_precision={options.precision}",
     ]
-    flags += ["--gradient_checkpointing"] if options.gradient_checkpointing else []
+    return flags + (["--gradient_checkpointing"] if options.gradient_checkpointing else [])
+
+
+def _run(
+    who: str, options: argparse.Namespace, model: Path, data: Path, resolution: int, output: Path
+) -> dict[str, float]:
+    flags = _flags(options, model, data, resolution, output)
     if who == "ours":
-        extra = [f"--{flag}" for flag in options.extra]
-        command = [
-            sys.executable,
-            "-c",
-            _OURS + _REPORT,
-            *flags,
-            *extra,
-            f"--training_cache_dir={output}-cache",
-        ]
+        own = [*(f"--{flag}" for flag in options.extra), f"--training_cache_dir={output}-cache"]
+        command = [sys.executable, "-c", _OURS + _REPORT, *flags, *own]
     else:
         command = [sys.executable, "-c", _WATCH + _REPORT, str(options.peer), *flags]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
@@ -160,21 +167,18 @@ def _summary(
     if runs["peer"]:
         for key in ("steady", "least", "end_to_end", "cpu_steady", "cpu_least", "cpu_end_to_end"):
             summary[f"{key}_ratio"] = summary["ours"][key] / summary["peer"][key]
-    if options.size == "full":
-        summary["floor"] = _floor(options.precision)
-        summary["share_of_floor"] = summary["ours"]["steady"] / summary["floor"]
     return summary
 
 
-def _floor(precision: str) -> float:
-    """Pictures a second if only the arithmetic counted: 12 TFLOP at 1024 px over the card's measured rate."""
-    import torch
+def _floor(flags: list[str]) -> float:
+    """Pictures a second if only the arithmetic of an update counted, at the rate of this device's matrix products."""
+    from sdxl_lora.training import estimates
+    from sdxl_lora.training.flags import parse
+    from sdxl_lora.training.setup import prepare
 
-    from sdxl_lora.training.estimates import machine_rate
-
-    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return machine_rate(device, dtype) / 12e12
+    prepared = prepare(parse([*flags, "--dry_run"]), lambda text: None)
+    per_picture = estimates.estimate(prepared).flops
+    return estimates.machine_rate(prepared.accelerator.device, prepared.dtype) / per_picture
 
 
 def _line(result: dict[str, float]) -> str:
@@ -225,7 +229,7 @@ def _pictures(folder: Path, count: int, side: int) -> Path:
 
 
 def _full_size(folder: Path) -> Path:
-    """SDXL base 1.0 with random weights and the bundled model's tokenizers (their vocabulary is smaller)."""
+    """SDXL base 1.0, random weights in bf16, 7 GB; the bundled model's tokenizers, whose vocabulary is smaller."""
     import torch
     from diffusers import (
         AutoencoderKL,
@@ -240,7 +244,7 @@ def _full_size(folder: Path) -> Path:
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     source = _mini()
-    with torch.device(device):
+    with torch.device(device), _default_dtype(torch.bfloat16):
         parts = {
             "unet": UNet2DConditionModel(**UNET),
             "vae": AutoencoderKL(**VAE),
@@ -255,6 +259,19 @@ def _full_size(folder: Path) -> Path:
     pipeline = StableDiffusionXLPipeline(**parts, **tokenizers, scheduler=scheduler, add_watermarker=False)
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+@contextmanager
+def _default_dtype(dtype: "torch.dtype") -> Iterator[None]:
+    """Inside, new weights are `dtype`."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 if __name__ == "__main__":

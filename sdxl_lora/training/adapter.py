@@ -1,6 +1,10 @@
 """The LoRA on a frozen model: where it sits, that it is fp32, and its weights by their public names.
 
 Uses peft through diffusers. Freshly added, it changes nothing: its second factor is zero.
+
+Where the frozen model is in half precision, so are the matrices its layers multiply with: copies of the fp32
+parameters, made anew after every update. peft would cast every layer's input to fp32, and autocast back again, which is
+most of what a GPU has to start in an update of a LoRA.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,10 +53,17 @@ class LoraSettings:
 class Adapter:
     """The LoRAs of a UNet and, where they are trained, of its text encoders; the only trainable parameters.
 
-    `parts` maps the names of the diffusers layout (`unet`, `text_encoder`, `text_encoder_2`) to modules.
+    `parts` maps the names of the diffusers layout (`unet`, `text_encoder`, `text_encoder_2`) to modules. `compute` is
+    the precision the layers multiply in; the parameters are fp32 in any case.
     """
 
-    def __init__(self, parts: Mapping[str, Any], settings: LoraSettings, seed: int) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Any],
+        settings: LoraSettings,
+        seed: int,
+        compute: torch.dtype = torch.float32,
+    ) -> None:
         self.parts, self.settings = dict(parts), settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "initial weights"))
@@ -68,6 +79,42 @@ class Adapter:
         for parameter in self.parameters():
             # peft follows the base model's precision; updates of 1e-6 vanish below fp32
             parameter.data = parameter.data.float()
+        self._copies: list[Parameter] = []  # what the layers multiply with, where that is not the parameters
+        if compute != torch.float32:
+            self._copies = self.parameters()
+            self._trained = [(name, Parameter(copy.detach().clone())) for name, copy in self._trained]
+            self._sums = [torch.empty_like(parameter) for parameter in self.parameters()]
+            self._added = [torch.empty_like(parameter) for parameter in self.parameters()]
+            for copy in self._copies:
+                copy.data = copy.data.to(compute)
+
+    def zero_gradients(self) -> None:
+        """To be called before the backward passes of an update."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def take_gradients(self) -> None:
+        """To be called after every backward pass: what it found is added up in fp32 in the parameters' `grad`."""
+        found = [(i, copy.grad) for i, copy in enumerate(self._copies) if copy.grad is not None]
+        if not found:
+            return
+        parameters = self.parameters()
+        fresh = [(i, half) for i, half in found if parameters[i].grad is None]
+        more = [(i, half) for i, half in found if parameters[i].grad is not None]
+        for pairs, into in ((fresh, self._sums), (more, self._added)):
+            if pairs:  # one kernel for all of them
+                torch._foreach_copy_([into[i] for i, _ in pairs], [half for _, half in pairs])
+        if more:
+            torch._foreach_add_([self._sums[i] for i, _ in more], [self._added[i] for i, _ in more])
+        for i, _ in found:
+            parameters[i].grad, self._copies[i].grad = self._sums[i], None
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """To be called whenever the parameters have changed: the layers multiply with them as they are now."""
+        if self._copies:
+            torch._foreach_copy_(list[Tensor](self._copies), list[Tensor](self.parameters()))
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """(name, parameter) of everything trained, in a fixed order."""
@@ -88,11 +135,13 @@ class Adapter:
 
     def state(self) -> dict[str, Tensor]:
         """Weights by the names of the diffusers layout: `unet.<layer>.lora_A.weight` ..., fp32, on the CPU."""
-        return {
-            f"{part}.{_standard(part, name)}": value.detach().float().cpu().contiguous().clone()
-            for part, module in self.parts.items()
-            for name, value in get_peft_model_state_dict(module).items()
-        }
+        trained = dict(self._trained)
+        found: dict[str, Tensor] = {}
+        for part, module in self.parts.items():
+            values = {name: trained.get(f"{part}.{name}", value) for name, value in module.named_parameters()}
+            for name, value in get_peft_model_state_dict(module, state_dict=values).items():
+                found[f"{part}.{_standard(part, name)}"] = value.detach().float().cpu().contiguous().clone()
+        return found
 
     def metadata(self) -> dict[str, Any]:
         """The adapter configuration as diffusers keeps it in a file's header."""

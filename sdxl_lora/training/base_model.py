@@ -14,12 +14,13 @@ import huggingface_hub
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError
 from sdxl_lora.models import architecture, hub, latent_space, registry
 
+_TEXT_CLASSES = (CLIPTextModel, CLIPTextModelWithProjection)
 _SAMPLED_BYTES = 1 << 20  # of each weights file, at its start and end, for the fingerprint
 
 
@@ -44,16 +45,30 @@ class BaseModel:
         """px a side must be divisible by."""
         return self.vae_factor * self.unet_factor
 
+    def empty_vae(self) -> AutoencoderKL:
+        """The VAE without storage, on torch's meta device."""
+        with torch.device("meta"):
+            vae: AutoencoderKL = AutoencoderKL.from_config(AutoencoderKL.load_config(self.vae_folder))
+        return vae
+
+    def empty_text_encoders(self) -> list[Any]:
+        """The text encoders without storage."""
+        names = _names(self, "text_encoder")
+        with torch.device("meta"):
+            return [
+                kind(CLIPTextConfig.from_pretrained(self.folder / name))
+                for kind, name in zip(_TEXT_CLASSES, names, strict=False)
+            ]
+
     def tokenizers(self) -> list[CLIPTokenizer]:
         return [CLIPTokenizer.from_pretrained(self.folder / name) for name in _names(self, "tokenizer")]
 
     def text_encoders(self, dtype: torch.dtype) -> list[Any]:
         """One CLIP text encoder (SD 1.x) or two, the second with projection (SDXL); frozen."""
-        classes = (CLIPTextModel, CLIPTextModelWithProjection)
         names = _names(self, "text_encoder")
         return [
             _load(kind, self.folder / name, self.variant, dtype)
-            for kind, name in zip(classes, names, strict=False)
+            for kind, name in zip(_TEXT_CLASSES, names, strict=False)
         ]
 
     def text_shape(self) -> tuple[int, int, int]:

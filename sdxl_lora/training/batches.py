@@ -49,23 +49,26 @@ class Batch:
     latents: Tensor  # B x C x h x w, fp32, scaled
     condition: TextCondition
     time_ids: Tensor | None  # B x 6, fp32; SDXL only
-    regular: Tensor  # B, whether it is a regularisation picture
+    regular: tuple[
+        bool, ...
+    ]  # B, whether it is a regularisation picture; on the host, so that nobody has to ask a GPU
     weights: Tensor | None = (
         None  # B x 1 x h x w, each picture's mean 1: what every latent counts; None: the same
     )
 
-    def only(self, mask: Tensor) -> "Batch":
-        """The pictures where `mask` (B) is true."""
+    def only(self, places: Sequence[int]) -> "Batch":
+        """The pictures at `places`."""
+        index = torch.tensor(places, device=self.latents.device)
         pooled = self.condition.pooled
         return Batch(
-            keys=tuple(key for key, chosen in zip(self.keys, mask.tolist(), strict=True) if chosen),
-            latents=self.latents[mask],
+            keys=tuple(self.keys[place] for place in places),
+            latents=self.latents[index],
             condition=TextCondition(
-                self.condition.embeddings[mask], None if pooled is None else pooled[mask]
+                self.condition.embeddings[index], None if pooled is None else pooled[index]
             ),
-            time_ids=None if self.time_ids is None else self.time_ids[mask],
-            regular=self.regular[mask],
-            weights=None if self.weights is None else self.weights[mask],
+            time_ids=None if self.time_ids is None else self.time_ids[index],
+            regular=tuple(self.regular[place] for place in places),
+            weights=None if self.weights is None else self.weights[index],
         )
 
 
@@ -153,10 +156,12 @@ class LiveText:
     def encode(self, captions: Sequence[str | None]) -> TextCondition:
         with self._autocast():
             condition = self._encoding.encode([caption or "" for caption in captions])
-        dropped = torch.tensor([caption is None for caption in captions], device=condition.embeddings.device)
-        if condition.pooled is None or not dropped.any():  # SD 1.x: "" is already what was encoded
+        embeddings = condition.embeddings
+        if condition.pooled is None or None not in captions:  # SD 1.x: "" is already what was encoded
             return condition
-        keep = (~dropped).to(condition.embeddings.dtype)
+        keep = torch.tensor([caption is not None for caption in captions], device=embeddings.device).to(
+            embeddings.dtype
+        )
         return TextCondition(condition.embeddings * keep[:, None, None], condition.pooled * keep[:, None])
 
 
@@ -231,7 +236,7 @@ class Feed:
             latents=draw(moments, noise),
             condition=self._text.encode(self._captions(rows, draws)).to(self._device),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
-            regular=torch.tensor([row >= self._survey.own for row in rows], device=self._device),
+            regular=tuple(row >= self._survey.own for row in rows),
             weights=self._weights(rows, variants),
         )
 

@@ -1,8 +1,8 @@
 """The loaded parts of a run: adapter on the UNet, feed, noise scheduler; encoders only as long as they are
 needed.
 
-Text encoders and VAE are loaded, fill the caches and are let go before the UNet is loaded, so that the peak
-of memory is the larger of the two and not their sum.
+Text encoders, VAE and UNet are loaded one after the other; the first two fill the caches and are let go before the
+next comes, so that the peak of memory is the largest of the three and not their sum.
 """
 
 import os
@@ -33,7 +33,10 @@ from sdxl_lora.training.text import TextCondition, TextEncoding
 
 _TEXT_BATCH = 64
 _FEW_TOKENS = 4096  # latents a picture; up to here plain products beat PyTorch's fused attention on CPUs
-_PICTURE_BATCH = {"cpu": 1, "cuda": 8, "mps": 2}
+_PIXELS_AT_ONCE = (
+    1024 * 1024
+)  # the VAE takes 3 GB for them in fp32, less than training; more at once is no faster
+_PICTURES_AT_ONCE = 16
 
 
 @dataclass(kw_only=True)
@@ -63,14 +66,16 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     encoding = TextEncoding(base.architecture, base.tokenizers(), base.text_encoders(setup.dtype), device)
     prompts = _encode_prompts(encoding, config.validation_prompts)
     text, keep_encoding = yield from _text_source(setup, encoding, text_cache)
+    if not keep_encoding:
+        encoding.encoders.clear()
     vae = base.vae(setup.dtype).to(device)
     if on_cpu:
         vae.to(memory_format=torch.channels_last)  # oneDNN's own
     latents, keep_vae = yield from _latent_source(setup, vae, latent_cache)
     if not keep_vae:
         vae.to("cpu")  # validation brings it back for as long as it draws
-    if not keep_encoding:
-        encoding.encoders.clear()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the blocks that fitted the VAE do not fit the UNet
     unet = base.unet(setup.dtype)
     if config.base_precision == "int8":
         quantise_transformers(unet)
@@ -82,7 +87,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     settings = LoraSettings(
         rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target
     )
-    adapter = Adapter(parts, settings, setup.seed)
+    adapter = Adapter(parts, settings, setup.seed, setup.compute)
     _switch_on(setup, parts)
     feed = Feed(
         setup.survey,
@@ -138,7 +143,7 @@ def _text_source(
             yield Notice(
                 text="--train_text_encoder: captions are encoded in every step, the text cache is off"
             )
-        return LiveText(encoding, setup.accelerator.autocast), True
+        return LiveText(encoding, setup.autocast), True
     if cache is None:
         return LiveText(encoding), True
     for done, total in cache.fill(encoding, _TEXT_BATCH, _share(setup)):
@@ -156,10 +161,19 @@ def _latent_source(
     require_finite(posterior(vae, live.pixels([0], [0])), survey.source.keys[0])
     if cache is None:
         return live, True
-    for done, total in cache.fill(live, _PICTURE_BATCH.get(vae.device.type, 1), _share(setup)):
+    for done, total in cache.fill(live, pictures_at_once(vae.device, setup.resolution), _share(setup)):
         yield Encoded(what="pictures", done=done, total=total)
     setup.accelerator.wait_for_everyone()
     return cache, False
+
+
+def pictures_at_once(device: torch.device, resolution: int) -> int:
+    """How many pictures the VAE encodes together. Never of what is free: a batch rounds differently from its parts, and
+    a cache that was interrupted must go on with the batches it began with.
+    """
+    if device.type == "cpu":
+        return 1
+    return max(1, min(_PICTURES_AT_ONCE, _PIXELS_AT_ONCE // resolution**2))
 
 
 def _share(setup: Setup) -> tuple[int, int]:
@@ -196,15 +210,14 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
         for name, part in parts.items():
             if name != "unet":
                 part.gradient_checkpointing_enable()
+    on_cpu = setup.accelerator.device.type == "cpu" and setup.accelerator.mixed_precision == "no"
     if config.compile:
         unet.compile_repeated_blocks(dynamic=True)
-    elif setup.accelerator.device.type == "cpu" and setup.accelerator.mixed_precision == "no":
-        first_use = packed.pack(unet)
+    elif on_cpu and packed.pack(unet):  # kernels for small models
         if tokens <= _FEW_TOKENS and not config.enable_xformers_memory_efficient_attention:
             attention.install(unet)
             blocks.install(unet)
-        if first_use:
-            _use_once(setup, unet)
+        _use_once(setup, unet)
 
 
 def _use_once(setup: Setup, unet: Any) -> None:

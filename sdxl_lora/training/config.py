@@ -79,7 +79,9 @@ class TrainingConfig:
         None, "what the UNet predicts; None: as the model's files say", PREDICTION_TYPES
     )
     logging_dir: str = option("logs", "TensorBoard's folder, inside the output folder unless absolute")
-    mixed_precision: str | None = option(None, "None: what `accelerate` was set to", PRECISIONS)
+    mixed_precision: str | None = option(
+        None, "None: what `accelerate` was set to; where that is no, bf16 on a GPU", PRECISIONS
+    )
     report_to: str = option("tensorboard", "tensorboard, wandb, comet_ml, all or none")
     local_rank: int = option(-1, "set by launchers; the environment decides")
     checkpointing_steps: int = option(500, "updates between checkpoints")

@@ -1,8 +1,9 @@
 """What a run will need, before its weights are loaded: memory, disk, time.
 
-The UNet is built without storage (torch's meta device) and run once, with the LoRA on it: counting what
-autograd keeps gives the activations, counting matrix products and convolutions gives the arithmetic. Time
-is that arithmetic over the rate this machine reaches on one large matrix product, so it is a lower bound.
+The UNet is built without storage (torch's meta device) and run once, with the LoRA on it, forwards and backwards:
+counting what autograd keeps gives the activations, counting matrix products and convolutions gives the arithmetic.
+Attention counts as its fused kernel, which keeps no scores. Time is that arithmetic over the rate this machine reaches
+on one large matrix product. All are lower bounds; `--compile` recomputes some of the activations and may need less.
 """
 
 import time
@@ -16,11 +17,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdxl_lora.training.adapter import Adapter, LoraSettings
+from sdxl_lora.training.components import pictures_at_once
 from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.setup import Setup
 
 _OPTIMIZER_BYTES = 16  # per trained parameter: weight, gradient and two moments in fp32
-_BACKWARD = 1.0  # forwards' worth of arithmetic in a backward through frozen weights
+_ENCODER_TENSORS = (
+    3  # of the VAE's first block at once: what comes in, what goes through, what is being written
+)
 _BENCHMARK_SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}
 
 
@@ -31,31 +35,57 @@ class Estimate:
     weights: int  # frozen UNet, in the precision of the run
     trained: int  # LoRA, gradients, optimizer
     activations: int  # kept for the backward pass, per process
+    caching: int  # in memory while the caches are filled, before the UNet is there
     cache: int  # on disk
     flops: float  # per picture on average, forward and backward, and the frozen model's answers
     seconds: float  # all updates, with every step at the machine's measured rate
     trained_parameters: int
 
     @property
-    def memory(self) -> int:
+    def training(self) -> int:
         return self.weights + self.trained + self.activations
+
+    @property
+    def memory(self) -> int:
+        """The peak."""
+        return max(self.training, self.caching)
+
+
+class _FusedAttention:
+    """diffusers' processor protocol, with the fused kernel; on the meta device PyTorch would write the scores out."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = (
+            rows.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+            for rows in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
+        )
+        found = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
+        result: Tensor = attn.to_out[0](found.transpose(1, 2).flatten(2))
+        return result
 
 
 def estimate(setup: Setup) -> Estimate:
     """Estimates a run."""
     unet, adapter = _meta_unet(setup)
     batch = min(setup.config.train_batch_size, len(setup.survey))
-    kept, flops = _one_step(setup, unet, batch)
+    kept, forward, flops = _one_step(setup, unet, batch)
     trained = sum(parameter.numel() for parameter in adapter.parameters())
     frozen = sum(p.numel() * p.element_size() for p in unet.parameters() if not p.requires_grad)
-    repeated = 1.0 if setup.config.gradient_checkpointing else 0.0  # the forward is done twice
     asked = _share_of_regular(setup) if setup.config.prior_prediction else 0.0  # of the frozen model, forward
-    per_picture = flops / batch * (1 + _BACKWARD + repeated + asked)
+    per_picture = (flops + asked * forward) / batch
     pictures = setup.total * setup.config.gradient_accumulation_steps * batch
     return Estimate(
         weights=frozen,
         trained=trained * _OPTIMIZER_BYTES,
         activations=kept,
+        caching=_caching_bytes(setup),
         cache=_cache_bytes(setup),
         flops=per_picture,
         seconds=pictures * per_picture / machine_rate(setup.accelerator.device, setup.dtype),
@@ -92,14 +122,14 @@ def _meta_unet(setup: Setup) -> tuple[Any, Adapter]:
             dora=False,  # its magnitudes need real weights, and are few
             target=setup.config.lora_target,
         )
-        adapter = Adapter({"unet": unet}, settings, 0)
+        adapter = Adapter({"unet": unet}, settings, 0, setup.compute)
     if setup.config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     return unet.train(), adapter
 
 
-def _one_step(setup: Setup, unet: Any, batch: int) -> tuple[int, float]:
-    """(bytes kept for the backward pass, operations of the forward pass) of one batch."""
+def _one_step(setup: Setup, unet: Any, batch: int) -> tuple[int, float, float]:
+    """(bytes kept for the backward pass, operations of the forward pass, of both) of one batch."""
     tokens, width, pooled = setup.base.text_shape()
     side = setup.resolution // setup.base.vae_factor
     kept: dict[int, int] = {}
@@ -120,14 +150,37 @@ def _one_step(setup: Setup, unet: Any, batch: int) -> tuple[int, float]:
     if setup.base.architecture == "sdxl":
         added = {"text_embeds": empty(batch, pooled), "time_ids": empty(batch, 6, dtype=torch.float32)}
     counter = FlopCounterMode(display=False)
-    with counter, torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        unet(
-            empty(batch, setup.base.latent_channels, side, side),
-            empty(batch, dtype=torch.int64),
-            empty(batch, tokens, width),
-            added_cond_kwargs=added,
-        )
-    return sum(kept.values()), float(counter.get_total_flops())
+    unet.set_attn_processor(_FusedAttention())
+    with counter:
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            found = unet(
+                empty(batch, setup.base.latent_channels, side, side),
+                empty(batch, dtype=torch.int64),
+                empty(batch, tokens, width),
+                added_cond_kwargs=added,
+                return_dict=False,
+            )[0]
+        forward = float(counter.get_total_flops())
+        found.sum().backward()
+    return sum(kept.values()), forward, float(counter.get_total_flops())
+
+
+def _caching_bytes(setup: Setup) -> int:
+    """What the VAE needs at least, or the text encoders where they are larger."""
+    base, config = setup.base, setup.config
+    needed = [0]
+    if not (config.no_text_cache or config.train_text_encoder):
+        needed.append(_parameters(*base.empty_text_encoders()) * setup.dtype.itemsize)
+    if not config.no_latent_cache:
+        vae = base.empty_vae()
+        pixels = pictures_at_once(setup.accelerator.device, setup.resolution) * setup.resolution**2
+        values = _parameters(vae) + _ENCODER_TENSORS * pixels * int(vae.config.block_out_channels[0])
+        needed.append(values * base.vae_dtype(setup.dtype).itemsize)
+    return max(needed)
+
+
+def _parameters(*models: Any) -> int:
+    return sum(parameter.numel() for model in models for parameter in model.parameters())
 
 
 def _cache_bytes(setup: Setup) -> int:

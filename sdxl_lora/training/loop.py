@@ -8,7 +8,7 @@ update's number, so a run that goes on from a checkpoint is the run that was nev
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from PIL import Image
 from torch.nn import Parameter
 
 from sdxl_lora.errors import TrainingError
-from sdxl_lora.training import checkpoints, components, export, optimizers, schedule, validation
+from sdxl_lora.training import (
+    checkpoints,
+    components,
+    export,
+    optimizers,
+    out_of_memory,
+    schedule,
+    validation,
+)
 from sdxl_lora.training.batches import Draws
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.ema import MovingAverage
@@ -42,11 +50,20 @@ class _State:
     average: MovingAverage | None
     applied: int = 0  # updates that changed the weights; fp16 overflows do not
 
-    def finished_weights(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def finished_weights(self) -> Iterator[None]:
         """Inside, the LoRA is as it is to be used: averaged, if asked for."""
+        adapter = self.parts.adapter
         if self.average is not None:
-            return self.average.applied()
-        return optimizers.averaged(self.optimizer, self.parts.adapter.parameters())
+            averaged: AbstractContextManager[None] = self.average.applied()
+        else:
+            averaged = optimizers.averaged(self.optimizer, adapter.parameters())
+        try:
+            with averaged:
+                adapter.refresh()
+                yield
+        finally:
+            adapter.refresh()
 
     def to_dict(self) -> dict[str, Any]:
         adapter = {
@@ -66,6 +83,7 @@ class _State:
         with torch.no_grad():
             for name, parameter in self.parts.adapter.named_parameters():
                 parameter.copy_(values["parameters"][name])
+        self.parts.adapter.refresh()
         self.optimizer.load_state_dict(values["optimizer"])
         self.scaler.load_state_dict(values["scaler"])
         if self.average is not None:
@@ -76,8 +94,14 @@ class _State:
 def train(setup: Setup, score: Scorer | None = None) -> Iterator[Event]:
     """Runs `setup` to its end. `score` gives each validation picture a number (its CLIP score, say).
 
-    Raises `StorageError` when a checkpoint cannot be written; what was saved before stays.
+    Raises `StorageError` when a checkpoint cannot be written, `TrainingError` when memory runs out or the gradients are
+    not finite; what was saved before stays.
     """
+    with out_of_memory.explained(setup):
+        yield from _train(setup, score)
+
+
+def _train(setup: Setup, score: Scorer | None) -> Iterator[Event]:
     config, accelerator = setup.config, setup.accelerator
     parts = yield from _load(setup)
     state = _make_state(setup, parts)
@@ -144,13 +168,13 @@ def _update(state: _State, update: Update) -> StepRecord:
     config, accelerator = setup.config, setup.accelerator
     began = time.perf_counter()
     learning_rate = _set_learning_rate(state)
-    optimizer.zero_grad(set_to_none=True)
+    parts.adapter.zero_gradients()
     loss = torch.zeros((), device=accelerator.device)
     named: list[tuple[str, float]] = []
     for step, part in enumerate(update.slices[accelerator.process_index]):
         draws = Draws(seed=setup.seed, update=update.index, step=step, rank=accelerator.process_index)
         batch = parts.feed.batch(part.rows, draws)
-        with accelerator.autocast():
+        with setup.autocast():
             losses = denoising_loss(
                 parts.unet,
                 parts.scheduler,
@@ -165,6 +189,7 @@ def _update(state: _State, update: Update) -> StepRecord:
             )
         weighted = losses.mean() * part.weight
         state.scaler.scale(weighted).backward()
+        parts.adapter.take_gradients()
         loss += weighted.detach()
         if config.debug_loss and part.weight:
             named += zip(batch.keys, losses.detach().tolist(), strict=True)
@@ -177,10 +202,10 @@ def _update(state: _State, update: Update) -> StepRecord:
             f"the gradients of update {update.index + 1} are not finite; what was saved before is good: "
             "go on from there with a lower --learning_rate in another --output_dir"
         )
-    before = state.scaler.get_scale()
     state.scaler.step(optimizer)
     state.scaler.update()
-    skipped = state.scaler.get_scale() < before
+    skipped = not math.isfinite(norm)  # to ask the scaler would wait for the GPU
+    parts.adapter.refresh()
     if not skipped:
         state.applied += 1
         if state.average is not None:

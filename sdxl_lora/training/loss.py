@@ -102,13 +102,18 @@ def denoising_loss(
     noisy = scheduler.add_noise(batch.latents, noise, timesteps)
     answer = predict(unet, noisy, timesteps, batch, dtype)
     right = target(scheduler, batch.latents, noise, timesteps)
-    if without_lora is not None and batch.regular.any():
-        rows = batch.regular
+    places = [place for place, regular in enumerate(batch.regular) if regular]
+    if without_lora is not None and places:
+        rows = torch.tensor(places, device=noisy.device)  # numbers: a mask would wait for the GPU
         with torch.no_grad(), without_lora():
-            right[rows] = predict(unet, noisy[rows], timesteps[rows], batch.only(rows), dtype).to(right.dtype)
+            frozen = predict(unet, noisy[rows], timesteps[rows], batch.only(places), dtype)
+        right = right.index_copy(0, rows, frozen.to(right.dtype))
     squared = F.mse_loss(answer.float(), right.float(), reduction="none")
     if batch.weights is not None:
         squared = squared * batch.weights
     error = squared.mean(dim=(1, 2, 3))
     weight = weights(scheduler, timesteps, snr_gamma=snr_gamma, debiased=debiased)
-    return error * torch.where(batch.regular, prior_weight * weight, weight)
+    if places:
+        shares = [prior_weight if regular else 1.0 for regular in batch.regular]
+        weight = weight * torch.tensor(shares, device=weight.device)
+    return error * weight

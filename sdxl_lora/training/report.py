@@ -64,7 +64,8 @@ def dry_run(setup: Setup, estimate: Estimate) -> Iterator[str]:
     yield (
         f"memory     at least {gigabytes(estimate.memory)}: frozen UNet {gigabytes(estimate.weights)}, "
         f"{estimate.trained_parameters:,} trained parameters {gigabytes(estimate.trained)}, "
-        f"activations {gigabytes(estimate.activations)}"
+        f"activations {gigabytes(estimate.activations)}; "
+        f"before that, while encoding, at least {gigabytes(estimate.caching)}"
     )
     yield f"disk       caches {gigabytes(estimate.cache)} in {setup.cache_dir}"
     yield (

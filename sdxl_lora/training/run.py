@@ -107,6 +107,10 @@ class _Screen:
 
     def _start(self, event: Started) -> None:
         setup = self._setup
+        if (
+            setup.accelerator.device.type == "cuda"
+        ):  # what is shown is the peak of training, not of the caches
+            torch.cuda.reset_peak_memory_stats(setup.accelerator.device)
         self._began, self._start_step = time.monotonic(), event.start
         _say(f"training   {event.trained_parameters:,} parameters, updates {event.start} to {event.total}")
         if setup.accelerator.log_with:

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,16 @@ class Setup:
     def dtype(self) -> torch.dtype:
         """Precision of the frozen weights, as far as it is a plain one."""
         return _BASE_DTYPES[self.config.base_precision] or _DTYPES[self.accelerator.mixed_precision]
+
+    @property
+    def compute(self) -> torch.dtype:
+        """Precision of the LoRA's products: that of the frozen weights where the run is in half precision anyway."""
+        mixed = self.accelerator.mixed_precision
+        return self.dtype if mixed != "no" and self.dtype == _DTYPES[mixed] else torch.float32
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """To be entered around the model. Nothing has to be cast where everything is in half precision."""
+        return nullcontext() if self.compute != torch.float32 else self.accelerator.autocast()
 
     @property
     def cache_dir(self) -> Path:
@@ -151,8 +162,14 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
 
 
 def make_accelerator(config: TrainingConfig, warn: Callable[[str], None]) -> Accelerator:
-    """The accelerator as launched. fp16 without a GPU becomes fp32, and says so."""
+    """The accelerator as launched. fp16 without a GPU becomes fp32, and says so; a GPU trains in half precision unless
+    the flag says otherwise.
+    """
     wanted = config.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if config.mixed_precision is None and wanted == "no" and torch.cuda.is_available():
+        # accelerate says "no" also where nobody was asked
+        wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        warn(f"a GPU trains in {wanted}; --mixed_precision no trains in fp32, many times slower")
     if wanted == "fp16" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         warn("fp16 needs a GPU and there is none; training in fp32")
         wanted = "no"

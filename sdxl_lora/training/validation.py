@@ -65,7 +65,7 @@ def _undisturbed(setup: Setup, components: Components) -> Iterator[DiffusionPipe
         raise ValueError("there are no validation prompts")
     home = vae.device
     devices = [setup.accelerator.device] if setup.accelerator.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), setup.accelerator.autocast():
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), setup.autocast():
         try:
             for module in modules:
                 module.eval()

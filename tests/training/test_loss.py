@@ -28,7 +28,7 @@ def batch(count: int = 3) -> Batch:
         latents=latents,
         condition=TextCondition(torch.zeros(count, 1, 1), None),
         time_ids=None,
-        regular=torch.arange(count) == 1,
+        regular=tuple(row == 1 for row in range(count)),
     )
 
 

@@ -29,7 +29,7 @@ def test_regularisation_pictures_alone_teach_nothing_when_the_frozen_model_answe
     setup_ = setup.prepare(configure(**settings, prior_prediction=True), lambda text: None)
     (parts,) = [item for item in components.load(setup_) if isinstance(item, components.Components)]
     batch = parts.feed.batch(range(4, 7), Draws(seed=1, update=0, step=0, rank=0))
-    assert batch.regular.all()
+    assert all(batch.regular)
     draws = Draws(seed=1, update=0, step=0, rank=0)
     found = denoising_loss(parts.unet, parts.scheduler, batch, draws, without_lora=parts.adapter.off)
     assert found.abs().max() < 1e-9  # the fresh LoRA changes nothing, and is right already

@@ -210,3 +210,25 @@ def test_a_run_from_the_command_line_leaves_a_journal_that_continues(tiny_sdxl, 
     assert "mean score 0.2500" in said
     assert re.search(r"training 2/2: loss \d\.\d+, [\d.]+ images/s, [\d.]+ GB, 0 s left", said)
     assert re.search(r"finished   after \d+ s: .*run\n +pytorch_lora_weights.safetensors", said)
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp16")])
+def test_a_gpu_trains_in_half_precision_unless_told_otherwise(configure, monkeypatch, native, precision):
+    chosen = []
+
+    class Stop(Exception):
+        pass
+
+    def accelerator(mixed_precision, **_):
+        chosen.append(mixed_precision)
+        raise Stop
+
+    monkeypatch.setattr(setup, "Accelerator", accelerator)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native)
+    said: list[str] = []
+    for given in (None, "no"):
+        with pytest.raises(Stop):
+            setup.make_accelerator(configure(mixed_precision=given), said.append)
+    assert chosen == [precision, "no"]
+    assert said == [f"a GPU trains in {precision}; --mixed_precision no trains in fp32, many times slower"]
