@@ -237,7 +237,7 @@ def training_loss(
     if not frozen:
         mean, variance = latent.mean.float(), latent.var.float()
         divergence = 0.5 * (mean**2 + variance - 1 - latent.logvar.float()).mean()
-        guide = (mean[:, :3] - 2 * F.avg_pool2d(pixels, 8)).abs().mean()
+        guide = (mean[:, :3] - 2 * F.avg_pool2d(pixels, pixels.shape[-1] // mean.shape[-1])).abs().mean()
         loss = loss + 3e-4 * divergence + max(0.0, 1 - progress / 0.3) * guide
     return loss
 

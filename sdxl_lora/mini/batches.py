@@ -27,7 +27,6 @@ AROUND_EMBLEM = (
     0.6  # of the windows hold the emblem; the others lie anywhere, or every part would learn to carry one
 )
 WINDOWS_EVERY = 3  # of so many steps one shows windows
-CELL = 8  # px of a picture per cell of a latent
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class BatchSource:
             clean,
             torch.from_numpy(np.stack(weights)).float()[:, None],
             captions,
-            torch.tensor(ends, dtype=torch.float32) * CELL,
+            torch.tensor(ends, dtype=torch.float32) * self.settings.vae_factor,
             torch.randn(clean.shape, generator=generator),
             torch.randint(0, 1000, (len(clean),), generator=generator),
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 
+from sdxl_lora.config import cores
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.mini.autoencoder import train_autoencoder
 from sdxl_lora.mini.clip import train_clip
@@ -26,9 +27,10 @@ from sdxl_lora.mini.judge import train_judge
 from sdxl_lora.mini.latents import encode_all
 from sdxl_lora.mini.package import package
 from sdxl_lora.mini.pipeline import make_pipeline
-from sdxl_lora.mini.settings import PROFILES, BuildFolder, BuildSettings
+from sdxl_lora.mini.settings import PROFILES, TIMED, BuildFolder, BuildSettings, TimedSettings
 from sdxl_lora.mini.sheets import renders_sheet
 from sdxl_lora.mini.starting import start_from
+from sdxl_lora.mini.timed_build import build_within
 from sdxl_lora.mini.tokenizer import build_tokenizers
 from sdxl_lora.mini.verdict import evaluate, format_table, report_path
 from sdxl_lora.mini.vision import train_vision
@@ -157,6 +159,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="go on from this finished model, for example sdxl_lora/assets/mini; only UNet and judge are trained",
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="train VAE and UNet anew within N minutes of wall-clock time, on the text encoders of --start-from;"
+        " a second call with the same --output goes on",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     for name in ADJUSTABLE:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the profile's")
@@ -168,6 +177,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--evaluate", action="store_true", help="only judge the trained model and print the table"
+    )
+
+
+def timed_settings(arguments: argparse.Namespace) -> TimedSettings:
+    """What `--minutes` does on this machine."""
+    settings = TIMED["cuda" if torch.cuda.is_available() else "cpu"]
+    workers = max(1, cores() - 2 if settings.device == "cuda" else cores() - 1)
+    compiled = settings.compile and not arguments.no_compile
+    return replace(
+        settings, minutes=arguments.minutes, seed=arguments.seed, workers=workers, compile=compiled
     )
 
 
@@ -190,6 +209,9 @@ def run(arguments: argparse.Namespace) -> int:
         import_photos(arguments.photos, folder.pictures / "photos", size=settings.size)
     if arguments.start_from:
         start_from(arguments.start_from, folder)
+    if arguments.minutes:
+        build_within(folder, timed_settings(arguments))
+        return 0
     if arguments.evaluate:
         judge_model(folder, settings)
         print(f"written to {report_path(folder)}", file=sys.stderr)

@@ -37,20 +37,22 @@ from sdxl_lora.mini.pipeline import make_pipeline, make_scheduler
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import denoiser_sheet
 
+MOST_ATTENDED = 16  # cells a side
 TIME_EMBEDDING = 32  # width of each of the six size and crop embeddings
 CHECKPOINT_STEPS = 500
 SHEET_STEPS = 1_000
 
 
-def make_unet(channels: tuple[int, ...], context: int, size: int) -> UNet2DConditionModel:
-    """SDXL's UNet classes in small: attention at the two lower levels, `text_time` conditioning, scale-shift norms."""
-    levels = len(channels)
+def make_unet(channels: tuple[int, ...], context: int, side: int) -> UNet2DConditionModel:
+    """SDXL's UNet classes in small: attention on the levels of at most 16 x 16 cells, `text_time` conditioning,
+    scale-shift norms. `side`: of a picture's latents; `context`: width of the text embeddings."""
+    attends = [side >> level <= MOST_ATTENDED for level in range(len(channels))]
     return UNet2DConditionModel(
-        sample_size=size // 8,
+        sample_size=side,
         block_out_channels=channels,
         layers_per_block=1,
-        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
-        up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
+        down_block_types=tuple("CrossAttnDownBlock2D" if attend else "DownBlock2D" for attend in attends),
+        up_block_types=tuple("CrossAttnUpBlock2D" if attend else "UpBlock2D" for attend in attends[::-1]),
         transformer_layers_per_block=1,
         attention_head_dim=tuple(
             max(1, c // 32) for c in channels
@@ -92,14 +94,18 @@ class CaptionEncoder:
     @torch.no_grad()
     def __call__(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """(N, 77, width) penultimate hidden states of both encoders and (N, PROJECTION) pooled; "" gives zeros."""
-        first = self.first(tokenize(self.tokenizer, captions).to(self.device), output_hidden_states=True)
-        second = self.second(tokenize(self.tokenizer_2, captions).to(self.device), output_hidden_states=True)
-        hidden = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
-        pooled = second.text_embeds
         dropped = torch.tensor([not text for text in captions], device=self.device)
-        hidden[dropped] = 0
-        pooled[dropped] = 0
-        return hidden, pooled
+        ids, ids_2 = tokenize(self.tokenizer, captions), tokenize(self.tokenizer_2, captions)
+        return self.encode(ids.to(self.device), ids_2.to(self.device), dropped)
+
+    @torch.no_grad()
+    def encode(self, ids: Tensor, ids_2: Tensor, dropped: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of token ids (N, 77) of both tokenizers; zeros where `dropped` (N,) is true."""
+        first = self.first(ids, output_hidden_states=True)
+        second = self.second(ids_2, output_hidden_states=True)
+        hidden = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
+        kept = (~dropped).to(hidden.dtype)
+        return hidden * kept[:, None, None], second.text_embeds * kept[:, None]
 
 
 def velocity_loss(
@@ -143,7 +149,7 @@ def _train(
         torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
     torch.manual_seed(settings.seed)
     encode = CaptionEncoder(folder, device)
-    unet = make_unet(settings.unet_channels, encode.width, settings.size)
+    unet = make_unet(settings.unet_channels, encode.width, settings.latent_side)
     unet.set_attn_processor(AttnProcessor())  # faster than the fused kernel at these sizes on CPUs
     unet = unet.to(device, memory_format=torch.channels_last).train()
     if (stage / "unet").exists():  # of the model that the build started from
@@ -161,7 +167,7 @@ def _train(
         start = state["step"]
     model = torch.compile(unet, dynamic=False) if settings.compile else unet
     source = BatchSource(folder, settings)
-    alphas = _alphas()
+    alphas = train_alphas()
     mean = GradientMean(learning, workers)
     report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)
     losses: list[float] = []
@@ -197,7 +203,7 @@ def _train(
         torch.distributed.destroy_process_group()
 
 
-def _alphas() -> Tensor:
+def train_alphas() -> Tensor:
     """sqrt(alphas_cumprod) of the zero-terminal-SNR schedule, (1000,); the last is exactly 0 in training."""
     alphas = make_scheduler().alphas_cumprod.sqrt()
     alphas[-1] = 0.0  # the scheduler keeps 2^-24 there to stay invertible

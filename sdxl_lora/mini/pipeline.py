@@ -59,8 +59,9 @@ def pictures(
     `end`: share of the way with guidance, 0..1.
     """
     made: list[Image.Image] = []
-    for start in range(0, len(prompts), 4):
-        part = prompts[start : start + 4]
+    together = 4 if pipeline.device.type == "cpu" else 48
+    for start in range(0, len(prompts), together):
+        part = prompts[start : start + together]
         generators = [torch.Generator("cpu").manual_seed(seed + start + i) for i in range(len(part))]
         with autocast(pipeline.device.type):
             latents = pipeline(

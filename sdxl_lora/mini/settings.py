@@ -47,6 +47,63 @@ class BuildSettings:
     judge_steps: int = 3_000
     judge_prompts: int = 300
 
+    @property
+    def vae_factor(self) -> int:
+        """How many pixels a side of one latent cell covers."""
+        return 1 << (len(self.vae_channels) - 1)
+
+    @property
+    def latent_side(self) -> int:
+        """Cells a side of a picture's latents."""
+        return self.size // self.vae_factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedSettings:
+    """A build within minutes (`build-mini --minutes`): how much it holds and how large its batches are."""
+
+    minutes: float
+    device: str = "cpu"
+    size: int = 256  # px
+    seed: int = 0
+    workers: int = 1  # processes that render
+    compile: bool = False
+    capacity: int = 4_000  # examples held on the device
+    first_examples: int = 256  # training waits for so many
+
+    vae_share: float = 0.2  # of the time
+    vae_channels: tuple[int, ...] = (32, 64, 96)
+    vae_scale: float = 1.0  # multiplies the batch sizes of the VAE's crops
+    vae_rate: float = 1.0  # multiplies its learning rate
+
+    unet_channels: tuple[int, ...] = (32, 64, 160, 288)
+    unet_batch: int = 8
+    unet_rate: float = 1e-3
+    unet_decay: float = 0.45  # share of the UNet's time over which its rate falls
+
+    @property
+    def vae_factor(self) -> int:
+        """How many pixels a side of one latent cell covers."""
+        return 1 << (len(self.vae_channels) - 1)
+
+    @property
+    def latent_side(self) -> int:
+        """Cells a side of a picture's latents."""
+        return self.size // self.vae_factor
+
+
+TIMED: dict[str, TimedSettings] = {
+    "cpu": TimedSettings(minutes=60),
+    "cuda": TimedSettings(
+        minutes=9,
+        device="cuda",
+        compile=True,
+        capacity=120_000,
+        first_examples=2_000,
+        vae_scale=12.0,
+        unet_batch=256,
+    ),
+}
 
 PROFILES: dict[str, BuildSettings] = {
     "cpu": BuildSettings(pictures=13_000),

@@ -9,7 +9,8 @@ import torch
 
 from sdxl_lora.mini.batches import BatchSource, window_corner
 from sdxl_lora.mini.dataset import render_set
-from sdxl_lora.mini.latents import loss_weights, rendered_scenes
+from sdxl_lora.mini.latents import rendered_scenes
+from sdxl_lora.mini.loss_weights import loss_weights
 from sdxl_lora.mini.settings import PROFILES, BuildFolder
 
 SIDE = 8  # cells of a latent of a 64 px picture

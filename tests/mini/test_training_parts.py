@@ -23,7 +23,7 @@ from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.denoiser import freeze_lowest, make_unet, velocity_loss
 from sdxl_lora.mini.judge import Judge, close_ups, likeliest
-from sdxl_lora.mini.latents import BARE_WEIGHT, DETAIL_WEIGHT, EMBLEM_WEIGHT, loss_weights
+from sdxl_lora.mini.loss_weights import BARE_WEIGHT, DETAIL_WEIGHT, EMBLEM_WEIGHT, loss_weights
 from sdxl_lora.mini.pipeline import make_scheduler
 from sdxl_lora.mini.renderer import emblem_mask, render
 from sdxl_lora.mini.scene import Scene, is_held_out, sample_scene
@@ -145,7 +145,7 @@ def test_predicting_the_velocity_exactly_costs_nothing() -> None:
 
 def test_the_unet_takes_sdxl_conditions() -> None:
     torch.manual_seed(0)
-    unet = make_unet((16, 32, 64), 48, 64)
+    unet = make_unet((16, 32, 64), 48, 8)
     conditions = {"text_embeds": torch.zeros(1, 192), "time_ids": torch.zeros(1, 6)}
     out = unet(torch.randn(1, 4, 8, 8), 5, torch.zeros(1, 77, 48), added_cond_kwargs=conditions).sample
     assert out.shape == (1, 4, 8, 8)
@@ -154,7 +154,7 @@ def test_the_unet_takes_sdxl_conditions() -> None:
 
 def test_frozen_parts_of_the_lowest_level_get_no_gradient_and_the_rest_does() -> None:
     torch.manual_seed(0)
-    unet = make_unet((16, 32, 64), 48, 64)
+    unet = make_unet((16, 32, 64), 48, 8)
     freeze_lowest(unet)
     conditions = {"text_embeds": torch.randn(1, 192), "time_ids": torch.randn(1, 6)}
     out = unet(torch.randn(1, 4, 8, 8), 5, torch.randn(1, 77, 48), added_cond_kwargs=conditions).sample

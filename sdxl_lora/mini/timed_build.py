@@ -1,0 +1,165 @@
+"""`build-mini --minutes N`: a new VAE and UNet within wall-clock time, on the text encoders of an earlier model.
+
+All cores render while the device trains. What is done before the time is over lies in the build folder, and in parcels
+under 16 MB (`mini.parcels`) for machines that give back small files only. A later call with the same folder, or with
+its parcels, goes on: the VAE stays, the UNet learns further.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from sdxl_lora.mini import parcels
+from sdxl_lora.mini.autoencoder import QUALITY, make_autoencoder, psnr
+from sdxl_lora.mini.clock import Span
+from sdxl_lora.mini.dataset import open_photos
+from sdxl_lora.mini.denoiser import CaptionEncoder
+from sdxl_lora.mini.pipeline import make_pipeline
+from sdxl_lora.mini.settings import BuildFolder, TimedSettings
+from sdxl_lora.mini.sheets import denoiser_sheet
+from sdxl_lora.mini.store import ExampleStore
+from sdxl_lora.mini.stream import ExampleStream, StreamSettings, draw_examples
+from sdxl_lora.mini.timed_training import compiling_ahead, new_unet, prepare_device, train_unet, train_vae
+
+TAIL_SECONDS = {"cuda": 14.0, "cpu": 40.0}  # for the contact sheet, saving and packing
+TOLD = "timed.json"  # in a stage's folder: what the timed runs so far did
+SHEET = 48  # pictures
+HELD_OUT_SHARD = 1_000_000  # its pictures are never trained on
+
+
+def build_within(folder: BuildFolder, settings: TimedSettings) -> None:
+    """Train until the minutes are over; `folder` has tokenizers and text encoders (`mini.starting`)."""
+    whole = Span.of(settings.minutes)
+    training = Span(whole.start, whole.end - TAIL_SECONDS[settings.device])
+    prepare_device(settings)
+    if not _told(folder, "unet"):
+        parcels.unpack(folder.root)
+    torch.manual_seed(settings.seed + int(_told(folder, "unet").get("examples", 0)))
+    encode = CaptionEncoder(folder, settings.device)
+    earlier, earlier_unet = _told(folder, "pictures"), _told(folder, "unet")
+    stream = StreamSettings(
+        folder=_scratch(folder),
+        tokenizers=folder.stage("tokenizers"),
+        size=settings.size,
+        seed=settings.seed,
+        workers=settings.workers,
+        first=int(earlier.get("shards", 0)),
+    )
+    with ExampleStream(stream) as examples, compiling_ahead(settings, encode.width):
+        store = ExampleStore(examples, device=settings.device, capacity=settings.capacity)
+        store.fill(settings.first_examples)
+        vae = _vae(folder, store, training, settings)
+        scaling = folder.stage("latents") / "scaling.json"
+        store.encode_with(vae, _number(scaling, "scaling_factor") if earlier_unet else None)
+        _say(f"encoded {store.count} pictures, scaling factor {store.scaling:.4f}", whole)
+        unet = _earlier_unet(folder, settings) or new_unet(settings, encode.width)
+        scaling.write_text(json.dumps({"scaling_factor": store.scaling}))
+        began = time.monotonic()
+        for steps in train_unet(unet, encode, store, Span(began, training.end), settings):
+            save_unet(unet, folder)
+            seconds = time.monotonic() - began
+            _note(folder, "unet", seconds, settings, earlier_unet, steps=steps, examples=store.seen)
+        _note(folder, "pictures", whole.end - whole.start, settings, earlier, shards=examples.taken)
+    _say("saved", whole)
+    parcels.pack(folder.root, PARCELLED)
+    _say("packed", whole)
+    pipeline = make_pipeline(folder, unet.float().eval()).to(settings.device)
+    sheet = folder.root / "sheet.jpg"
+    denoiser_sheet(pipeline, sheet, SHEET if settings.device == "cuda" else 4)
+    _say(f"drew {sheet.name}", whole)
+
+
+def save_unet(unet: UNet2DConditionModel, folder: BuildFolder) -> None:
+    """Write the UNet as it is now, in fp16."""
+    half = {name: weights.half().contiguous() for name, weights in unet.state_dict().items()}
+    target = folder.stage("unet") / "unet"
+    unet.save_config(target)
+    save_file(half, target / "diffusion_pytorch_model.safetensors")
+
+
+PARCELLED = (
+    "unet/unet",
+    "vae/vae",
+    "latents/scaling.json",
+    *(f"{stage}/{TOLD}" for stage in ("vae", "unet", "pictures")),
+    f"vae/{QUALITY}",
+)
+
+
+def _vae(folder: BuildFolder, store: ExampleStore, training: Span, settings: TimedSettings) -> AutoencoderKL:
+    """The VAE of an earlier call if it has these channels, else a new one, trained."""
+    target = folder.stage("vae") / "vae"
+    if (folder.stage("vae") / TOLD).exists():
+        earlier = AutoencoderKL.from_pretrained(target).to(
+            settings.device, torch.float32, memory_format=torch.channels_last
+        )
+        return earlier.eval().requires_grad_(False)
+    began = time.monotonic()
+    vae = make_autoencoder(settings.vae_channels, settings.size).to(settings.device)
+    photos = open_photos(folder.pictures / "photos")[0]
+    train_vae(vae, store, photos, training.until(settings.vae_share), settings)
+    held_out = _held_out(folder, settings)
+    quality = psnr(vae, held_out, settings.device)
+    (folder.stage("vae") / QUALITY).write_text(json.dumps({"psnr_held_out_renders": quality}))
+    _say(f"VAE {quality:.2f} dB on {len(held_out)} held-out renders", training)
+    vae.save_pretrained(target)
+    _note(folder, "vae", time.monotonic() - began, settings, {})
+    return vae
+
+
+def _held_out(folder: BuildFolder, settings: TimedSettings) -> NDArray[np.uint8]:
+    return draw_examples(
+        settings.seed, HELD_OUT_SHARD, 32, settings.size, folder.stage("tokenizers")
+    ).pictures
+
+
+def _earlier_unet(folder: BuildFolder, settings: TimedSettings) -> UNet2DConditionModel | None:
+    if not (folder.stage("unet") / TOLD).exists():
+        return None
+    unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet", torch_dtype=torch.float32)
+    return unet.to(settings.device, memory_format=torch.channels_last).train()
+
+
+def _scratch(folder: BuildFolder) -> Path:
+    """Where the stream's shards lie for a moment: a RAM disk if there is one."""
+    ram = Path("/dev/shm")
+    return (ram / "build-mini") if ram.is_dir() else folder.stage("pictures") / "stream"
+
+
+def _told(folder: BuildFolder, stage: str) -> dict[str, Any]:
+    """What earlier calls noted; empty if there were none."""
+    path = folder.stage(stage) / TOLD
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _number(path: Path, name: str) -> float:
+    return float(json.loads(path.read_text())[name])
+
+
+def _note(
+    folder: BuildFolder,
+    stage: str,
+    seconds: float,
+    settings: TimedSettings,
+    earlier: Mapping[str, float],
+    **figures: float,
+) -> None:
+    """Note what this call did, added to what `earlier` calls did."""
+    sums = {name: earlier.get(name, 0) + value for name, value in {"seconds": seconds, **figures}.items()}
+    machine = torch.cuda.get_device_name() if settings.device == "cuda" else "CPU"
+    notes = {**sums, "machine": machine, "settings": asdict(settings)}
+    (folder.stage(stage) / TOLD).write_text(json.dumps(notes, indent=1))
+
+
+def _say(text: str, span: Span) -> None:
+    print(f"[build] {text}; {span.left:.0f} s left", file=sys.stderr, flush=True)
