@@ -152,7 +152,7 @@ def test_the_models_and_the_room_they_need_are_those_of_the_registry() -> None:
     from sdxl_lora.models import registry
 
     assert f"`{registry.describe('sdxl').source}`" in README
-    assert f"`{registry.FIXED_VAE}`" in README
+    assert f"`{registry.describe('sdxl').half_precision_vae}`" in README
     assert f"has {registry._ROOM_FOR_SDXL // 10**9} GB free" in " ".join(README.split())
 
 

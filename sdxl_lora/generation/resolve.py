@@ -10,7 +10,6 @@ from sdxl_lora.models.precision import choose_device, choose_precision
 from sdxl_lora.request import GenerationRequest
 
 _SEEDS = 2**32  # drawn seeds stay short enough to read out; given ones may be larger
-_MAX_AREA = 4  # times the area the model was made for
 
 
 def resolve(request: GenerationRequest) -> GenerationRequest:
@@ -33,19 +32,19 @@ def resolve(request: GenerationRequest) -> GenerationRequest:
         precision=choose_precision(request.precision, choose_device()),
         scheduler=defaults.scheduler if request.scheduler is None else request.scheduler,
     )
-    _check_area(decided, defaults)
-    _check_multiple(decided, info.multiple)
+    _check_area(decided, defaults, info.capabilities.largest_area)
+    _check_multiple(decided, info.capabilities.multiple)
     strides.check(decided)
     return decided
 
 
-def _check_area(request: GenerationRequest, defaults: registry.ModelDefaults) -> None:
+def _check_area(request: GenerationRequest, defaults: registry.ModelDefaults, largest: float) -> None:
     assert request.width is not None  # decided above
     assert request.height is not None
-    if request.width * request.height > _MAX_AREA * defaults.width * defaults.height:
+    if request.width * request.height > largest * defaults.width * defaults.height:
         raise RequestError(
             f"{request.width} x {request.height} is too large for {request.model}, which draws at"
-            f" {defaults.width} x {defaults.height}; stay within {_MAX_AREA} times that area"
+            f" {defaults.width} x {defaults.height}; stay within {largest:g} times that area"
         )
 
 

@@ -18,7 +18,7 @@ from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.jobs import scores
-from sdxl_lora.jobs.studio import WITHOUT_LETTERS, Recorded, Studio
+from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
@@ -73,7 +73,7 @@ def plan(
         probes=verifier.probes,
         others=verifier.others,
         gates=level.gates,
-        read_brand=level.gates and model != WITHOUT_LETTERS,
+        read_brand=level.gates and registry.capabilities_of(model).letters,
         least_sharpness=calibration.least_sharpness if calibration else None,
     )
     policy = policy_of(

@@ -17,6 +17,7 @@ from sdxl_lora import generation
 from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.jobs import scores
+from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
@@ -26,8 +27,6 @@ from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.scoring.verifier import Verifier, reported_for
 
 log = logging.getLogger(__name__)
-
-WITHOUT_LETTERS = "mini"  # the bundled model draws emblems, and no brand's name to read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,5 +101,5 @@ class Studio:
             scorer,
             probes=probes_of(scorer) if isinstance(scorer, ClipScorer) else None,
             others=reported_for(request.model),
-            read_brand=request.model != WITHOUT_LETTERS and lettering.available(),
+            read_brand=registry.capabilities_of(request.model).letters and lettering.available(),
         )

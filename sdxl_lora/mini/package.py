@@ -6,6 +6,7 @@ pipeline of both kinds could not run.
 """
 
 import json
+import random
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,15 +17,19 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 from transformers import CLIPModel, CLIPProcessor, PreTrainedModel
 
+from sdxl_lora.mini import captions
 from sdxl_lora.mini.autoencoder import held_out_psnr
 from sdxl_lora.mini.pipeline import make_pipeline
+from sdxl_lora.mini.scene import GARMENTS, sample_scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import GUIDANCE, GUIDANCE_END, STEPS
 from sdxl_lora.mini.verdict import format_table, report_path
+from sdxl_lora.models.capabilities import split
 
 HISTORY = "build.json"  # in the finished model: how every part of it came about
 EARLIER = "earlier.json"  # in a stage's folder: the runs of the model that a build started from
 
+CAPTIONS_HEARD = 20_000  # more have no word that these have not
 SHOWN_PHOTOS = ("clip", "vision", "vae")  # stages that also train on real photos, where some were given
 
 CARD = """---
@@ -63,7 +68,7 @@ A classifier that was trained on other renders only, and had no part in making t
 
 
 def package(folder: BuildFolder, settings: BuildSettings) -> None:
-    """Write the pipeline, the scoring CLIP, `studio.json` (defaults of the studio) and the model card."""
+    """Write the pipeline, the scoring CLIP, `studio.json` (defaults and capabilities) and the model card."""
     target = folder.model
     unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet")
     pipeline = make_pipeline(folder, unet)
@@ -82,11 +87,33 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
         "guidance_end": GUIDANCE_END,
         "width": settings.size,
         "height": settings.size,
+        "capabilities": capabilities(),
     }
     (target / "studio.json").write_text(json.dumps(defaults, indent=2) + "\n")
     history = build_history(folder)
     (target / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
     (target / "README.md").write_text(model_card(folder, settings, history))
+
+
+def capabilities() -> dict[str, Any]:
+    """What the model can do (see `models.capabilities`): the words of its captions, the garments of its scenes."""
+    rng = random.Random(0)
+    heard = (captions.caption(sample_scene(rng), rng, full=i % 5 == 0) for i in range(CAPTIONS_HEARD))
+    words = {word for sentence in heard for word in split(sentence)}
+    products = {
+        garment: sorted(
+            {name.lower() for kind in captions._GARMENT_WORDS[garment] for name in kind} - {garment}
+        )
+        for garment in GARMENTS
+    }
+    return {
+        "letters": False,
+        "people": False,
+        "products_per_picture": 1,
+        "judge": "clip",
+        "products": products,
+        "words": sorted(words),
+    }
 
 
 @torch.no_grad()

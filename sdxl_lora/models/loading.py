@@ -176,9 +176,9 @@ def _build(info: registry.ModelInfo, folder: Path, device: Device, precision: Pr
     if info.architecture == "sdxl":
         parts = {"add_watermarker": False}
         if (
-            info.name == "sdxl"
+            info.half_precision_vae is not None
             and half == torch.float16
-            and (fixed := hub.cached_component(registry.FIXED_VAE))
+            and (fixed := hub.cached_component(info.half_precision_vae))
         ):
             parts["vae"] = AutoencoderKL.from_pretrained(fixed, dtype=half, use_safetensors=True)
     try:

@@ -6,17 +6,20 @@ Says what a model is, where it lies and what it wants by default; loads nothing.
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.models import architecture, hub
+from sdxl_lora.models import architecture, capabilities, hub
+from sdxl_lora.models.capabilities import Capabilities
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
-FIXED_VAE = "madebyollin/sdxl-vae-fp16-fix"  # SDXL's own VAE overflows in half precision
+STUDIO_FILE = "studio.json"  # in a model's folder: defaults and capabilities
 _PIPELINE_MULTIPLE = 8  # px; diffusers draws no other sizes, whatever the VAE
 _ROOM_FOR_SDXL = 10 * 10**9  # bytes of free GPU memory
 
@@ -42,7 +45,8 @@ class ModelInfo:
     architecture: Architecture | None  # None = a hub model that is not on this machine yet
     defaults: ModelDefaults
     present: bool  # all weights are on this machine
-    multiple: int = 8  # px that width and height must be divisible by
+    capabilities: Capabilities = field(default_factory=Capabilities)  # what can be asked of it
+    half_precision_vae: str | None = None  # hub id of a VAE that bears fp16, where its own does not
     bytes: int | None = None  # size of the weights: on disk, or to fetch; None = not known
     licence: str = "see the model's own page"
     folder: Path | None = None  # on this machine, even if weights are missing in it
@@ -57,6 +61,7 @@ _HUB_MODELS = {
         present=False,
         bytes=7_100_000_000,
         licence="CreativeML Open RAIL++-M: commercial use allowed, with use restrictions",
+        half_precision_vae="madebyollin/sdxl-vae-fp16-fix",  # SDXL's own overflows in half precision
     ),
     "sd14": ModelInfo(
         name="sd14",
@@ -69,6 +74,11 @@ _HUB_MODELS = {
     ),
 }
 _MINI_DEFAULTS = ModelDefaults(steps=20, guidance=3.0, guidance_end=0.6, width=256, height=256)
+_MINI_CAPABILITIES = {
+    "letters": False,
+    "people": False,
+    "judge": "clip",
+}  # of folders that say nothing of them
 _MINI_LICENCE = "made by this project, under this project's own licence"
 _GUIDANCE: dict[Architecture, float] = {"sd": 7.5, "sdxl": 5.0}
 NAMES = ("mini", *_HUB_MODELS)
@@ -110,6 +120,14 @@ def describe(name: str) -> ModelInfo:
     raise UnknownNameError("model", name, [*NAMES, "auto"], "(or give a folder or a hub id like owner/model)")
 
 
+def capabilities_of(name: str) -> Capabilities:
+    """What a model can do, or what is usual where it is gone: records outlive the models that made them."""
+    try:
+        return describe(name).capabilities
+    except InputError:
+        return Capabilities()
+
+
 def resolve_auto() -> str:
     """ "sdxl" where a CUDA device has room for it and its weights are here, else "mini"."""
     if torch.cuda.is_available():
@@ -134,8 +152,8 @@ def fetch(name: str, progress: hub.Progress | None = None) -> ModelInfo:
             f"the model folder {info.source} lacks safetensors weights; convert or download it again"
         )
     hub.fetch(info.source, progress)
-    if info.name == "sdxl":
-        hub.fetch(FIXED_VAE, progress)
+    if info.half_precision_vae is not None:
+        hub.fetch(info.half_precision_vae, progress)
     return describe(name)
 
 
@@ -148,22 +166,29 @@ def _describe_mini() -> ModelInfo:
             architecture="sdxl",
             defaults=_MINI_DEFAULTS,
             present=False,
+            capabilities=capabilities.read(_MINI_CAPABILITIES),
             licence=_MINI_LICENCE,
         )
-    return replace(_describe_folder("mini", folder), licence=_MINI_LICENCE)
+    return replace(_describe_folder("mini", folder, _MINI_CAPABILITIES), licence=_MINI_LICENCE)
 
 
-def _describe_folder(name: str, folder: Path) -> ModelInfo:
+def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = None) -> ModelInfo:
+    """`usual`: capabilities that hold where the folder's `studio.json` does not say otherwise."""
     facts = architecture.read(folder)
     sizes = [sorted((folder / part).glob("*.safetensors")) for part in facts.components]
     defaults = ModelDefaults(guidance=_GUIDANCE[facts.architecture], width=facts.side, height=facts.side)
+    own = _studio_file(folder)
     return ModelInfo(
         name=name,
         source=str(folder),
         architecture=facts.architecture,
-        defaults=_own_defaults(folder, defaults),
+        defaults=_own_defaults(own, defaults),
         present=all(sizes),
-        multiple=math.lcm(_PIPELINE_MULTIPLE, facts.latent_factor),
+        capabilities=capabilities.read(
+            {**(usual or {}), **own.get("capabilities", {})},
+            file=folder / STUDIO_FILE,
+            multiple=math.lcm(_PIPELINE_MULTIPLE, facts.latent_factor),
+        ),
         bytes=sum(file.stat().st_size for files in sizes for file in files),
         folder=folder,
     )
@@ -175,17 +200,29 @@ def _describe_cached(info: ModelInfo) -> ModelInfo:
         return info
     found = _describe_folder(info.name, folder)
     defaults = info.defaults if info.architecture else found.defaults
-    return replace(found, source=info.source, defaults=defaults, licence=info.licence)
+    return replace(
+        found,
+        source=info.source,
+        defaults=defaults,
+        licence=info.licence,
+        half_precision_vae=info.half_precision_vae,
+    )
 
 
-def _own_defaults(folder: Path, defaults: ModelDefaults) -> ModelDefaults:
-    """Overridden by the model's `studio.json`, if it has one: any fields of `ModelDefaults`."""
-    file = folder / "studio.json"
+def _studio_file(folder: Path) -> dict[str, Any]:
+    """What a model's `studio.json` says, if it has one: fields of `ModelDefaults`, and `capabilities`."""
+    file = folder / STUDIO_FILE
     if not file.is_file():
-        return defaults
+        return {}
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        known = {key: value for key, value in values.items() if key in ModelDefaults.__dataclass_fields__}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("capabilities", {}), dict):
+        raise InputError(f"{file} cannot be read: it, and capabilities in it, must be JSON objects")
+    return values
+
+
+def _own_defaults(own: Mapping[str, Any], defaults: ModelDefaults) -> ModelDefaults:
+    known = {key: value for key, value in own.items() if key in ModelDefaults.__dataclass_fields__}
     return replace(defaults, **known)

@@ -1,7 +1,8 @@
 """What every scorer offers, and the one that is used where nobody chooses.
 
-The bundled model's pictures are judged by the mini CLIP, which was trained on its subjects. Pictures of other models
-are judged by OpenAI's CLIP where `models fetch metrics` brought it, and by the mini CLIP only where it did not.
+A model that brings a judge of its own (`capabilities.judge`: a CLIP trained on its subjects) is judged by it: so is the
+bundled one, by the mini CLIP. Pictures of other models are judged by OpenAI's CLIP where `models fetch metrics` brought
+it, and by the mini CLIP only where it did not.
 
 A score is only comparable with scores of the same scorer: `name` says which one it was and must stand beside
 the number wherever it is shown or kept.
@@ -16,10 +17,10 @@ from typing import Protocol
 from PIL import Image
 
 from sdxl_lora.config import home
+from sdxl_lora.errors import InputError
 from sdxl_lora.models import registry
 from sdxl_lora.scoring.clip import ClipScorer
 
-BUNDLED = "mini"
 _FETCHED = (("clip336", "CLIP ViT-L/14 336 px cosine"), ("clip", "CLIP ViT-B/32 cosine"))  # best first
 
 
@@ -39,8 +40,8 @@ class Scorer(Protocol):
 
 
 @functools.lru_cache(maxsize=4)
-def _mini(folder: Path) -> ClipScorer:
-    return ClipScorer(folder, name="mini-CLIP cosine")
+def _own(folder: Path, model: str) -> ClipScorer:
+    return ClipScorer(folder, name=f"{model}-CLIP cosine")
 
 
 def default_scorer() -> ClipScorer:
@@ -48,7 +49,7 @@ def default_scorer() -> ClipScorer:
 
     Weights are read at the first score, which raises `ModelUnavailableError` if they are not there.
     """
-    return _mini(registry.mini_folder() / "clip")
+    return _own(registry.mini_folder() / "clip", "mini")
 
 
 @functools.lru_cache(maxsize=4)
@@ -61,13 +62,23 @@ def _other(source: str, name: str | None) -> ClipScorer:
 def scorer_for(model: str) -> ClipScorer:
     """The CLIP that judges pictures of that model; one instance per process, errors as `default_scorer`.
 
-    `SDXL_LORA_CLIP` names a folder or hub id for all models but the bundled one.
+    `SDXL_LORA_CLIP` names a folder or hub id for all models that bring no judge.
     """
-    if model == BUNDLED:
-        return default_scorer()
+    if judge := _judge_of(model):
+        return _own(judge, Path(model).name)
     if chosen := os.environ.get("SDXL_LORA_CLIP"):
         return _other(chosen, None)
     for folder, name in _FETCHED:
         if (home() / "metrics" / folder / "config.json").is_file():
             return _other(str(home() / "metrics" / folder), name)
     return default_scorer()
+
+
+def _judge_of(model: str) -> Path | None:
+    """Folder of the CLIP that a model brings; None where it brings none, or is gone."""
+    try:
+        info = registry.describe(model)
+    except InputError:
+        return None
+    judge = info.capabilities.judge
+    return None if judge is None else Path(info.folder or info.source) / judge

@@ -15,11 +15,12 @@ from typing import Any
 from PIL import Image
 
 from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.models import registry
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import blip, checks, held_out, lettering
-from sdxl_lora.scoring.base import BUNDLED, Scorer, default_scorer, scorer_for
+from sdxl_lora.scoring.base import Scorer, default_scorer, scorer_for
 from sdxl_lora.scoring.lettering import Lettering
 from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall, probes_of
 from sdxl_lora.scoring.spec import spec_text
@@ -225,7 +226,7 @@ def verifier_for(model: str) -> Verifier:
 def reported_for(model: str) -> tuple[Scorer, ...]:
     """What stands beside the score and is never chosen by: BLIP where it was fetched, and the held-out judge."""
     others: list[Scorer] = []
-    if model != BUNDLED and blip.default_folder().is_dir():
+    if registry.capabilities_of(model).judge is None and blip.default_folder().is_dir():
         network = _blip(blip.default_folder())
         others += [blip.BlipScorer(network, "itm"), blip.BlipScorer(network, "itc")]
     judge = held_out.chosen()

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from sdxl_lora.jobs.studio import WITHOUT_LETTERS
+from sdxl_lora.models import registry
 from sdxl_lora.records import Record
 from sdxl_lora.scoring import lettering
 from sdxl_lora.search import Attempt
@@ -125,8 +125,8 @@ def _gate(gate: Found) -> None:
 def _lettering(record: Record, read: Found | None) -> None:
     """What is written on the picture, with a box around every word; or why nobody looked."""
     brand = dict(record.request.slots).get("brand", "")
-    if read is None and (not brand or record.request.model == WITHOUT_LETTERS):
-        return  # the bundled model draws emblems and no letters
+    if read is None and (not brand or not registry.capabilities_of(record.request.model).letters):
+        return  # there is nothing to read, or the model draws no letters
     st.markdown("**Lettering**")
     if read is None:
         installed = lettering.available()

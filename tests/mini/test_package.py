@@ -1,11 +1,15 @@
 """How the finished model is stored."""
 
+import random
 import zlib
 
 import safetensors.torch
 import torch
 
+from sdxl_lora.mini import captions, package
 from sdxl_lora.mini.package import round_weights
+from sdxl_lora.mini.scene import sample_scene
+from sdxl_lora.models.capabilities import read as capabilities_of_files
 
 
 def test_rounded_weights_are_what_bf16_makes_of_them_and_fp16_holds_them_but_for_the_tiniest() -> None:
@@ -24,3 +28,14 @@ def test_rounded_weights_pack_better() -> None:
         packed.append(len(zlib.compress(safetensors.torch.save({"weight": layer.weight.detach().half()}))))
         round_weights(layer)
     assert packed[1] < 0.9 * packed[0]
+
+
+def test_the_packaged_model_says_the_words_and_garments_that_it_was_trained_on() -> None:
+    found = capabilities_of_files(package.capabilities())
+    rng = random.Random(5)
+    for _ in range(300):
+        shown = sample_scene(rng)
+        sentence = captions.caption(shown, rng)
+        assert found.unknown_words(sentence) == ()
+        assert found.draws(sentence)
+    assert found.unknown_words("a retriever") == ("retriever",)
