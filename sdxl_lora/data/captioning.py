@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import huggingface_hub
 import torch
+from huggingface_hub.errors import HTTPError
 from PIL import Image
 
 from sdxl_lora.data.images import decode
@@ -20,6 +22,7 @@ from sdxl_lora.errors import DataError, ModelUnavailableError, StorageError
 MODEL = "Salesforce/blip-image-captioning-large"  # the original project's captioner
 PREFIX = "a photography of"
 Form = Literal["metadata", "txt", "json"]
+HUB_TIMEOUT = 10.0  # seconds until the hub counts as out of reach
 METADATA_NAME = "metadata.jsonl"
 JSON_NAME = "captions.json"
 Captioner = Callable[[Sequence[Image.Image]], list[str]]
@@ -40,14 +43,11 @@ class BlipCaptioner:
 
     def __init__(self, source: str = MODEL, *, prefix: str = PREFIX, device: str | None = None) -> None:
         """Loads the weights. Raises `ModelUnavailableError` with how to get them."""
-        from transformers import BlipForConditionalGeneration, BlipProcessor
-
         self.prefix = prefix
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         try:
-            self._processor = BlipProcessor.from_pretrained(source)
-            self._model = BlipForConditionalGeneration.from_pretrained(source, use_safetensors=True)
-        except (OSError, ValueError) as error:
+            self._processor, self._model = _load(source)
+        except (OSError, ValueError, HTTPError) as error:
             raise ModelUnavailableError(
                 f"the captioner {source} is not on this machine and could not be fetched; with a network run "
                 f"`hf download {source}` here, or copy that folder and give it as --model FOLDER"
@@ -65,6 +65,30 @@ class BlipCaptioner:
     def _clean(self, text: str) -> str:
         words = " ".join(text.split())
         return words if words.startswith(self.prefix) else f"{self.prefix} {words}"
+
+
+def _load(source: str) -> tuple[Any, Any]:
+    """Processor and model of a folder or hub id: what is on this machine, else from the hub.
+
+    The hub is asked once whether it is there before anything is fetched: its client tries every file of a model
+    again and again, minutes in all. Raises `OSError`, `ValueError`, `HTTPError`.
+    """
+    from transformers import BlipForConditionalGeneration, BlipProcessor
+
+    def load(here: bool) -> tuple[Any, Any]:
+        processor = BlipProcessor.from_pretrained(source, local_files_only=here)
+        model = BlipForConditionalGeneration.from_pretrained(
+            source, use_safetensors=True, local_files_only=here
+        )
+        return processor, model
+
+    try:
+        return load(here=True)
+    except (OSError, ValueError):
+        if Path(source).is_dir():
+            raise
+    huggingface_hub.HfApi().model_info(source, timeout=HUB_TIMEOUT)
+    return load(here=False)
 
 
 def caption_folder(

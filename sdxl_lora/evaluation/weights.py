@@ -24,6 +24,8 @@ from sdxl_lora.errors import ModelUnavailableError, StorageError, UnknownNameErr
 Progress = Callable[[str, int, int], None]  # (file, bytes done, bytes in all; 0 if the server does not say)
 
 FETCH_COMMAND = "python -m sdxl_lora models fetch metrics"
+TIMEOUTS = (10.0, 60.0)  # seconds to connect, and between two blocks
+_BY_HAND = "give files of your own with --weights NETWORK=PATH"
 _HUB = "https://huggingface.co"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CLIP_FILES = (
@@ -234,7 +236,7 @@ def _download(url: str, target: Path, sha256: str | None, progress: Progress) ->
     endpoint = os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
     url = url.replace(_HUB, endpoint, 1)
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with requests.get(url, headers=headers, stream=True, timeout=60) as response:
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as response:
         response.raise_for_status()
         if response.status_code != requests.codes.partial_content:
             have = 0  # the server sends the whole file again
@@ -280,10 +282,15 @@ def _to_safetensors(path: Path) -> None:
 def _failures(weights: Weights, target: Path) -> Iterator[None]:
     try:
         yield
-    except requests.RequestException as error:
+    except requests.HTTPError as error:
         raise ModelUnavailableError(
-            f"{weights.title} could not be fetched from {weights.url} ({error}); check the network,"
-            f" then: {FETCH_COMMAND}"
+            f"{weights.title} could not be fetched from {weights.url} (the server says"
+            f" {error.response.status_code}); try again later, or {_BY_HAND}"
+        ) from error
+    except requests.RequestException as error:  # its own message is a paragraph about connection pools
+        raise ModelUnavailableError(
+            f"{weights.title} could not be fetched from {weights.url}, which cannot be reached;"
+            f" check the network and HTTPS_PROXY, or {_BY_HAND}"
         ) from error
     except OSError as error:
         raise StorageError(

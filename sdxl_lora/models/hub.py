@@ -20,6 +20,8 @@ from sdxl_lora.errors import InputError, ModelUnavailableError, StorageError
 
 Progress = Callable[[str, int, int], None]  # (file, bytes done, bytes in all), both over all files
 
+TIMEOUT = 10.0  # seconds until the hub counts as out of reach
+
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONFIGS = (".json", ".txt", ".model")
 _WEIGHTS = ".safetensors"
@@ -58,7 +60,7 @@ def fetch(repository: str, progress: Progress | None = None) -> Path:
     Files that are in the cache already are not fetched again. Raises `ModelUnavailableError`, `StorageError`.
     """
     with _hub_errors(repository):
-        info = huggingface_hub.HfApi().model_info(repository, files_metadata=True)
+        info = huggingface_hub.HfApi().model_info(repository, files_metadata=True, timeout=TIMEOUT)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         wanted = select_files(list(sizes))
         if "model_index.json" not in wanted:
@@ -80,6 +82,15 @@ def fetch(repository: str, progress: Progress | None = None) -> Path:
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(str(info.sha))
         return root
+
+
+def ask(repository: str) -> None:
+    """One question, whether the hub knows the repository and can be reached, before a client fetches many files.
+
+    Libraries try every file again and again, which takes minutes without a network. Raises as `fetch`.
+    """
+    with _hub_errors(repository):
+        huggingface_hub.HfApi().model_info(repository, timeout=TIMEOUT)
 
 
 def select_files(names: list[str]) -> list[str]:
@@ -105,6 +116,7 @@ def fetch_file(repository: str, filename: str) -> Path:
     found = cached_file(repository, filename)
     if found:
         return found
+    ask(repository)
     with _hub_errors(repository):
         if filename not in huggingface_hub.HfApi().list_repo_files(repository):
             raise InputError(f"{repository} has no file {filename}")
@@ -126,7 +138,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
     except OfflineModeIsEnabled as error:
         raise ModelUnavailableError(
             f"{repository} is not on this machine and HF_HUB_OFFLINE forbids fetching it;"
-            f" unset HF_HUB_OFFLINE and run `python -m sdxl_lora models fetch {repository}`"
+            " unset HF_HUB_OFFLINE, or use --model mini"
         ) from error
     except (HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -139,8 +151,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
             ) from error
         raise ModelUnavailableError(
             f"{repository} is not on this machine and the hub cannot be reached;"
-            f" check the network and HTTPS_PROXY, run `python -m sdxl_lora models fetch {repository}`,"
-            " or use --model mini"
+            " check the network and HTTPS_PROXY and try again, give a copy's folder, or use --model mini"
         ) from error
 
 

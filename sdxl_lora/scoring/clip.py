@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.models import hub
 from sdxl_lora.models.placement import Placed
 from sdxl_lora.scoring.checks import blank_reason
 
@@ -119,6 +120,8 @@ def _load_parts(source: str, device: str | torch.device | None, fetched: str) ->
     from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
     try:
+        if not local and _only_on_the_hub(source):
+            hub.ask(source)
         model, report = CLIPModel.from_pretrained(
             source,
             use_safetensors=None if local else True,  # pickles are read as weights only, whatever they say
@@ -130,7 +133,7 @@ def _load_parts(source: str, device: str | torch.device | None, fetched: str) ->
         processor = CLIPImageProcessorPil.from_pretrained(source, local_files_only=local)
     except (RuntimeError, SafetensorError) as error:
         raise ModelUnavailableError(_damaged(source)) from error
-    except (OSError, ValueError) as error:  # what transformers raises for missing files and unreachable hubs
+    except (OSError, ValueError, ModelUnavailableError) as error:  # a missing file, a hub out of reach
         advice = fetched or (
             "make it again (`python -m sdxl_lora build-mini` makes the mini model's)"
             if Path(source).is_absolute()
@@ -141,6 +144,10 @@ def _load_parts(source: str, device: str | torch.device | None, fetched: str) ->
     if report["missing_keys"] or len(tokenizer) < _BYTE_SYMBOLS:
         raise ModelUnavailableError(_damaged(source))
     return Placed(model, device), tokenizer, processor
+
+
+def _only_on_the_hub(source: str) -> bool:
+    return hub.is_id(source) and not Path(source).exists() and hub.cached_file(source, "config.json") is None
 
 
 def _damaged(source: str) -> str:

@@ -1,7 +1,10 @@
 """Captions are written in every form, and an interrupted run goes on."""
 
 import json
+import socket
+import time
 
+import huggingface_hub
 import pytest
 import torch
 from transformers import (
@@ -142,3 +145,20 @@ def test_the_verb_captions_with_a_real_blip(photos, tmp_path, capsys):
 def test_without_weights_and_network_it_says_how_to_get_them(photos, capsys):
     assert cli.main(["caption", str(photos)]) == 2
     assert "hf download Salesforce/blip-image-captioning-large" in capsys.readouterr().err
+
+
+def test_a_hub_that_never_answers_is_asked_once(photos, capsys, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(captioning, "HUB_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls and says nothing
+        monkeypatch.setattr(
+            "huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}"
+        )
+        huggingface_hub.close_session()  # a client that knows it is offline
+        started = time.monotonic()
+        assert cli.main(["caption", str(photos), "--model", "someone/blip"]) == 2
+    huggingface_hub.close_session()
+    assert time.monotonic() - started < 5
+    error = capsys.readouterr().err
+    assert error.startswith("error: the captioner someone/blip is not on this machine")
+    assert error.count("\n") == 1

@@ -125,8 +125,12 @@ def test_weights_damaged_afterwards_are_noticed() -> None:
 def test_an_unreachable_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = dataclasses.replace(weights.CATALOGUE["alexnet"], url="http://127.0.0.1:9/alexnet.pth")
     monkeypatch.setitem(weights.CATALOGUE, "alexnet", entry)
-    with pytest.raises(ModelUnavailableError, match="could not be fetched"):
+    with pytest.raises(ModelUnavailableError, match="could not be fetched") as error:
         weights.fetch(keys=("alexnet",))
+    assert str(error.value).endswith(
+        "http://127.0.0.1:9/alexnet.pth, which cannot be reached; check the network and HTTPS_PROXY,"
+        " or give files of your own with --weights NETWORK=PATH"
+    )
 
 
 @pytest.mark.usefixtures("alexnet")
