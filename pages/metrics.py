@@ -78,8 +78,9 @@ def numbers(runs: dict[str, evaluation_plots.Report], baseline: str | None) -> N
         column_config={"Metric": st.column_config.TextColumn(width=ui.METRIC_WIDTH, pinned=True)},
     )
     st.caption(
-        "Mean of all pictures and its 95 % interval. PSNR and SSIM measure pixel agreement with the reference "
-        "photo, mostly its backdrop: compare them with the blank card below. Select a row to see how it was made."
+        "Mean of all pictures and, from 10 pictures on, its 95 % interval. PSNR and SSIM measure pixel agreement "
+        "with the reference photo, mostly its backdrop: compare them with the blank card below. Select a row to see "
+        "how it was made."
     )
     selected = event.selection.rows
     if selected:

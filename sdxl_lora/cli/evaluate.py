@@ -226,6 +226,9 @@ def _print(report: dict[str, Any], comparison: dict[str, Any] | None) -> None:
     }
     for text in sorted(warnings):
         print(f"warning: {text}")
+    without = {m["settings"]["interval"] for m in report["metrics"].values() if "mean" in m and not m["ci95"]}
+    for text in sorted(without):
+        print(f"no interval: {text.removeprefix('none: ')}")
     by_reason: dict[str, list[str]] = {}
     for key, metric in report["metrics"].items():
         if "unavailable" in metric:

@@ -79,17 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(path: Path, prompt: str | None) -> "tuple[Image.Image, GenerationRequest]":
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
+    from sdxl_lora.evaluation.pictures import read_picture
     from sdxl_lora.records import metadata
 
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except FileNotFoundError as error:
-        raise ImageError(f"there is no picture {path}") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-        raise ImageError(f"{path} cannot be read as a picture; give a PNG, JPEG or WebP file") from error
+    picture = read_picture(path)  # as `evaluate` reads it
+    image = Image.fromarray(picture.pixels)
+    for note in picture.notes:
+        terminal.note(f"{path}: {note}")
     if prompt is not None:
         return image, GenerationRequest(prompt=prompt)
     try:

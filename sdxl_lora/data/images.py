@@ -1,19 +1,25 @@
-"""Encoded picture -> RGB, upright, opaque; and what was unusual about it.
+"""The one reader of pictures that come from outside: encoded file -> 8-bit sRGB, upright and opaque, and what had to be
+done to it.
 
-EXIF rotation is applied, alpha is laid on white (catalogue pictures stand on white), 16 bit is scaled to 8.
-Knows nothing of sizes or captions.
+Training, scoring, evaluation and comparisons read with this, so that the same file is the same picture everywhere.
+Every treatment is stated, none is silent: EXIF rotation is applied, alpha is laid on white (catalogue pictures stand on
+white), 16 bits are rounded to 8, grey is repeated over three channels, CMYK goes through its embedded profile, of an
+animation the first frame is used. Knows nothing of sizes or captions.
 """
 
 import io
+import struct
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from sdxl_lora.errors import ImageError
 
 _ORIENTATION = 0x0112  # the EXIF tag
-_MAX_PIXELS = 200_000_000  # more is a decompression bomb, not a product photo
+_PNG = b"\x89PNG\r\n\x1a\n"
+MAX_PIXELS = 200_000_000  # more is a decompression bomb, not a product photo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,41 +32,84 @@ class ImageFacts:
     rotated: bool  # EXIF said: turn it
     transparent: bool  # has an alpha channel or a transparent palette entry
     frames: int  # more than 1: animated, the first frame is used
+    notes: tuple[str, ...] = ()  # what was done to it, for people
 
 
 def decode(data: bytes, name: str) -> tuple[Image.Image, ImageFacts]:
-    """The picture as upright opaque RGB, and its facts. Raises `ImageError` naming `name`."""
+    """The picture as upright opaque RGB, and its facts.
+
+    Raises `ImageError` naming `name` for what is damaged, no picture, or larger than `MAX_PIXELS`.
+    """
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            if opened.width * opened.height > _MAX_PIXELS:
-                raise ImageError(f"{name} is {opened.width}x{opened.height} px; make it smaller")
-            facts_mode, frames = opened.mode, getattr(opened, "n_frames", 1)
-            rotated = opened.getexif().get(_ORIENTATION, 1) != 1
-            opened.load()
-            upright = ImageOps.exif_transpose(opened)
-    except ImageError:
-        raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name} is not a readable picture: {str(error).splitlines()[0]}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is the next line's
+            with Image.open(io.BytesIO(data)) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    size = f"{opened.width}x{opened.height} px, larger than {MAX_PIXELS:,} pixels"
+                    raise ImageError(f"{name} is {size}; make it smaller")
+                opened.load()
+                return _to_srgb(opened, data[:8] == _PNG and len(data) > 24 and data[24] == 16, name)
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is larger than {MAX_PIXELS:,} pixels; make it smaller") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        reason = (str(error).splitlines() or ["it is damaged"])[0]
+        raise ImageError(f"{name} cannot be read as a picture ({reason}); replace or remove it") from None
+
+
+def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> tuple[Image.Image, ImageFacts]:
+    """`sixteen_bit`: the file says so; Pillow decodes colours of 16 bits to 8 without a word."""
+    notes = []
+    mode, frames = image.mode, getattr(image, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"animated: first of {frames} frames")
+    rotated = image.getexif().get(_ORIENTATION, 1) != 1
+    if rotated:
+        notes.append("turned upright (EXIF)")
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ImageError(f"{name} holds floating-point pixels; save it as an 8-bit PNG first")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image, sixteen_bit = _from_sixteen_bit(image, name), True
+    if sixteen_bit:
+        notes.append("16-bit: rounded to 8")
+    if image.mode in ("1", "L", "LA"):
+        notes.append("grey: repeated over three channels")
+    if image.mode == "CMYK":
+        image, how = _from_cmyk(image)
+        notes.append(how)
+    transparent = image.has_transparency_data
+    if transparent:
+        notes.append("alpha: laid on white")
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     facts = ImageFacts(
-        height=upright.height,
-        width=upright.width,
-        mode=facts_mode,
+        height=image.height,
+        width=image.width,
+        mode=mode,
         rotated=rotated,
-        transparent=upright.has_transparency_data,
+        transparent=transparent,
         frames=frames,
+        notes=tuple(notes),
     )
-    return _opaque_rgb(upright), facts
+    return image if image.mode == "RGB" else image.convert("RGB"), facts
 
 
-def _opaque_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    if image.mode.startswith("I"):  # 16 bit grey; Pillow would clip instead of scale
-        grey = np.asarray(image).astype(np.float32) / 257.0
-        return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+def _from_sixteen_bit(image: Image.Image, name: str) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)  # Pillow would clip instead of scale
+    if values.min() < 0 or values.max() > 65_535:
+        raise ImageError(f"{name} holds more than 16 bits per pixel; save it as an 8-bit PNG first")
+    return Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
+
+
+def _from_cmyk(image: Image.Image) -> tuple[Image.Image, str]:
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            converted = ImageCms.profileToProfile(
+                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+        except ImageCms.PyCMSError:
+            return image.convert("RGB"), "CMYK: converted without its profile, which is damaged"
+        if converted is not None:
+            return converted, "CMYK: converted with its profile"
+    return image.convert("RGB"), "CMYK: converted without a profile"

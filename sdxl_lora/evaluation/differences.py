@@ -16,9 +16,9 @@ _SAME = ("formula", "backend", "weights_sha256", "resize")
 def differences(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, Any]:
     """`run` minus `baseline`, both as `Evaluation.to_dict` gives them.
 
-    Per metric: `difference`, `ci95` (paired bootstrap), `p` (sign-flip test), `p_holm`, `smallest_p`, `n`,
-    and `verdict`: better, worse or undecided; a statistic of a whole set has only `difference` and the
-    verdict undecided. A metric whose settings differ has only `incomparable` and the reason.
+    Per metric: `difference`, `ci95` and `interval` (how it was found, or why there is none), `p` (sign-flip test),
+    `p_holm`, `smallest_p`, `n`, and `verdict`: better, worse or undecided; a statistic of a whole set has only
+    `difference` and the verdict undecided. A metric whose settings differ has only `incomparable` and the reason.
 
     Raises `DataError` if the runs do not have the same prompts.
     """
@@ -54,6 +54,7 @@ def _row(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return row | {
         "difference": found.mean,
         "ci95": list(found.ci95) if found.ci95 else None,
+        "interval": found.interval,
         "p": found.p_value,
         "smallest_p": found.smallest_p,
         "method": found.method,

@@ -298,9 +298,9 @@ def _result(
     per_image = [None if value is None else float(value) for value in outcome.values or ()]
     values = [value for value in per_image if value is not None]
     best = [v for place in top if (v := per_image[place]) is not None] if not outcome.of_references else []
-    summary = statistics.summarise(values)
+    summary = statistics.summarise(values, share=metric.share)
     about |= {
-        "interval": f"percentile bootstrap, {statistics.RESAMPLES:,} resamples",
+        "interval": summary.interval,
         "top5": "values belong to reference pictures" if outcome.of_references else rule,
     }
     return {

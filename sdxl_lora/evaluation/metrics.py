@@ -29,6 +29,7 @@ class Metric:
     unit: str = ""
     backend: str = ""  # where it is not a network's
     note: str = ""
+    share: bool = False  # every value is 0 or 1
 
 
 def _on_features(task: str, suffix: str, what: str) -> list[Metric]:
@@ -69,6 +70,7 @@ def _on_features(task: str, suffix: str, what: str) -> list[Metric]:
                 source=source,
                 higher_is_better=True,
                 compute=outcomes.manifold(part),
+                share=part != "density",
             )
             for part, formula, source in (
                 ("precision", "share of generated pictures inside the real manifold", precision),
@@ -206,6 +208,7 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             group="product",
             compute=outcomes.ocr,
+            share=True,
             task="words",
             needs_reference=False,
             backend="rapidocr",

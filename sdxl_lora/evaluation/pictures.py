@@ -1,14 +1,8 @@
-"""Reads a picture file into sRGB pixels, once, and says what had to be done to it.
-
-Every treatment is stated, none is silent: EXIF rotation is applied, alpha is laid on white, 16-bit is rounded
-to 8-bit, grey is repeated over three channels, CMYK goes through its embedded profile, of an animation the
-first frame is used. Knows nothing of metrics.
+"""Picture files as sRGB pixels, read once (`data.images`), with what had to be done to them; and the baselines that
+are made of them. Knows nothing of metrics.
 """
 
 import hashlib
-import io
-import struct
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,8 +10,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
+from sdxl_lora.data import images
 from sdxl_lora.errors import ImageError
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], sRGB
@@ -127,6 +122,8 @@ def read_picture(path: Path) -> Picture:
     """Decodes `path` to 8-bit sRGB. Raises `ImageError` if missing, damaged, huge or no picture."""
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no picture {path}") from error
     except OSError as error:
         raise ImageError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
     return decode(data, str(path))
@@ -134,67 +131,5 @@ def read_picture(path: Path) -> Picture:
 
 def decode(data: bytes, name: str) -> Picture:
     """The same for the content of a file; `name` is for messages."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()
-                return _to_srgb(image, _sixteen_bit(data), name)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        limit = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
-        raise ImageError(
-            f"{name} is larger than {limit} pixels; make it smaller before evaluating it"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise ImageError(f"{name} cannot be read as a picture ({error}); replace or remove it") from error
-
-
-def _sixteen_bit(data: bytes) -> bool:
-    """Whether this is a PNG with 16 bits per channel; PIL decodes its colours to 8 without saying so."""
-    return data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 24 and data[24] == 16
-
-
-def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> Picture:
-    notes = []
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        notes.append(f"animated: first of {frames} frames")
-    if image.getexif().get(0x0112, 1) != 1:
-        notes.append("turned upright (EXIF)")
-        image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise ImageError(f"{name} holds floating-point pixels; save it as an 8-bit PNG first")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65_535:
-            raise ImageError(f"{name} holds more than 16 bits per pixel; save it as an 8-bit PNG first")
-        image = Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
-        sixteen_bit = True
-    if sixteen_bit:
-        notes.append("16-bit: rounded to 8")
-    if image.mode in ("1", "L", "LA"):
-        notes.append("grey: repeated over three channels")
-    if image.mode == "CMYK":
-        image, how = _from_cmyk(image)
-        notes.append(how)
-    if "A" in image.getbands() or "transparency" in image.info:
-        notes.append("alpha: laid on white")
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    if image.mode != "RGB":  # converting to itself would copy
-        image = image.convert("RGB")
-    return Picture(np.asarray(image), tuple(notes))
-
-
-def _from_cmyk(image: Image.Image) -> tuple[Image.Image, str]:
-    profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except ImageCms.PyCMSError:
-            return image.convert("RGB"), "CMYK: converted without its profile, which is damaged"
-        if converted is not None:
-            return converted, "CMYK: converted with its profile"
-    return image.convert("RGB"), "CMYK: converted without a profile"
+    image, facts = images.decode(data, name)
+    return Picture(np.asarray(image), facts.notes)

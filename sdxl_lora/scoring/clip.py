@@ -2,7 +2,8 @@
 
 Radford et al., arXiv:2103.00020, section 2.3 and figure 3 (the similarity before the temperature). The number
 is the raw cosine, in -1..1 and in practice about 0.2 to 0.35 for OpenAI's models: neither multiplied by 100
-(torchmetrics) nor by 2.5 and clipped at 0 (CLIPScore, arXiv:2104.08718, equation 1). Knows nothing of
+(torchmetrics) nor by 2.5 and clipped at 0 (CLIPScore, arXiv:2104.08718, equation 1). A text of more tokens than the
+model reads (77 with both marks) is read in chunks, and its score is the mean cosine over them. Knows nothing of
 prompts' boilerplate (`scoring.spec`).
 """
 
@@ -20,8 +21,10 @@ from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.models import hub
 from sdxl_lora.models.placement import Placed
 from sdxl_lora.scoring.checks import blank_reason
+from sdxl_lora.scoring.chunks import Span, split
 
 BATCH = 16  # pictures or texts in one forward pass
+_MARKS = 2  # tokens that begin and end what is read at once
 _BYTE_SYMBOLS = 512  # every byte, within and at the end of a word: the least a CLIP vocabulary has
 
 
@@ -55,8 +58,7 @@ class ClipScorer:
 
         NaN where the picture is one flat colour, which is what a pipeline makes of NaN, or an embedding is
         not finite. A NaN is neither larger nor smaller than a number: callers must look for it
-        (`math.isnan`). Longer texts are cut by the tokenizer, which keeps the end-of-text token that CLIP
-        pools from. Raises `ModelUnavailableError`, or `ValueError` if there are not as many texts as
+        (`math.isnan`). Raises `ModelUnavailableError`, or `ValueError` if there are not as many texts as
         pictures.
         """
         if len(images) != len(texts):
@@ -82,12 +84,36 @@ class ClipScorer:
         return torch.cat(rows) if rows else torch.empty(0, model.network.config.projection_dim)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors, `(N, D)` float32 on the CPU; equal texts are embedded once."""
+        """Unit vectors, `(N, D)` float32 on the CPU; equal texts are embedded once.
+
+        Of a text in several chunks the mean of their unit vectors: its product with a picture's is the mean cosine.
+        """
+        spans = {text: self.chunks(text) for text in texts}
+        chunks = {text: [text[a:b].strip() for a, b in cut] for text, cut in spans.items()}
+        embedded = self._embed_whole([chunk for several in chunks.values() for chunk in several])
+        rows = dict(zip(chunks, embedded.split([len(several) for several in chunks.values()]), strict=True))
+        return torch.stack([rows[text].mean(dim=0) for text in texts]) if texts else embedded
+
+    def chunks(self, text: str) -> tuple[Span, ...]:
+        """What of `text` is read at once, as stretches of characters; all of it where it is short enough."""
+        model, tokenizer, _ = self._load()
+        room = int(model.network.config.text_config.max_position_embeddings) - _MARKS
+
+        def count(stretch: str) -> int:
+            return len(
+                tokenizer(stretch, add_special_tokens=False, truncation=False, verbose=False).input_ids
+            )
+
+        with self._lock:  # tokenizers are not safe to share
+            return split(text, room, count)
+
+    def _embed_whole(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors of texts that are short enough."""
         model, tokenizer, _ = self._load()
         unique = list(dict.fromkeys(texts))
         rows = []
         for start in range(0, len(unique), BATCH):
-            with self._lock:  # tokenizers are not safe to share either
+            with self._lock:
                 tokens = tokenizer(
                     unique[start : start + BATCH],
                     padding=True,

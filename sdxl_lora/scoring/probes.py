@@ -11,7 +11,7 @@ giving both the same probability.
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -21,6 +21,7 @@ from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.prompts import attributes
 from sdxl_lora.prompts.attributes import Attribute
 from sdxl_lora.scoring.checks import blank_reason
+from sdxl_lora.scoring.chunks import around
 from sdxl_lora.scoring.clip import ClipScorer
 
 _REMEMBERED = 32  # sentences with their rivals; about 100 embeddings each
@@ -94,10 +95,12 @@ class ProbeScorer:
         return list(zip(*columns, strict=True))
 
     def _sentences(self, text: str, claim: Attribute) -> Tensor:
-        """Unit vectors of the sentence and its variants, words x D."""
+        """Unit vectors of the sentence and its variants, words x D; of a long one, of the chunk with the claim."""
         key = (text, claim)
         if (embedded := self._memory.find(key)) is not None:
             return embedded
+        start, end = around(self._clip.chunks(text), claim.start, claim.end)
+        text, claim = text[start:end], replace(claim, start=claim.start - start, end=claim.end - start)
         sentences = [text, *(claim.swapped(text, rival) for rival in claim.rivals)]
         return self._memory.keep(key, self._clip.embed_texts(sentences))
 

@@ -30,6 +30,31 @@ def test_score_prints_score_and_attributes(picture: Path, capsys: pytest.Capture
     assert lines[-1].startswith("  sharpness (1 - blur effect) 0.")
 
 
+def test_score_reads_every_kind_of_file_as_evaluate_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 4), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colour = Image.fromarray(noise[..., :3])
+    (tmp_path / "in").mkdir()
+    colour.save(tmp_path / "in" / "turned.jpg", exif=turned)
+    Image.fromarray(noise).save(tmp_path / "in" / "alpha.png")
+    Image.fromarray(noise[..., 0].astype(np.uint16) * 257).save(tmp_path / "in" / "sixteen.png")
+    colour.convert("CMYK").save(tmp_path / "in" / "cmyk.jpg")
+    files = sorted((tmp_path / "in").iterdir())
+    (tmp_path / "c.json").write_text(json.dumps({path.name: "a navy cap" for path in files}))
+    assert cli.main(["score", *map(str, files), "--prompt", "a navy cap", "--json"]) == 0
+    printed = capsys.readouterr()
+    scored = [image["score"] for image in json.loads(printed.out)["images"]]
+    assert f"{tmp_path / 'in' / 'turned.jpg'}: turned upright (EXIF)" in printed.err
+    command = ["evaluate", "--generated", str(tmp_path / "in"), "--captions", str(tmp_path / "c.json")]
+    assert cli.main([*command, "--metrics", "clip_mini", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    values = report["clip_mini"]["per_image"]
+    assert values == pytest.approx([2.5 * max(score, 0) for score in scored], abs=1e-5)
+
+
 def test_json_is_one_object_without_nan(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,7 +66,7 @@ def test_the_verb_prints_lines_for_a_person(messy, tiny_sdxl, capsys):
     assert cli.main(["check-data", str(messy), "--model", str(tiny_sdxl)]) == 0
     printed = capsys.readouterr().out
     assert "1 groups look the same" in printed
-    assert "broken.png is not a readable picture" in printed
+    assert "broken.png cannot be read as a picture" in printed
     assert "3 things to put right" in printed
 
 

@@ -32,7 +32,14 @@ def test_a_steady_difference_is_found_and_judged_by_direction(higher: bool, verd
     found = differences(run([v + 1 + v / 100 for v in EIGHT], higher), run(EIGHT, higher))["metrics"]["m"]
     assert found["verdict"] == verdict
     assert found["p"] == found["smallest_p"] == 2**-7
-    assert found["ci95"][0] > 0
+    assert found["ci95"] is None  # eight pairs are enough for the test, and too few for an interval
+    assert found["interval"] == "no interval of 8 pictures holds what it promises; it takes 10"
+
+
+def test_ten_pairs_have_an_interval_of_their_difference() -> None:
+    ten = [*EIGHT, 9.0, 10.0]
+    found = differences(run([v + 1 + v / 100 for v in ten]), run(ten))["metrics"]["m"]
+    assert 0 < found["ci95"][0] < found["difference"] < found["ci95"][1]
 
 
 def test_five_pairs_stay_undecided_however_large_the_difference() -> None:

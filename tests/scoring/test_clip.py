@@ -55,13 +55,17 @@ def test_the_batch_size_does_not_matter(scorer: ClipScorer) -> None:
     assert scorer.score(images, texts) == pytest.approx(alone, abs=1e-5)
 
 
-def test_a_long_text_is_cut_but_keeps_its_end_token(scorer: ClipScorer) -> None:
-    long = "navy jacket " * 100
-    assert torch.equal(scorer.embed_texts([long]), scorer.embed_texts([long + "with a star"]))
-    # cut ids alone would pool from padding or a middle word: both texts then share no end token
+def test_a_long_text_is_read_in_chunks_to_its_end(scorer: ClipScorer) -> None:
+    long = "a navy jacket, " * 100
+    spans = scorer.chunks(long)
+    assert len(spans) > 4
+    parts = [long[start:end].strip() for start, end in spans]
+    picture = [noise(1)]
+    each = [scorer.score(picture, [part])[0] for part in parts]
+    assert scorer.score(picture, [long])[0] == pytest.approx(sum(each) / len(each), abs=1e-5)
+    assert scorer.score(picture, [long + "with a star"]) != scorer.score(picture, [long])
     _, tokenizer, _ = scorer._load()
-    ids = tokenizer(long, truncation=True, max_length=77)["input_ids"]
-    assert (len(ids), ids[-1]) == (77, tokenizer.eos_token_id)
+    assert max(len(tokenizer(part)["input_ids"]) for part in parts) <= 77
 
 
 def test_every_mode_and_size_of_picture_is_scored(scorer: ClipScorer) -> None:

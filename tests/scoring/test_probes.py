@@ -60,6 +60,14 @@ def test_pictures_are_judged_alike_alone_and_together(probes: ProbeScorer) -> No
         assert [f.probability for f in found] == pytest.approx([f.probability for f in alone], abs=1e-5)
 
 
+def test_a_claim_far_behind_in_the_text_is_judged_by_what_stands_around_it(probes: ProbeScorer) -> None:
+    long = "a photo, " * 60 + SENTENCE
+    [short_found], [long_found] = probes.probe([noise(1)], SENTENCE), probes.probe([noise(1)], long)
+    assert [found.wanted for found in long_found] == [found.wanted for found in short_found]
+    # the model reads 75 tokens at once: cut there, the sentence and all its variants would be equal
+    assert all(found.probability != pytest.approx(found.rival_probability) for found in long_found)
+
+
 def test_the_score_is_the_geometric_mean_and_nan_without_claims_or_a_picture(probes: ProbeScorer) -> None:
     scorer: Scorer = probes
     assert (scorer.key, scorer.name) == ("attributes", "tiny-CLIP attributes")

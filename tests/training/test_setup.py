@@ -42,7 +42,7 @@ def test_pictures_without_captions_are_counted_and_named(configure, pictures, no
 
 def test_unreadable_pictures_are_named(configure, pictures, no_weights):
     (pictures / "2.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"1 of 7 pictures cannot be read: 2.png is not a readable picture"):
+    with pytest.raises(DataError, match=r"1 of 7 pictures cannot be read: 2.png cannot be read as a picture"):
         prepare(configure())
 
 
