@@ -36,7 +36,8 @@ from sdxl_lora.mini.scene import sample_scene  # noqa: E402
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load  # noqa: E402
 from sdxl_lora.request import GenerationRequest  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
-from sdxl_lora.scoring.verifier import Judgement, default_verifier  # noqa: E402
+from sdxl_lora.scoring.card import ScoreCard  # noqa: E402
+from sdxl_lora.scoring.verifier import default_verifier  # noqa: E402
 from sdxl_lora.search import Finished, Judge, Policy, best_of_n  # noqa: E402
 from sdxl_lora.search.calibrating import PER_PROMPT, calibrate  # noqa: E402
 from sdxl_lora.search.calibration import QUANTILE, Calibration, SketchSample  # noqa: E402
@@ -63,7 +64,7 @@ class Remembering:
         self._model = model
         self._judge = judge
         self._drawn: dict[GenerationRequest, list[Event]] = {}
-        self._judged: dict[tuple[int, bool], Judgement] = {}  # by the picture, which `_drawn` keeps
+        self._judged: dict[tuple[int, bool], ScoreCard] = {}  # by the picture, which `_drawn` keeps
 
     def __call__(
         self, request: GenerationRequest, *, cancel: threading.Event | None = None
@@ -78,7 +79,7 @@ class Remembering:
 
     def judge(
         self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
-    ) -> list[Judgement]:
+    ) -> list[ScoreCard]:
         for image in images:
             if (id(image), sketch) not in self._judged:
                 [self._judged[id(image), sketch]] = self._judge.judge([image], request, sketch=sketch)

@@ -32,7 +32,7 @@ from sdxl_lora.jobs.attempts import plan  # noqa: E402
 from sdxl_lora.jobs.studio import Studio  # noqa: E402
 from sdxl_lora.models.loading import ModelConfig, load  # noqa: E402
 from sdxl_lora.request import GenerationRequest  # noqa: E402
-from sdxl_lora.scoring.verifier import Judgement, rank  # noqa: E402
+from sdxl_lora.scoring.card import ScoreCard, rank  # noqa: E402
 from sdxl_lora.search import Finished, best_of_n  # noqa: E402
 from sdxl_lora.search.calibrating import varied_requests  # noqa: E402
 from sdxl_lora.search.levels import LEVELS  # noqa: E402
@@ -46,8 +46,8 @@ SIDE = 192  # px of a picture on the sheet
 class Outcome:
     """What one level made of one request, beside its plain picture."""
 
-    plain: Judgement
-    delivered: Judgement
+    plain: ScoreCard
+    delivered: ScoreCard
     before: Image.Image
     after: Image.Image
     accepted: bool

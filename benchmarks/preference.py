@@ -24,8 +24,8 @@ from sdxl_lora.feedback.preference import learn, order  # noqa: E402
 from sdxl_lora.mini.renderer import render  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
+from sdxl_lora.scoring.card import ScoreCard  # noqa: E402
 from sdxl_lora.scoring.clip import ClipScorer  # noqa: E402
-from sdxl_lora.scoring.verifier import Judgement  # noqa: E402
 
 BAR = 1.5
 CANDIDATES, SHOWN = 16, 4
@@ -60,7 +60,7 @@ def trial(
     learned, plain = [], []
     for _ in range(50):
         candidates = rng.choice(rest, CANDIDATES, replace=False)
-        judged = [Judgement(score=float(rng.random()), scorer="none", text="") for _ in candidates]
+        judged = [ScoreCard(score=float(rng.random()), scorer="none", text="") for _ in candidates]
         first = order(judged, features[candidates], preference)[:SHOWN]
         learned.append(truth[candidates[first]].mean())
         plain.append(truth[candidates].mean())

@@ -20,6 +20,7 @@ from sdxl_lora.request import MAX_COUNT, GenerationRequest, LoraSpec
 if TYPE_CHECKING:
     from sdxl_lora.jobs.studio import Studio
     from sdxl_lora.records import Record
+    from sdxl_lora.scoring.card import ScoreCard
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -262,16 +263,29 @@ def _copy(source: Path, folder: Path) -> Path:
 
 
 def _line(record: "Record", path: Path) -> str:
-    scores = [f"{score['name']} {score['value']:.3f}" for score in record.scores.values()]
-    return "  ".join([str(path), f"seed {record.request.seed}", *scores])
+    return "  ".join([str(path), f"seed {record.request.seed}", *_found(record.card)])
+
+
+def _found(card: "ScoreCard") -> Iterator[str]:
+    """What was found out about a picture: every number with its judge, counts as counts."""
+    if card.scored:
+        yield f"{card.scorer} {card.score:.3f}"
+    if card.findings:
+        yield f"{sum(found.right for found in card.findings)} of {len(card.findings)} attributes shown"
+    yield from (f"{gate.name}: {gate.reason}" for gate in card.failed)
+    yield from (f"{judge} {value:.3f}" for judge, value in card.others.values())
+    if card.search:
+        yield f"attempt {card.search.kept} of {card.search.count}"
 
 
 def _attempts(record: "Record") -> list[dict[str, Any]]:
     """Every attempt at the picture, the one that was kept among them."""
-    if "attempts" in record.scores:
-        log: list[dict[str, Any]] = record.scores["attempts"]["log"]
-        return log
-    return [{"prompt": record.request.prompt, "seed": record.request.seed, "scores": record.scores}]
+    from sdxl_lora.scoring.card import attempt_dict
+
+    if record.card.search:
+        return [attempt_dict(attempt) for attempt in record.card.search.attempts]
+    scores = record.card.to_dict()
+    return [{"prompt": record.request.prompt, "seed": record.request.seed, "scores": scores}]
 
 
 def _summary(made: "list[tuple[Record, Path]]", *, seconds: float) -> dict[str, Any]:
@@ -284,7 +298,7 @@ def _summary(made: "list[tuple[Record, Path]]", *, seconds: float) -> dict[str, 
                 "width": record.width,
                 "height": record.height,
                 "prompt": record.request.prompt,
-                "scores": record.scores,
+                "scores": record.card.to_dict(),
                 "attempts": _attempts(record),
             }
             for record, path in made

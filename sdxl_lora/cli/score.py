@@ -4,6 +4,7 @@ Pictures of this studio carry their prompt, so `--prompt` may be left out for th
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from sdxl_lora.request import GenerationRequest
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sdxl_lora.scoring import Scorer
-    from sdxl_lora.scoring.verifier import Judgement, Verifier
+    from sdxl_lora.scoring.base import Scorer
+    from sdxl_lora.scoring.card import ScoreCard
+    from sdxl_lora.scoring.verifier import Verifier
     from sdxl_lora.search.calibration import Calibration
 
 ALL = "all"  # templates
@@ -194,7 +196,7 @@ def _report(found: "Calibration", steps: int) -> None:
     )
 
 
-def _print(path: Path, judgement: "Judgement") -> None:
+def _print(path: Path, judgement: "ScoreCard") -> None:
     print(f"{path}  {judgement.scorer} {judgement.score:.3f}  {judgement.text!r}")
     for finding in judgement.findings:
         print(f"  {finding}")
@@ -205,8 +207,21 @@ def _print(path: Path, judgement: "Judgement") -> None:
         print(f"  {name} {value:.3f}")
 
 
-def _as_json(path: Path, judgement: "Judgement") -> dict[str, Any]:
+def _as_json(path: Path, judgement: "ScoreCard") -> dict[str, Any]:
     from sdxl_lora.records import metadata
 
-    found: dict[str, Any] = metadata.finite({"path": str(path), **judgement.to_dict()})
+    found: dict[str, Any] = metadata.finite(
+        {
+            "path": str(path),
+            "score": judgement.score,
+            "scorer": judgement.scorer,
+            "text": judgement.text,
+            "attributes": [vars(finding) for finding in judgement.findings],
+            "gates": [vars(gate) for gate in judgement.gates],
+            "others": {
+                key: {"name": name, "value": value} for key, (name, value) in judgement.others.items()
+            },
+            "lettering": None if judgement.lettering is None else asdict(judgement.lettering),
+        }
+    )
     return found

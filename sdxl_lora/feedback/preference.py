@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdxl_lora.errors import DataError
-from sdxl_lora.scoring.verifier import Judgement
+from sdxl_lora.scoring.card import ScoreCard
 
 FEWEST = 8  # votes of each kind; fewer cannot be told from luck
 FOLDS = 5
@@ -85,7 +85,7 @@ def learn(features: Features, approved: Sequence[bool]) -> Preference:
     return Preference(report=report, weights=weights, offset=offset)
 
 
-def order(judgements: Sequence[Judgement], features: Features, preference: Preference) -> list[int]:
+def order(judgements: Sequence[ScoreCard], features: Features, preference: Preference) -> list[int]:
     """Indices from best to worst: fewest failed gates, then the preference while it is on, then the score.
 
     Blank pictures (score NaN) come last, whatever the preference.

@@ -17,13 +17,12 @@ from sdxl_lora import generation
 from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.generation import Event, PictureDone, StepDone
-from sdxl_lora.jobs import scores
 from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring import Scorer
+from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.verifier import Verifier, verifier_for
 from sdxl_lora.search import (
@@ -38,6 +37,7 @@ from sdxl_lora.search import (
 )
 from sdxl_lora.search.calibration import Calibration, Calibrations
 from sdxl_lora.search.levels import LEVELS, Level, policy_of
+from sdxl_lora.search.log import card_of
 
 log = logging.getLogger(__name__)
 
@@ -261,7 +261,7 @@ def keep(
     return studio.store.add(
         attempt.image,
         request=attempt.request,
-        scores=scores.of_attempt(attempt, attempts, reason=reason, by_taste=by_taste),
+        card=card_of(attempt, attempts, reason=reason, by_taste=by_taste),
         seconds=sum(one.seconds for one in attempts),
         session=session,
     )

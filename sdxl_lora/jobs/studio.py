@@ -5,7 +5,6 @@ Threads may share one `Studio`; the model serves one at a time.
 """
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ from PIL import Image
 from sdxl_lora import generation
 from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import Event, PictureDone
-from sdxl_lora.jobs import scores
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring import Scorer, base, checks, lettering
+from sdxl_lora.scoring import base, checks, lettering
+from sdxl_lora.scoring.base import Scorer
+from sdxl_lora.scoring.card import ScoreCard
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.scoring.verifier import Verifier, reported_for
@@ -73,25 +73,23 @@ class Studio:
 
     def _record(self, done: PictureDone, request: GenerationRequest, session: str) -> Recorded:
         alone = request.for_picture(done.index)
-        found, unscored, notice = self._judge(done.image, alone)
-        record = self.store.add(
-            done.image, request=alone, scores=found, seconds=done.seconds, session=session
-        )
+        card, unscored, notice = self._judge(done.image, alone)
+        record = self.store.add(done.image, request=alone, card=card, seconds=done.seconds, session=session)
         return Recorded(index=done.index, record=record, unscored=unscored, notice=notice)
 
     def _judge(
         self, image: Image.Image, request: GenerationRequest
-    ) -> tuple[scores.Scores, str | None, str | None]:
-        """Scores as records keep them, why there are none, and what else could not be judged."""
+    ) -> tuple[ScoreCard, str | None, str | None]:
+        """The card, why it has no score, and what else could not be judged."""
         verifier = self._verifier(request)
         try:
-            [judgement] = verifier.judge([image], request)
+            [card] = verifier.judge([image], request)
         except StudioError as error:
             log.warning("not scored: %s", error)
-            return {}, str(error), None
-        if not math.isfinite(judgement.score):
-            return {}, checks.blank_reason(image) or f"{judgement.scorer} gave no number", None
-        return scores.of_judgement(judgement), None, "; ".join(verifier.notices) or None
+            return ScoreCard(), str(error), None
+        if not card.scored:
+            return ScoreCard(), checks.blank_reason(image) or f"{card.scorer} gave no number", None
+        return card, None, "; ".join(verifier.notices) or None
 
     def _verifier(self, request: GenerationRequest) -> Verifier:
         scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()

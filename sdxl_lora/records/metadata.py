@@ -25,6 +25,7 @@ from sdxl_lora import __version__
 from sdxl_lora.errors import ImageError, InputError
 from sdxl_lora.records import a1111
 from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring.card import ScoreCard
 
 FORMAT = 1  # of the JSON; raised when a reader of today could not understand it
 MAX_FILE_BYTES = 64 * 2**20
@@ -53,7 +54,7 @@ class PictureFacts:
     """What a picture file told about itself."""
 
     request: GenerationRequest  # of this one picture
-    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)  # as written, see `ScoreCard.from_dict`
     seconds: float = 0.0  # wall-clock seconds it took
     created_at: datetime | None = None  # UTC; None: the file does not say
     width: int = 0  # px
@@ -65,15 +66,15 @@ def embed(
     image: Image.Image,
     request: GenerationRequest,
     *,
-    scores: dict[str, dict[str, Any]] | None = None,
+    card: ScoreCard | None = None,
     seconds: float = 0.0,
     created_at: datetime | None = None,
 ) -> bytes:
-    """PNG file of `image` carrying `request` (resolved, of this one picture) and `scores`.
+    """PNG file of `image` carrying `request` (resolved, of this one picture) and `card`.
 
     Args:
         image: any mode; anything but greyscale, RGB and RGBA becomes RGB.
-        scores: scorer key -> JSON-ready values; numbers that are not finite become null.
+        card: what was found out about it; None = it was not scored.
         created_at: default now.
     """
     facts = {
@@ -82,7 +83,7 @@ def embed(
         "created_at": (created_at or datetime.now(UTC)).isoformat(),
         "seconds": finite(seconds),
         "request": request.to_dict(),
-        "scores": finite(scores or {}),
+        "scores": (card or ScoreCard()).to_dict(),
     }
     size = (request.width or image.width, request.height or image.height)
     texts = PngImagePlugin.PngInfo()

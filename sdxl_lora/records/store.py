@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from PIL import Image
@@ -25,6 +24,7 @@ from sdxl_lora.records import files, layout, metadata
 from sdxl_lora.records.database import DatabaseUser, PictureRow, fold, picture_values, storage_errors
 from sdxl_lora.records.reconcile import reconcile
 from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring.card import ScoreCard
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Record:
     path: Path  # of the PNG
     created_at: datetime  # UTC
     request: GenerationRequest  # of this one picture: its own seed, count 1
-    scores: dict[str, dict[str, Any]]  # scorer key -> values, e.g. {"clip": {"name": ..., "value": 0.31}}
+    card: ScoreCard  # how good it is, and how it was chosen
     seconds: float  # wall clock
     session: str  # browser session that asked for it; "" = command line, or unknown
     favourite: bool
@@ -70,7 +70,7 @@ class Store(DatabaseUser):
         image: Image.Image,
         *,
         request: GenerationRequest,
-        scores: dict[str, dict[str, Any]] | None = None,
+        card: ScoreCard | None = None,
         seconds: float = 0.0,
         session: str = "",
     ) -> Record:
@@ -78,7 +78,7 @@ class Store(DatabaseUser):
 
         Args:
             request: resolved, of this one picture (`GenerationRequest.for_picture`).
-            scores: scorer key -> JSON-ready values; numbers that are not finite are kept as None.
+            card: what was found out about it; None = it was not scored.
             seconds: wall-clock time it took.
             session: browser session that asked for it; not written into the file.
         """
@@ -89,13 +89,13 @@ class Store(DatabaseUser):
             identifier,
             created_at=now,
             request=request,
-            scores=scores or {},
+            scores=(card or ScoreCard()).to_dict(),
             seconds=seconds,
             size=image.size,
             session=session,
         )
         files.write_atomically(
-            path, metadata.embed(image, request, scores=scores, seconds=seconds, created_at=now)
+            path, metadata.embed(image, request, card=card, seconds=seconds, created_at=now)
         )
         committed = False
         try:
@@ -190,7 +190,7 @@ class Store(DatabaseUser):
             path=layout.picture_path(self.home, row.id),
             created_at=row.created_at.replace(tzinfo=UTC),
             request=GenerationRequest.from_dict(row.request),
-            scores=row.scores,
+            card=ScoreCard.from_dict(row.scores),
             seconds=row.seconds,
             session=row.session,
             favourite=row.favourite,

@@ -1,6 +1,4 @@
-"""Picture and text to numbers: how well a picture shows what was asked for."""
+"""Picture and text to numbers: how well a picture shows what was asked for.
 
-from sdxl_lora.scoring.base import Scorer
-from sdxl_lora.scoring.spec import spec_text
-
-__all__ = ["Scorer", "spec_text"]
+Imports nothing by itself: `card`, which records and pages read, costs no torch.
+"""

@@ -11,7 +11,7 @@ giving both the same probability.
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from PIL import Image
@@ -20,34 +20,12 @@ from torch import Tensor
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.prompts import attributes
 from sdxl_lora.prompts.attributes import Attribute
+from sdxl_lora.scoring.card import Finding, overall
 from sdxl_lora.scoring.checks import blank_reason
 from sdxl_lora.scoring.chunks import around
 from sdxl_lora.scoring.clip import ClipScorer
 
 _REMEMBERED = 32  # sentences with their rivals; about 100 embeddings each
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """How well one claim of the sentence shows."""
-
-    attribute: str  # colour, garment, ...
-    wanted: str  # the word of the sentence
-    probability: float  # 0..1, over the wanted word and all its rivals; NaN for a blank picture
-    rival: str  # the most probable other word
-    rival_probability: float
-
-    @property
-    def right(self) -> bool:
-        """Whether the wanted word is the most probable one."""
-        return self.probability > self.rival_probability
-
-    def __str__(self) -> str:
-        sign = ">" if self.right else "<"
-        return (
-            f"{self.attribute}: {self.wanted} {self.probability:.2f} {sign}"
-            f" {self.rival} {self.rival_probability:.2f}"
-        )
 
 
 class ProbeScorer:
@@ -109,19 +87,6 @@ class ProbeScorer:
 def probes_of(clip: ClipScorer) -> ProbeScorer:
     """The probes of a CLIP, with what they remember of sentences; one per CLIP and process."""
     return ProbeScorer(clip)
-
-
-def overall(findings: Sequence[Finding]) -> float:
-    """Geometric mean of the wanted words' probabilities, 0..1; NaN without findings."""
-    if not findings:
-        return math.nan
-    smallest = 1e-12  # a probability of 0 would hide all the others
-    return math.exp(sum(math.log(max(f.probability, smallest)) for f in findings) / len(findings))
-
-
-def accuracy(findings: Sequence[Finding]) -> float:
-    """Share of claims whose wanted word is the most probable, 0..1; NaN without findings."""
-    return sum(f.right for f in findings) / len(findings) if findings else math.nan
 
 
 def _finding(claim: Attribute, words: Sequence[str], chances: Sequence[float]) -> Finding:

@@ -7,10 +7,8 @@ weights that are missing) is said once in `notices` and never counts against a p
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -21,69 +19,15 @@ from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import blip, checks, held_out, lettering
 from sdxl_lora.scoring.base import Scorer, default_scorer, scorer_for
+from sdxl_lora.scoring.card import Finding, Gate, ScoreCard, rank
 from sdxl_lora.scoring.lettering import Lettering
-from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall, probes_of
+from sdxl_lora.scoring.probes import ProbeScorer, probes_of
 from sdxl_lora.scoring.spec import spec_text
 
 WHITE_SHARE = 0.95  # of the border, where a white background was asked for: leaves room for a shadow
 WRONG_COLOUR = (
     0.5  # probability from which another colour is the picture's colour: more than all others together
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """One thing that a picture must not get wrong."""
-
-    name: str  # blank, colour, brand text, white background or sharpness
-    passed: bool | None  # None: cannot be told, which is no failure
-    reason: str  # one line for the user
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """What was found out about one picture."""
-
-    score: float  # of the primary scorer; NaN where the picture is blank
-    scorer: str  # its name
-    text: str  # what was scored
-    findings: tuple[Finding, ...] = ()
-    gates: tuple[Gate, ...] = ()
-    others: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # key -> (scorer's name, value)
-    lettering: Lettering | None = None  # what was read on the picture; None where nobody looked
-
-    @property
-    def failed(self) -> tuple[Gate, ...]:
-        """Gates that said no."""
-        return tuple(gate for gate in self.gates if gate.passed is False)
-
-    @property
-    def weakest(self) -> Finding | None:
-        """The claim that shows least, if any is not the most probable."""
-        wrong = [finding for finding in self.findings if not finding.right]
-        return min(wrong, key=lambda finding: finding.probability, default=None)
-
-    @property
-    def attributes(self) -> float:
-        """Geometric mean of the claims' probabilities, 0..1; NaN without claims."""
-        return overall(self.findings)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of claims that show, 0..1; NaN without claims."""
-        return accuracy(self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready but for NaN."""
-        return {
-            "score": self.score,
-            "scorer": self.scorer,
-            "text": self.text,
-            "attributes": [vars(finding) for finding in self.findings],
-            "gates": [vars(gate) for gate in self.gates],
-            "others": {key: {"name": name, "value": value} for key, (name, value) in self.others.items()},
-            "lettering": None if self.lettering is None else asdict(self.lettering),
-        }
 
 
 class Verifier:
@@ -121,7 +65,7 @@ class Verifier:
 
     def judge(
         self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
-    ) -> list[Judgement]:
+    ) -> list[ScoreCard]:
         """One judgement per picture of `request`. Raises `ModelUnavailableError` if the primary cannot score.
 
         Args:
@@ -139,7 +83,7 @@ class Verifier:
         read = [None if sketch else self._read(image, brand) for image in images]
         sharpness = None if sketch else self._least_sharpness
         return [
-            Judgement(
+            ScoreCard(
                 score=scores[i],
                 scorer=self.primary.name,
                 text=text,
@@ -238,15 +182,10 @@ def _blip(folder: Path) -> blip.BlipModel:
     return blip.BlipModel(folder)
 
 
-def best_of(judgements: Sequence[Judgement]) -> int | None:
+def best_of(cards: Sequence[ScoreCard]) -> int | None:
     """Index of the best: fewest failed gates, then the highest score; never a blank one, None if all are."""
-    usable = [i for i, j in enumerate(judgements) if math.isfinite(j.score)]
-    return max(usable, key=lambda i: rank(judgements[i]), default=None)
-
-
-def rank(judgement: Judgement) -> tuple[int, float]:
-    """Larger is better; only for judgements whose score is finite."""
-    return -len(judgement.failed), judgement.score
+    usable = [i for i, j in enumerate(cards) if math.isfinite(j.score)]
+    return max(usable, key=lambda i: rank(cards[i]), default=None)
 
 
 def _colour(finding: Finding) -> Gate:

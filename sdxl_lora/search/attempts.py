@@ -13,7 +13,7 @@ from PIL import Image
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import Event
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.verifier import Judgement
+from sdxl_lora.scoring.card import ScoreCard
 
 MAX_ATTEMPTS = 64
 
@@ -34,7 +34,7 @@ class Judge(Protocol):
 
     def judge(
         self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
-    ) -> list[Judgement]: ...
+    ) -> list[ScoreCard]: ...
 
 
 def sketch_of(request: GenerationRequest, steps: int) -> GenerationRequest:
@@ -104,7 +104,7 @@ class Attempt:
     number: int  # from 1
     request: GenerationRequest  # decided; makes this very picture again, or the whole picture of a sketch
     image: Image.Image | None  # None where the model gave none
-    judgement: Judgement | None
+    judgement: ScoreCard | None
     accepted: bool  # whole, gates passed and, if there is a threshold, reached
     best: bool  # the best of its kind so far: of the sketches, or of the whole pictures
     change: str  # what was changed before it, in words; empty for a plain new seed

@@ -26,7 +26,7 @@ from PIL import Image
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError, StorageError, StudioError
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
 from sdxl_lora.request import MAX_SEED, GenerationRequest
-from sdxl_lora.scoring.verifier import rank
+from sdxl_lora.scoring.card import rank
 from sdxl_lora.search import verdicts
 from sdxl_lora.search.attempts import Attempt, Begun, Finished, Generator, Judge, Policy, sketch_of
 from sdxl_lora.search.refinement import Edit, helped, propose

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.probes import Finding
+from sdxl_lora.scoring.card import Finding, ScoreCard, rank
 from sdxl_lora.scoring.spec import spec_text, subject_start
-from sdxl_lora.scoring.verifier import Judgement, rank
 
 WEIGHTS = (1.3, 1.6)  # tried in turn
 
@@ -47,7 +46,7 @@ def propose(prompt: str, findings: Sequence[Finding], tried: Sequence[str]) -> E
     return None
 
 
-def helped(attribute: str, before: Judgement, after: Judgement) -> bool:
+def helped(attribute: str, before: ScoreCard, after: ScoreCard) -> bool:
     """Whether a change was worth keeping: the claim shows better, and the picture is no worse."""
     return _probability(attribute, after) > _probability(attribute, before) and rank(after) >= rank(before)
 
@@ -64,5 +63,5 @@ def _variants(prompt: str, phrase: str) -> list[tuple[str, str]]:
     return [*louder, (moved, f"named {phrase} first")]
 
 
-def _probability(attribute: str, judgement: Judgement) -> float:
+def _probability(attribute: str, judgement: ScoreCard) -> float:
     return next((f.probability for f in judgement.findings if f.attribute == attribute), 0.0)

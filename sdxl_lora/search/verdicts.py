@@ -2,12 +2,12 @@
 
 import math
 
-from sdxl_lora.scoring.verifier import Judgement
+from sdxl_lora.scoring.card import ScoreCard
 from sdxl_lora.search.attempts import Attempt
 
 
 def of(
-    judgement: Judgement | None, threshold: float | None, *, gain: float | None = None
+    judgement: ScoreCard | None, threshold: float | None, *, gain: float | None = None
 ) -> tuple[bool, str]:
     """(whether the picture is accepted, why or why not).
 

@@ -90,7 +90,7 @@ def _kept(job: Job, index: int, group: Sequence[Attempt]) -> Attempt | None:
     record = shared.find(identifier)
     if record is None:
         return None  # deleted
-    number = record.scores.get("attempts", {}).get("kept")
+    number = record.card.search.kept if record.card.search else 0
     return next((attempt for attempt in group if attempt.number == number), None)
 
 

@@ -199,11 +199,9 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 def _facts(record: Record, *, small: bool = False) -> None:
     """Scores, seed and age in small print."""
     lines, help_text = [], None
-    score = record.scores.get("clip", {})  # the others are behind the button that tells why
-    name, value = str(score.get("name", "score")), score.get("value")
-    if isinstance(value, int | float):
-        lines.append(f"{escape(name)} **{value:.2f}**")
-        help_text = SCORE_HELP.format(name=name)
+    if record.card.scored:  # the others are behind the button that tells why
+        lines.append(f"{escape(record.card.scorer)} **{record.card.score:.2f}**")
+        help_text = SCORE_HELP.format(name=record.card.scorer)
     age = "" if small else f" · {ago(record.created_at)}"
     lines.append(f"Seed {record.request.seed}{age}")
     st.caption(("  \n" if small else " · ").join(lines), help=help_text)

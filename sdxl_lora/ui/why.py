@@ -2,10 +2,8 @@
 was read, what was tried.
 """
 
-import contextlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 from PIL import Image, ImageDraw
@@ -13,10 +11,9 @@ from PIL import Image, ImageDraw
 from sdxl_lora.models import registry
 from sdxl_lora.records import Record
 from sdxl_lora.scoring import lettering
+from sdxl_lora.scoring.card import Finding, Gate, LoggedAttempt, ScoreCard, SearchLog
 from sdxl_lora.search import Attempt
 from sdxl_lora.ui.shared import escape
-
-Found = Mapping[str, Any]
 
 _SURE = ((0.75, "clearly"), (0.5, "probably"), (0.0, "perhaps"))  # probability from which it is said so
 _MAJORITY = 0.5  # probability of another word from which it is what shows
@@ -34,18 +31,18 @@ _LOOKS = 640  # px, the longer side at which boxes are drawn
 
 def show(record: Record, key: str) -> None:
     """A button that says how much shows, and what is behind it."""
-    findings, checks = _findings(record), _checks(record)
-    read, tried = record.scores.get("lettering"), record.scores.get("attempts", {})
-    if not (findings or checks or read or tried):
+    card = record.card
+    findings, checks = _findings(card), _checks(card)
+    if not (findings or checks or card.lettering or card.search):
         return
     states = [_state(found) for found in findings]
-    failed = [gate["name"] for gate in checks if gate["passed"] is False]
     label = f"{states.count(True)} of {len(findings)} as asked" if findings else "Why?"
     label += f", {states.count(None)} unclear" if None in states else ""
     if states and states.count(None) == len(states):
         label = "Hard to tell what shows"
+    failed = [gate for gate in checks if gate.passed is False]
     if failed:
-        label = _GATES.get(failed[0], ("", failed[0]))[1]
+        label = gate_in_words(failed[0])
     icon = ":material/error:" if failed else ":material/fact_check:"
     with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
         if findings:
@@ -56,9 +53,14 @@ def show(record: Record, key: str) -> None:
             st.markdown("**Checks**")
             for gate in checks:
                 _gate(gate)
-        _lettering(record, read)
-        _tried(tried)
-        _numbers(record)
+        _lettering(record)
+        _tried(card.search)
+        _numbers(card)
+
+
+def gate_in_words(gate: Gate) -> str:
+    """What is wrong with a picture that failed a check, in a few words."""
+    return _GATES.get(gate.name, ("", gate.name))[1]
 
 
 def attempt_in_words(attempt: Attempt) -> str:
@@ -69,8 +71,8 @@ def attempt_in_words(attempt: Attempt) -> str:
     if judgement is None:
         return "No picture"
     if judgement.failed:
-        return _GATES.get(judgement.failed[0].name, ("", judgement.failed[0].name))[1]
-    wrong = [found for found in judgement.findings if _state(vars(found)) is False]
+        return gate_in_words(judgement.failed[0])
+    wrong = [found for found in judgement.findings if _state(found) is False]
     if wrong:
         worst = min(wrong, key=lambda found: found.probability)
         return f"{worst.attribute.capitalize()} looks like {worst.rival}"
@@ -79,52 +81,46 @@ def attempt_in_words(attempt: Attempt) -> str:
     return "Everything shows" if "no threshold" in attempt.verdict else "Fits the words too little"
 
 
-def _findings(record: Record) -> Sequence[Found]:
-    found = record.scores.get("attributes", {}).get("findings", ())
-    return [one for one in found if one["probability"] is not None]
+def _findings(card: ScoreCard) -> Sequence[Finding]:
+    return [found for found in card.findings if math.isfinite(found.probability)]
 
 
-def _checks(record: Record) -> Sequence[Found]:
-    """What was checked; that the colour is not wrong is told by the claims. In old records with the attempts."""
-    where = record.scores.get("checks") or record.scores.get("attempts", {})
-    return [gate for gate in where.get("gates", ()) if gate["name"] != "colour" or gate["passed"] is False]
+def _checks(card: ScoreCard) -> Sequence[Gate]:
+    """What was checked; that the colour is not wrong is told by the claims."""
+    return [gate for gate in card.gates if gate.name != "colour" or gate.passed is False]
 
 
-def _state(found: Found) -> bool | None:
+def _state(found: Finding) -> bool | None:
     """Whether a claim shows; None where the judge is torn: something else is likelier, but by no majority."""
-    rival = float(found["rival_probability"] or 0.0)
-    if found["probability"] > rival:
+    if found.right:
         return True
-    return False if rival >= _MAJORITY else None
+    return False if found.rival_probability >= _MAJORITY else None
 
 
-def _finding(found: Found) -> None:
+def _finding(found: Finding) -> None:
     """One claim: a sign, the word, and how sure the judge is."""
-    wanted, probability = escape(str(found["wanted"])), float(found["probability"])
-    name = str(found["attribute"]).capitalize()
-    state, rival = _state(found), escape(str(found["rival"]))
+    wanted, name = escape(found.wanted), found.attribute.capitalize()
+    state, rival = _state(found), escape(found.rival)
     if state:
-        sure = next(words for least, words in _SURE if probability >= least)
+        sure = next(words for least, words in _SURE if found.probability >= least)
         text = f"{_SIGNS[state]} {name}: {sure} **{wanted}**"
     elif state is None:
         text = f"{_SIGNS[state]} {name}: hard to tell, **{wanted}** or {rival}"
     else:
         text = f"{_SIGNS[state]} {name}: not {wanted}, more like **{rival}**"
-    st.progress(min(max(probability, 0.0), 1.0) if math.isfinite(probability) else 0.0, text=text)
+    st.progress(min(max(found.probability, 0.0), 1.0), text=text)
 
 
-def _gate(gate: Found) -> None:
-    passed, failed = _GATES.get(gate["name"], (gate["name"], gate["name"]))
-    words = {True: passed, False: failed, None: f"{str(gate['name']).capitalize()}: cannot be told"}[
-        gate["passed"]
-    ]
-    detail = "" if gate["name"] == "colour" else f": {escape(str(gate['reason']))}"
-    st.markdown(f"{_SIGNS[gate['passed']]} :small[{words}{detail}]")
+def _gate(gate: Gate) -> None:
+    passed, failed = _GATES.get(gate.name, (gate.name, gate.name))
+    words = {True: passed, False: failed, None: f"{gate.name.capitalize()}: cannot be told"}[gate.passed]
+    detail = "" if gate.name == "colour" else f": {escape(gate.reason)}"
+    st.markdown(f"{_SIGNS[gate.passed]} :small[{words}{detail}]")
 
 
-def _lettering(record: Record, read: Found | None) -> None:
+def _lettering(record: Record) -> None:
     """What is written on the picture, with a box around every word; or why nobody looked."""
-    brand = dict(record.request.slots).get("brand", "")
+    read, brand = record.card.lettering, dict(record.request.slots).get("brand", "")
     if read is None and (not brand or not registry.capabilities_of(record.request.model).letters):
         return  # there is nothing to read, or the model draws no letters
     st.markdown("**Lettering**")
@@ -132,14 +128,12 @@ def _lettering(record: Record, read: Found | None) -> None:
         installed = lettering.available()
         st.caption("It was not read." if installed else f"It was not read: install `{lettering.INSTALL}`.")
         return
-    words = read.get("words", ())
-    if not words:
+    if not read.words:
         st.caption("No lettering could be read. It may be a mark without letters.")
         return
-    with contextlib.suppress(OSError):  # its file is gone
-        framed = with_boxes(str(record.path), [word["box"] for word in words])
-        st.image(framed, width="stretch", alt="The picture with a box around every word that was read")
-    st.caption("Read: " + ", ".join(f"“{escape(str(word['text']))}”" for word in words))
+    framed = with_boxes(str(record.path), [word.box for word in read.words])
+    st.image(framed, width="stretch", alt="The picture with a box around every word that was read")
+    st.caption("Read: " + ", ".join(f"“{escape(word.text)}”" for word in read.words))
 
 
 @st.cache_data(show_spinner=False, max_entries=32)  # closed popovers are drawn at every run, too
@@ -156,40 +150,39 @@ def with_boxes(path: str, boxes: Sequence[Sequence[Sequence[float]]]) -> Image.I
     return image
 
 
-def _tried(tried: Found) -> None:
-    log = tried.get("log", ())
-    if len(log) > 1 or tried.get("reason") or tried.get("by_taste"):
+def _tried(search: SearchLog | None) -> None:
+    if search is None:
+        return
+    log = search.attempts
+    if len(log) > 1 or search.reason or search.by_taste:
         st.markdown("**What was tried**")
     if len(log) > 1:
-        for entry in log:
-            here = " **← this picture**" if entry["number"] == tried.get("kept") else ""
-            st.markdown(f":small[{_step(entry)}]{here}")
-    if tried.get("by_taste"):
+        for attempt in log:
+            here = " **← this picture**" if attempt.number == search.kept else ""
+            st.markdown(f":small[{_step(attempt)}]{here}")
+    if search.by_taste:
         st.markdown(":material/favorite: Chosen by the taste that your votes taught")
-    if tried.get("reason"):
-        st.markdown(f":material/person: Kept by hand: {escape(str(tried['reason']))}")
+    if search.reason:
+        st.markdown(f":material/person: Kept by hand: {escape(search.reason)}")
 
 
-def _step(entry: Found) -> str:
-    """One attempt of the log in words; old logs have no sketches."""
-    name = f"Sketch {entry['number']}" if entry.get("sketch") else f"Try {entry['number']}"
-    if entry.get("finishes"):
-        return f"{name}: sketch {entry['finishes']}, finished"
-    if entry["change"]:
+def _step(attempt: LoggedAttempt) -> str:
+    """One attempt of the log in words."""
+    name = f"Sketch {attempt.number}" if attempt.sketch else f"Try {attempt.number}"
+    if attempt.finishes:
+        return f"{name}: sketch {attempt.finishes}, finished"
+    if attempt.change:
         return escape(
-            f"{name}: {entry['change']} ({'helped' if entry['kept'] else 'not kept for later tries'})"
+            f"{name}: {attempt.change} ({'helped' if attempt.kept else 'not kept for later tries'})"
         )
-    return f"{name}: {'another seed' if entry['number'] > 1 else 'the first seed'}"
+    return f"{name}: {'another seed' if attempt.number > 1 else 'the first seed'}"
 
 
-def _numbers(record: Record) -> None:
-    """For those who know them."""
-    lines = []
-    for key, score in record.scores.items():
-        value = score.get("value")
-        if key not in ("attributes", "checks", "lettering", "attempts") and isinstance(value, int | float):
-            lines.append(f"{escape(str(score.get('name', key)))} {value:.3f}")
-    if text := record.scores.get("clip", {}).get("text"):
-        lines.append(f"judged by: “{escape(str(text))}”")
+def _numbers(card: ScoreCard) -> None:
+    """For those who know them; every number with its judge."""
+    numbers = [(card.scorer, card.score), *card.others.values()]
+    lines = [f"{escape(judge)} {value:.3f}" for judge, value in numbers if math.isfinite(value)]
+    if card.text:
+        lines.append(f"judged by: “{escape(card.text)}”")
     if lines:
         st.caption(" · ".join(lines))

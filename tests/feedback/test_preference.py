@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sdxl_lora.errors import DataError
 from sdxl_lora.feedback.preference import learn, order
-from sdxl_lora.scoring.verifier import Gate, Judgement
+from sdxl_lora.scoring.card import Gate, ScoreCard
 
 DIMENSIONS = 64
 
@@ -79,10 +79,10 @@ def test_gates_come_before_taste_and_taste_before_the_score() -> None:
     rows = features[[best, worst, best, best]]
     no = (Gate(name="colour", passed=False, reason=""),)
     judged = [
-        Judgement(score=0.1, scorer="x", text=""),
-        Judgement(score=0.9, scorer="x", text=""),
-        Judgement(score=0.9, scorer="x", text="", gates=no),
-        Judgement(score=math.nan, scorer="x", text=""),
+        ScoreCard(score=0.1, scorer="x", text=""),
+        ScoreCard(score=0.9, scorer="x", text=""),
+        ScoreCard(score=0.9, scorer="x", text="", gates=no),
+        ScoreCard(score=math.nan, scorer="x", text=""),
     ]
     assert order(judged, rows, found) == [0, 1, 2, 3]
 
@@ -90,5 +90,5 @@ def test_gates_come_before_taste_and_taste_before_the_score() -> None:
 def test_while_it_is_off_the_score_decides() -> None:
     features, _, _ = votes(3, taste=True)
     off = learn(features, [True, False, True])
-    judged = [Judgement(score=score, scorer="x", text="") for score in (0.1, 0.9, 0.5)]
+    judged = [ScoreCard(score=score, scorer="x", text="") for score in (0.1, 0.9, 0.5)]
     assert order(judged, features, off) == [1, 2, 0]

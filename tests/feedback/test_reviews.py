@@ -11,7 +11,7 @@ from sdxl_lora.errors import ImageError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.verifier import Gate, Judgement
+from sdxl_lora.scoring.card import Gate, ScoreCard
 from sdxl_lora.search import Attempt
 
 REQUEST = GenerationRequest(prompt="a cap", seed=1, slots=(("brand", "Velora"),))
@@ -39,7 +39,7 @@ def attempt(number: int, bright: bool, score: float, failed: bool = False) -> At
         number=number,
         request=REQUEST,
         image=picture(900 + number, bright),
-        judgement=Judgement(score=score, scorer="x", text="", gates=gates),
+        judgement=ScoreCard(score=score, scorer="x", text="", gates=gates),
         accepted=False,
         best=False,
         change="",

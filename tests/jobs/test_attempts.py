@@ -48,11 +48,12 @@ def test_the_best_attempt_is_recorded_with_the_log_of_all(studio: Studio) -> Non
     [recorded] = [event for event in events if isinstance(event, Recorded)]
     assert len(attempts) == 3
     assert not finished.accepted
-    scores = recorded.record.scores
-    assert scores["clip"]["value"] == finished.best.judgement.score  # type: ignore[union-attr]  # a picture was made
+    card = recorded.record.card
+    assert card.search
+    assert card.score == finished.best.judgement.score  # type: ignore[union-attr]  # a picture was made
     assert recorded.record.request == finished.best.request
-    assert [entry["seed"] for entry in scores["attempts"]["log"]] == [a.request.seed for a in attempts]
-    assert [f["wanted"] for f in scores["attributes"]["findings"]] == ["navy", "cap"]
+    assert [entry.seed for entry in card.search.attempts] == [a.request.seed for a in attempts]
+    assert [found.wanted for found in card.findings] == ["navy", "cap"]
     assert studio.store.count() == 1
 
 
@@ -93,7 +94,8 @@ def test_a_person_may_keep_another_attempt_and_say_why(studio: Studio) -> None:
     how = plan(studio, REQUEST, min_score=0.99, max_attempts=2)
     attempts = [event for event in run_attempts(studio, REQUEST, how) if isinstance(event, Attempt)]
     record = keep(studio, attempts[0], attempts, reason="I like the light")
-    assert record.scores["attempts"]["reason"] == "I like the light"
+    assert record.card.search
+    assert record.card.search.reason == "I like the light"
     assert studio.store.count() == 2
     with pytest.raises(ImageError, match="has no picture to keep"):
         keep(studio, replace(attempts[0], image=None), attempts)
@@ -116,8 +118,9 @@ def test_a_learned_taste_chooses_among_attempts_none_of_which_was_good_enough(
     [finished] = [event for event in events if isinstance(event, Finished)]
     chosen = last(seen[0])
     assert recorded.record.request == chosen.request
-    tried = recorded.record.scores["attempts"]
-    assert (tried["by_taste"], tried["kept"]) == (chosen is not finished.best, chosen.number)
+    tried = recorded.record.card.search
+    assert tried
+    assert (tried.by_taste, tried.kept) == (chosen is not finished.best, chosen.number)
     list(run_attempts(studio, REQUEST, plan(studio, REQUEST, min_score=-1.0), reviews=reviews))
     assert len(seen) == 2  # the second was our own look: what is good enough is not chosen among
 
@@ -130,7 +133,9 @@ def test_what_is_delivered_after_sketches_is_the_picture_of_its_own_request(stud
     [recorded] = [event for event in events if isinstance(event, Recorded)]
     assert [a.sketch for a in attempts] == [False, True, True, False]
     assert recorded.record.request.steps == REQUEST.steps
-    assert [entry["steps"] for entry in recorded.record.scores["attempts"]["log"]] == [2, 1, 1, 2]
+    log = recorded.record.card.search
+    assert log
+    assert [entry.steps for entry in log.attempts] == [2, 1, 1, 2]
     *_, alone = studio.run(recorded.record.request)
     assert isinstance(alone, Recorded)
     with Image.open(recorded.record.path) as one, Image.open(alone.record.path) as other:
@@ -151,8 +156,9 @@ def test_a_sketch_that_a_learned_taste_chooses_is_drawn_whole(
     [recorded] = [event for event in events if isinstance(event, Recorded)]
     assert (liked.sketch, liked.number, liked.finishes != best.finishes) == (False, best.number + 1, True)
     assert recorded.record.request == liked.request
-    tried = recorded.record.scores["attempts"]
-    assert (tried["by_taste"], tried["kept"]) == (True, liked.number)
+    tried = recorded.record.card.search
+    assert tried
+    assert (tried.by_taste, tried.kept) == (True, liked.number)
 
 
 def test_there_are_sketches_with_the_models_own_sampler_only(studio: Studio, home: Path) -> None:

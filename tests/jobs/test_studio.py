@@ -14,6 +14,7 @@ from sdxl_lora.generation import PictureDone, Started, StepDone
 from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.records import metadata
 from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring.card import ScoreCard
 
 REQUEST = GenerationRequest(prompt="a navy jacket with a white star logo", seed=7, count=2)
 
@@ -58,10 +59,9 @@ def test_the_second_picture_made_alone_from_its_record_is_the_same(home: Path) -
 
 def test_a_picture_is_scored_with_the_words_that_can_be_seen(home: Path) -> None:
     prompt = "outer, Northpeak Parka, a photography of a navy jacket, 8K, ultra-detailed"
-    score = recorded(Studio(home), GenerationRequest(prompt=prompt, seed=1))[0].record.scores["clip"]
-    assert score["name"] == "mini-CLIP cosine"
-    assert score["text"] == "a photography of a navy jacket"
-    assert -1 <= score["value"] <= 1
+    card = recorded(Studio(home), GenerationRequest(prompt=prompt, seed=1))[0].record.card
+    assert (card.scorer, card.text) == ("mini-CLIP cosine", "a photography of a navy jacket")
+    assert -1 <= card.score <= 1
 
 
 def test_without_a_scorer_the_picture_is_kept_and_the_reason_told(
@@ -69,14 +69,14 @@ def test_without_a_scorer_the_picture_is_kept_and_the_reason_told(
 ) -> None:
     monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))  # a model without clip/
     event = recorded(Studio(home), GenerationRequest(prompt="a jacket", steps=2))[0]
-    assert event.record.scores == {}
+    assert event.record.card == ScoreCard()
     assert event.unscored is not None
     assert "clip" in event.unscored
 
 
 def test_a_scorer_that_gives_no_number_leaves_the_picture_unscored(home: Path) -> None:
     event = recorded(Studio(home, scorer=NoNumber), GenerationRequest(prompt="a jacket"))[0]
-    assert event.record.scores == {}
+    assert event.record.card == ScoreCard()
     assert event.unscored == "silent scorer gave no number"
 
 

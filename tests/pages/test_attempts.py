@@ -42,7 +42,8 @@ def test_a_level_makes_attempts_that_are_told_with_their_reasons(open_app: Open,
     told = " ".join(element.help or "" for element in at.caption)
     assert "no threshold" in told
     [record] = shared.studio().store.page()
-    assert record.scores["attempts"]["value"] == 2
+    assert record.card.search
+    assert record.card.search.count == 2
     assert not at.exception
 
 
@@ -58,9 +59,10 @@ def test_another_attempt_can_be_kept_with_a_reason(open_app: Open, finish: Finis
     at.text_input(key=f"{place}.reason").set_value("I like the light").run()
     at.button(key=f"{place}.keep").click().run()
     newest = shared.studio().store.page()[0]
-    assert newest.scores["attempts"]["reason"] == "I like the light"
+    assert newest.card.search
+    assert newest.card.search.reason == "I like the light"
     assert newest.request.seed == job.attempts[other].request.seed
-    assert len(newest.scores["attempts"]["log"]) == 2
+    assert len(newest.card.search.attempts) == 2
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{newest.id}.details").click().run()
     assert "Kept by hand: I like the light" in " ".join(element.value for element in at.markdown)
@@ -82,7 +84,8 @@ def test_of_a_cancelled_job_even_the_best_attempt_can_be_taken(open_app: Open, f
     at.button(key=f"attempt.{job.id}.0.1.keep").click().run()
     [record] = shared.studio().store.page()
     assert record.request.seed == job.attempts[0].request.seed
-    assert record.scores["attempts"]["reason"] == "chosen by hand"
+    assert record.card.search
+    assert record.card.search.reason == "chosen by hand"
 
 
 def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
@@ -111,7 +114,8 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     finished = job.attempts[-1].finishes
     told = [element.value for element in at.caption]
     assert any(f"**9** Sketch {finished}, whole: " in words for words in told)
-    kept = record.scores["attempts"]["kept"]
+    assert record.card.search
+    kept = record.card.search.kept
     assert any(f"**{kept}** " in words and "kept" in words for words in told)
     whole = {attempt.finishes for attempt in job.attempts}
     other = next(attempt for attempt in job.attempts if attempt.sketch and attempt.number not in whole)
@@ -298,11 +302,10 @@ def test_a_new_picture_gets_the_keys_but_not_while_somebody_says_what_is_wrong(
 def test_every_picture_says_what_of_the_words_shows(open_app: Open, finish: Finish) -> None:
     at = generated(open_app(), finish)
     [record] = shared.studio().store.page()
-    findings = record.scores["attributes"]["findings"]
-    assert [found["wanted"] for found in findings][:2] == ["navy", "windbreaker jacket"]
+    assert [found.wanted for found in record.card.findings][:2] == ["navy", "windbreaker jacket"]
     told = " ".join(element.value for element in at.markdown)
     assert "**What you asked for**" in told
-    assert record.scores["checks"]["gates"][0]["name"] == "colour"
+    assert record.card.gates[0].name == "colour"
 
 
 def test_the_length_of_the_prompt_is_said_and_chunks_are_announced(open_app: Open) -> None:

@@ -1,19 +1,17 @@
 """Why a picture is as good as it is said to be: in plain words, with what was read framed on the picture."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from streamlit.testing.v1 import AppTest
 
-from sdxl_lora.jobs import scores
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import lettering
-from sdxl_lora.scoring.probes import Finding
-from sdxl_lora.scoring.verifier import Gate, Judgement
+from sdxl_lora.scoring.card import Finding, Gate, LoggedAttempt, ScoreCard, SearchLog
 from sdxl_lora.ui import why
 
 Open = Callable[..., AppTest]
@@ -37,13 +35,12 @@ def lettered() -> Image.Image:
     return image
 
 
-def kept(home: Path, judgement: Judgement, model: str = "sdxl", **more: dict[str, Any]) -> Record:
+def kept(home: Path, card: ScoreCard, model: str = "sdxl") -> Record:
     request = GenerationRequest(
         prompt="a navy jacket", seed=1, model=model, steps=2, slots=(("brand", "Northpeak"),)
     )
     with Store(home) as store:
-        found = {**scores.of_judgement(judgement), **more}
-        return store.add(lettered(), request=request, scores=found, session="elsewhere")
+        return store.add(lettered(), request=request, card=card, session="elsewhere")
 
 
 def opened(open_app: Open, record: Record) -> str:
@@ -55,7 +52,7 @@ def opened(open_app: Open, record: Record) -> str:
 
 
 def test_it_says_in_plain_words_what_shows_and_what_does_not(home: Path, open_app: Open) -> None:
-    judgement = Judgement(score=0.3, scorer="x", text="t", findings=FINDINGS, gates=GATES, lettering=READ)
+    judgement = ScoreCard(score=0.3, scorer="x", text="t", findings=FINDINGS, gates=GATES, lettering=READ)
     told = opened(open_app, kept(home, judgement))
     assert "Colour: clearly **navy**" in told
     assert "Logo: not triangle, more like **circle**" in told
@@ -67,8 +64,8 @@ def test_it_says_in_plain_words_what_shows_and_what_does_not(home: Path, open_ap
 
 
 def test_words_that_were_read_are_framed_on_the_picture(home: Path) -> None:
-    record = kept(home, Judgement(score=0.3, scorer="x", text="t", lettering=READ))
-    shown = why.with_boxes(str(record.path), [record.scores["lettering"]["words"][0]["box"]])
+    record = kept(home, ScoreCard(score=0.3, scorer="x", text="t", lettering=READ))
+    shown = why.with_boxes(str(record.path), [READ.words[0].box])
     changed = [
         shown.getpixel((x, y)) == (229, 72, 77) for x, y in ((30, 80), (200, 50), (370, 100), (200, 115))
     ]
@@ -98,23 +95,21 @@ def test_without_ocr_it_says_how_to_have_it(
     home: Path, open_app: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lettering, "available", lambda: False)
-    record = kept(home, Judgement(score=0.3, scorer="x", text="t", findings=FINDINGS))
+    record = kept(home, ScoreCard(score=0.3, scorer="x", text="t", findings=FINDINGS))
     assert f"It was not read: install `{lettering.INSTALL}`" in opened(open_app, record)
 
 
 def test_of_a_model_without_letters_nothing_is_said_about_lettering(home: Path, open_app: Open) -> None:
-    record = kept(home, Judgement(score=0.3, scorer="x", text="t", findings=FINDINGS), model="mini")
+    record = kept(home, ScoreCard(score=0.3, scorer="x", text="t", findings=FINDINGS), model="mini")
     assert "Lettering" not in opened(open_app, record)
 
 
 def test_what_was_tried_is_told_as_a_story(home: Path, open_app: Open) -> None:
-    log = [
-        {"number": 1, "change": "", "kept": False},
-        {"number": 2, "change": "colour: navy 0.41 < black 0.52 -> emphasised navy", "kept": True},
-    ]
-    tried = {"name": "attempts", "value": 2, "kept": 2, "reason": "the light", "log": log}
-    judgement = Judgement(score=0.3, scorer="x", text="t", findings=FINDINGS)
-    told = opened(open_app, kept(home, judgement, attempts=tried)).replace("\\", "")
+    change = "colour: navy 0.41 < black 0.52 -> emphasised navy"
+    log = (LoggedAttempt(number=1), LoggedAttempt(number=2, change=change, kept=True))
+    search = SearchLog(attempts=log, kept=2, accepted=False, reason="the light")
+    card = ScoreCard(score=0.3, scorer="x", text="t", findings=FINDINGS, search=search)
+    told = opened(open_app, kept(home, card)).replace("\\", "")
     assert "Try 1: the first seed" in told
     assert "Try 2: colour: navy 0.41 < black 0.52 -> emphasised navy (helped)" in told
     assert "**← this picture**" in told
@@ -122,19 +117,21 @@ def test_what_was_tried_is_told_as_a_story(home: Path, open_app: Open) -> None:
 
 
 def test_numbers_of_a_held_out_judge_stand_beside_the_score(home: Path, open_app: Open) -> None:
-    judgement = Judgement(
+    judgement = ScoreCard(
         score=0.3, scorer="CLIP", text="t", others={"held_out": ("HPS v2 (held out)", 27.5)}
     )
-    judgement = Judgement(**{**vars(judgement), "findings": FINDINGS})
+    judgement = ScoreCard(**{**vars(judgement), "findings": FINDINGS})
     assert "HPS v2 (held out) 27.500" in opened(open_app, kept(home, judgement)).replace("\\", "")
 
 
 @pytest.mark.skipif(not lettering.available(), reason=f"OCR is optional: {lettering.INSTALL}")
 @pytest.mark.filterwarnings("ignore")
 def test_what_ocr_reads_is_kept_with_its_boxes() -> None:
-    found = scores.of_lettering(lettering.BrandTextScorer().read(lettered(), "Northpeak"))
-    assert found["state"] == "read"
-    [word] = found["words"]
-    (left, top), *_ = word["box"]
+    card = ScoreCard(lettering=lettering.BrandTextScorer().read(lettered(), "Northpeak"))
+    read = ScoreCard.from_dict(json.loads(json.dumps(card.to_dict()))).lettering
+    assert read is not None
+    assert read.state == "read"
+    [word] = read.words
+    (left, top), *_ = word.box
     assert 15 < left < 45
     assert 40 < top < 80

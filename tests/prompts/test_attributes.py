@@ -8,7 +8,7 @@ from sdxl_lora.config import MAX_PROMPT_CHARACTERS
 from sdxl_lora.mini import scene
 from sdxl_lora.prompts import attributes, fill, templates
 from sdxl_lora.prompts.attributes import find
-from sdxl_lora.scoring import spec_text
+from sdxl_lora.scoring.spec import spec_text
 
 
 def claims(sentence: str, **slots: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from sdxl_lora.errors import ImageError
 from sdxl_lora.records import metadata
 from sdxl_lora.request import MAX_SEED, GenerationRequest, LoraSpec
+from sdxl_lora.scoring.card import ScoreCard
 from tests.records.shared import PICTURE, request
 
 FULL = GenerationRequest(
@@ -53,10 +54,14 @@ def ours(**changes: Any) -> bytes:
 
 
 def test_every_setting_survives_the_picture() -> None:
-    data = metadata.embed(PICTURE, FULL, scores={"clip": {"value": 0.3, "name": "名"}}, seconds=2.5)
+    data = metadata.embed(PICTURE, FULL, card=ScoreCard(scorer="名", score=0.3, text="x"), seconds=2.5)
     facts = metadata.read(io.BytesIO(data))
     assert facts.request == FULL
-    assert (facts.scores, facts.seconds, facts.notes) == ({"clip": {"value": 0.3, "name": "名"}}, 2.5, ())
+    assert (facts.scores, facts.seconds, facts.notes) == (
+        {"clip": {"name": "名", "value": 0.3, "text": "x"}},
+        2.5,
+        (),
+    )
     assert (facts.width, facts.height) == PICTURE.size
     assert metadata.read_request(io.BytesIO(data)) == FULL
 

@@ -48,8 +48,9 @@ def test_requests_scores_marks_and_sessions_are_kept(old: Path) -> None:
     assert [record.favourite for record in (jacket, shoes, coat, with_lora)] == [False, True, False, False]
     assert (shoes.request.template, dict(shoes.request.slots)["brand"]) == ("footwear", "Nørdic")
     assert shoes.request.seed == 2**40 + 8  # the loop kept its second attempt
-    assert [entry["seed"] for entry in shoes.scores["attempts"]["log"]] == [2**40 + 7, 2**40 + 8]
-    assert shoes.scores["clip"]["name"] == "mini-CLIP cosine"
+    assert shoes.card.search is not None
+    assert [entry.seed for entry in shoes.card.search.attempts] == [2**40 + 7, 2**40 + 8]
+    assert shoes.card.scorer == "mini-CLIP cosine"
     assert (coat.request.negative_prompt, coat.request.scheduler) == ("Knöpfe", "ddim")
     assert with_lora.request.loras == (LoraSpec(path="emblem.safetensors", weight=0.8),)
     assert jacket.created_at == datetime(2026, 11, 27, 4, 51, 10, 187314, UTC)

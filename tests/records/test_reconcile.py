@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from sdxl_lora.records import Store, files, layout, metadata, reconcile
+from sdxl_lora.scoring.card import ScoreCard
 from tests.records.shared import PICTURE, add, pngs
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def test_a_process_killed_between_file_and_row_loses_nothing(home: Path) -> None
     with Store(home) as store:
         record = store.get(orphan)
         assert (record.request.prompt, record.request.seed, record.seconds) == ("killed 🧥", 3, 2.5)
-        assert record.scores == {"clip": {"value": 0.25}}
+        assert record.card == ScoreCard(scorer="CLIP", score=0.25)
         assert record.id == layout.new_id(record.created_at)[:-6] + record.id[-6:]
         assert "entered again" in store.notices[0]
     with Store(home) as again:
@@ -37,10 +38,11 @@ from PIL import Image
 from sqlalchemy.orm import Session
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.records import Store
+from sdxl_lora.scoring.card import ScoreCard
 store = Store(Path(sys.argv[1]))
 Session.execute = lambda *_, **__: os._exit(9)
 store.add(Image.new("RGB", (8, 8)), request=GenerationRequest(prompt="killed 🧥", seed=3), seconds=2.5,
-          scores={"clip": {"value": 0.25}})
+          card=ScoreCard(scorer="CLIP", score=0.25))
 """
 
 

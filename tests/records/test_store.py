@@ -1,6 +1,7 @@
 """The store keeps pictures whole or not at all, and finds them again."""
 
 import errno
+import math
 import os
 import sqlite3
 import threading
@@ -13,17 +14,18 @@ from PIL import Image
 from sdxl_lora.errors import NotFoundError, StorageError
 from sdxl_lora.records import Store, files, layout, metadata
 from sdxl_lora.request import LoraSpec
+from sdxl_lora.scoring.card import ScoreCard
 from tests.records.shared import PICTURE, add, pngs, request
 
 
 def test_a_record_is_read_back_as_it_was_added(store: Store, home: Path) -> None:
     lora = LoraSpec(path="a.safetensors", weight=0.5)
     asked = request("ジャケット 🧥 Größe", negative_prompt="blurry", loras=(lora,))
-    scores = {"clip": {"name": "mini-CLIP cosine", "value": 0.31}}
-    added = store.add(PICTURE, request=asked, scores=scores, seconds=1.5, session="tab")
+    card = ScoreCard(scorer="mini-CLIP cosine", score=0.31)
+    added = store.add(PICTURE, request=asked, card=card, seconds=1.5, session="tab")
     assert store.get(added.id) == added
     assert added.request == asked
-    assert (added.scores, added.seconds, added.session, added.favourite) == (scores, 1.5, "tab", False)
+    assert (added.card, added.seconds, added.session, added.favourite) == (card, 1.5, "tab", False)
     assert (added.width, added.height) == PICTURE.size
     assert added.path.parent == home / "pictures" / added.created_at.strftime("%Y-%m-%d")
     with Image.open(added.path) as image:
@@ -36,9 +38,11 @@ def test_nothing_temporary_is_left_after_adding(store: Store, home: Path) -> Non
 
 
 def test_scores_that_are_not_finite_are_kept_as_none(store: Store) -> None:
-    scores = {"clip": {"value": float("nan"), "all": [float("inf"), 1]}}
-    record = store.add(PICTURE, request=request(), scores=scores)
-    assert record.scores == {"clip": {"value": None, "all": [None, 1]}}
+    card = ScoreCard(scorer="CLIP", score=math.nan, others={"held_out": ("HPS v2", math.inf)})
+    record = store.add(PICTURE, request=request(), card=card)
+    assert not record.card.scored
+    written = metadata.read(record.path).scores
+    assert (written["clip"]["value"], written["held_out"]["value"]) == (None, None)
 
 
 def test_pages_run_from_newest_to_oldest(store: Store) -> None:

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from sdxl_lora.errors import ModelUnavailableError
-from sdxl_lora.scoring import Scorer
+from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.blip import BlipModel, BlipScorer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "navy", "jacket", "red", "cap", "with"]

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPProcessor
 
 from sdxl_lora.errors import ModelUnavailableError
-from sdxl_lora.scoring import Scorer, base
+from sdxl_lora.scoring import base
+from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.clip import BATCH, ClipScorer
 
 TEXTS = ["a navy jacket", "a red cap with a white star logo", "ジャケット 🧥", "b " * 300]

@@ -9,9 +9,10 @@ from PIL import Image
 
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring.card import ScoreCard, rank
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.held_out import CANONICAL, HeldOutScorer, chosen
-from sdxl_lora.scoring.verifier import Judgement, Verifier, best_of, rank
+from sdxl_lora.scoring.verifier import Verifier, best_of
 from tests import tiny
 
 
@@ -60,8 +61,8 @@ def test_the_panel_reports_it_and_no_choice_depends_on_it(tiny_clip: Path, tmp_p
     assert value == pytest.approx(100 * judged.score)
     [plain] = Verifier(clip).judge([noise(1)], asked)
     assert rank(judged) == rank(plain)
-    liked = Judgement(score=0.1, scorer="x", text="", others={"held_out": ("h", 99.0)})
-    assert best_of([liked, Judgement(score=0.2, scorer="x", text="")]) == 1
+    liked = ScoreCard(score=0.1, scorer="x", text="", others={"held_out": ("h", 99.0)})
+    assert best_of([liked, ScoreCard(score=0.2, scorer="x", text="")]) == 1
 
 
 def test_a_missing_one_leaves_the_others_standing(tiny_clip: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from PIL import Image
 from transformers import CLIPModel, CLIPProcessor
 
 from sdxl_lora.prompts import attributes
-from sdxl_lora.scoring import Scorer
+from sdxl_lora.scoring.base import Scorer
+from sdxl_lora.scoring.card import Finding, accuracy, overall
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.probes import Finding, ProbeScorer, accuracy, overall
+from sdxl_lora.scoring.probes import ProbeScorer
 
 SENTENCE = "an olive cap, in a forest"
 

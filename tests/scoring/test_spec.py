@@ -6,8 +6,7 @@ import pytest
 
 from sdxl_lora.config import MAX_PROMPT_CHARACTERS
 from sdxl_lora.prompts import fill, templates
-from sdxl_lora.scoring import spec_text
-from sdxl_lora.scoring.spec import subject_start
+from sdxl_lora.scoring.spec import spec_text, subject_start
 
 
 @pytest.mark.parametrize(

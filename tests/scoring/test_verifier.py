@@ -13,10 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.blip import BlipModel, BlipScorer
+from sdxl_lora.scoring.card import Finding, Gate, ScoreCard
 from sdxl_lora.scoring.checks import WhiteBackground, backdrop, sharpness
 from sdxl_lora.scoring.clip import ClipScorer
-from sdxl_lora.scoring.probes import Finding, ProbeScorer
-from sdxl_lora.scoring.verifier import Gate, Judgement, Verifier, best_of
+from sdxl_lora.scoring.probes import ProbeScorer
+from sdxl_lora.scoring.verifier import Verifier, best_of
 
 REQUEST = GenerationRequest(prompt="a (navy:1.3) cap, fashion photography, 8K")
 
@@ -118,9 +119,9 @@ def test_fewer_failed_gates_outweigh_a_higher_score() -> None:
     no = Gate(name="colour", passed=False, reason="")
     unknown = Gate(name="brand text", passed=None, reason="")
     judged = [
-        Judgement(score=0.9, scorer="x", text="", gates=(no,)),
-        Judgement(score=0.2, scorer="x", text="", gates=(unknown,)),
-        Judgement(score=0.1, scorer="x", text=""),
+        ScoreCard(score=0.9, scorer="x", text="", gates=(no,)),
+        ScoreCard(score=0.2, scorer="x", text="", gates=(unknown,)),
+        ScoreCard(score=0.1, scorer="x", text=""),
     ]
     assert best_of(judged) == 1
 

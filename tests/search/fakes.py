@@ -8,8 +8,7 @@ from PIL import Image
 from sdxl_lora.errors import Cancelled
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring.probes import Finding
-from sdxl_lora.scoring.verifier import Gate, Judgement
+from sdxl_lora.scoring.card import Finding, Gate, ScoreCard
 
 STEPS = 10
 REQUEST = GenerationRequest(prompt="a navy jacket", seed=100, steps=STEPS)
@@ -61,7 +60,7 @@ class FakeJudge:
 
     def judge(
         self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
-    ) -> list[Judgement]:
+    ) -> list[ScoreCard]:
         assert all((image.width < STEPS) == sketch for image in images)
         probability = self._colour(request)
         finding = Finding(
@@ -73,5 +72,5 @@ class FakeJudge:
         )
         gates = (Gate(name="colour", passed=not self._failed(request), reason=str(finding)),)
         score = self._sketched(request) if sketch else self._score(request)
-        made = Judgement(score=score, scorer="fake", text="a navy jacket", findings=(finding,), gates=gates)
+        made = ScoreCard(score=score, scorer="fake", text="a navy jacket", findings=(finding,), gates=gates)
         return [made] * len(images)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sdxl_lora.scoring.probes import Finding
+from sdxl_lora.scoring.card import Finding
 from sdxl_lora.scoring.spec import spec_text
 from sdxl_lora.search.refinement import propose
 

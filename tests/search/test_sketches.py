@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sdxl_lora.scoring.verifier import rank
+from sdxl_lora.scoring.card import rank
 from sdxl_lora.search import Policy, Sketching
 from tests.search.fakes import REQUEST, STEPS, FakeGenerator, FakeJudge
 from tests.search.test_best_of_n import by_seed, emphasised, run
