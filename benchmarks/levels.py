@@ -31,7 +31,7 @@ from sdxl_lora.generation import PictureDone  # noqa: E402
 from sdxl_lora.jobs.attempts import plan  # noqa: E402
 from sdxl_lora.jobs.studio import Studio  # noqa: E402
 from sdxl_lora.models.loading import ModelConfig, load  # noqa: E402
-from sdxl_lora.request import GenerationRequest  # noqa: E402
+from sdxl_lora.request import GenerationRequest, ResolvedRequest  # noqa: E402
 from sdxl_lora.scoring.card import ScoreCard, rank  # noqa: E402
 from sdxl_lora.search import Finished, best_of_n  # noqa: E402
 from sdxl_lora.search.calibrating import varied_requests  # noqa: E402
@@ -65,7 +65,7 @@ class Outcome:
         return self.delivered.score - self.plain.score
 
 
-def requests(model: str, number: int, seed: int) -> Iterator[GenerationRequest]:
+def requests(model: str, number: int, seed: int) -> Iterator[ResolvedRequest]:
     """Resolved requests of one picture each, from the shipped templates in turn."""
     names, rng = list(prompts.templates()), random.Random(seed)
     for index in range(number):
@@ -74,7 +74,7 @@ def requests(model: str, number: int, seed: int) -> Iterator[GenerationRequest]:
         yield generation.resolve(request)
 
 
-def one_shot(request: GenerationRequest) -> tuple[Image.Image, float]:
+def one_shot(request: ResolvedRequest) -> tuple[Image.Image, float]:
     """The plain picture, and the seconds it took."""
     began = time.perf_counter()
     events = generation.generate(load(ModelConfig.of(request)), request)
@@ -82,13 +82,13 @@ def one_shot(request: GenerationRequest) -> tuple[Image.Image, float]:
     return done.image, time.perf_counter() - began
 
 
-def run_level(studio: Studio, level: str, request: GenerationRequest, plain: Image.Image) -> Outcome:
+def run_level(studio: Studio, level: str, request: ResolvedRequest, plain: Image.Image) -> Outcome:
     """Runs the level as the studio does, and judges the plain picture as the level judges."""
     how = plan(studio, request, level=LEVELS[level])
     [judged] = how.verifier.judge([plain], request)
     model, began = load(ModelConfig.of(request)), time.perf_counter()
 
-    def generator(one: GenerationRequest, *, cancel: object = None) -> Iterator[generation.Event]:
+    def generator(one: ResolvedRequest, *, cancel: object = None) -> Iterator[generation.Event]:
         return generation.generate(model, one)
 
     *_, end = best_of_n(request, generator, how.verifier, how.policy)
@@ -96,7 +96,6 @@ def run_level(studio: Studio, level: str, request: GenerationRequest, plain: Ima
     assert isinstance(end, Finished)
     assert end.best.judgement is not None
     assert end.best.image is not None
-    assert request.steps is not None  # resolved
     return Outcome(
         plain=judged,
         delivered=end.best.judgement,

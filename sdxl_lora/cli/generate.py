@@ -148,7 +148,7 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
         precision=arguments.precision,
         scheduler=arguments.scheduler,
         sketch_steps=arguments.sketch_steps,
-        template=arguments.template,
+        template=arguments.template or "",
         slots=tuple(slots.items()),
     )
 
@@ -188,6 +188,7 @@ def _make_best(
     studio: "Studio", request: GenerationRequest, arguments: argparse.Namespace
 ) -> Iterator["Record"]:
     """The best attempt at each picture; what was tried is told on stderr."""
+    from sdxl_lora import generation
     from sdxl_lora.jobs.attempts import plan, run_attempts
     from sdxl_lora.jobs.studio import Recorded
     from sdxl_lora.search import Attempt, Finished
@@ -196,9 +197,10 @@ def _make_best(
     level = arguments.level or "standard"
     if level not in LEVELS:  # from the environment, which argparse does not check
         raise UnknownNameError("level", level, LEVELS)
+    resolved = generation.resolve(request)
     how = plan(
         studio,
-        request,
+        resolved,
         level=LEVELS[level],
         min_score=arguments.min_score,
         max_attempts=arguments.max_attempts,
@@ -208,7 +210,7 @@ def _make_best(
             "no threshold is known for this template and model; every attempt is made and the best kept"
             " (`score --calibrate` finds one, --min-score sets one)"
         )
-    for event in run_attempts(studio, request, how):
+    for event in run_attempts(studio, resolved, how):
         if isinstance(event, Attempt):
             kind = f", sketch {event.finishes} finished" if event.finishes else ""
             place = f"attempt {event.number}{kind}, seed {event.request.seed}"

@@ -137,7 +137,6 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     kept = []
     decided = generation.resolve(request)
     scorer, steps = scorer_for(decided.model), decided.steps
-    assert steps is not None  # decided
     with terminal.progress_bar(total=arguments.count * len(templates), unit="picture") as bar:
         for template in templates:
             requests = varied_requests(template, request, arguments.count)

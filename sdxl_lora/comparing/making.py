@@ -1,7 +1,7 @@
 """Makes one picture per prompt for an evaluation or a comparison, with the studio everybody else uses.
 
-The same prompts, seeds and settings give the same folder, in which pictures that are there already are kept:
-an interrupted run goes on where it stopped.
+The same prompts, seeds, settings and contents of model and LoRAs give the same folder, in which pictures that are there
+already are kept: an interrupted run goes on where it stopped, and a model or LoRA that changed makes new pictures.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from sdxl_lora import config, generation
 from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.records import files
-from sdxl_lora.request import GenerationRequest, LoraSpec
+from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Made:
 
     name: str
     path: Path
-    request: GenerationRequest  # resolved, with its own seed
+    request: ResolvedRequest  # with its own seed
 
 
 def each_picture(
@@ -71,7 +71,7 @@ def each_picture(
         guidance=recipe.guidance,
     )
     resolved = generation.resolve(template)
-    content = json.dumps([resolved.to_dict(), _lora_hashes(resolved), list(captions.items())], sort_keys=True)
+    content = json.dumps([resolved.to_dict(), list(captions.items())], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     folder = config.home() / "evaluations" / "pictures" / digest
     with files.explained(folder):
@@ -88,11 +88,3 @@ def each_picture(
                         shutil.copyfile(event.record.path, partial)
                         partial.rename(path)
         yield Made(name=name, path=path, request=request)
-
-
-def _lora_hashes(request: GenerationRequest) -> list[str]:
-    """Contents of LoRA files, so that a LoRA trained anew under the same name makes new pictures."""
-    paths = [Path(lora.path) for lora in request.loras]
-    files = [sorted(path.rglob("*.safetensors")) if path.is_dir() else [path] for path in paths]
-    found = [file for several in files for file in several if file.is_file()]
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in found]

@@ -41,7 +41,7 @@ class Change:
 
 def template_of(request: GenerationRequest) -> Template | None:
     """The template of a request, while its prompt is still exactly what the template gives."""
-    if request.template is None:
+    if not request.template:
         return None
     try:
         template = prompts.get(request.template)

@@ -1,6 +1,6 @@
 """A request -> pictures, as a stream of events. Knows nothing of scores and files.
 
-resolve(request)                     every open choice decided
+resolve(request)                     every open choice decided; check(request) only says what is wrong
 generate(model, request, cancel=..)  Started, StepDone ..., PictureDone, ...
 count_tokens(model, text)            how much of a prompt the model reads
 finishing_steps(steps, sketch_steps) what is left from the middle of a sketch; can_finish_sketches(model)
@@ -9,7 +9,7 @@ finishing_steps(steps, sketch_steps) what is left from the middle of a sketch; c
 from sdxl_lora.generation.embeddings import TokenCount, count_tokens
 from sdxl_lora.generation.engine import generate
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
-from sdxl_lora.generation.resolve import resolve
+from sdxl_lora.generation.resolve import check, resolve
 from sdxl_lora.generation.strides import can_finish_sketches, finishing_steps
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "StepDone",
     "TokenCount",
     "can_finish_sketches",
+    "check",
     "count_tokens",
     "finishing_steps",
     "generate",

@@ -24,30 +24,30 @@ from sdxl_lora.generation import previews, strides
 from sdxl_lora.generation.decoding import decode
 from sdxl_lora.generation.embeddings import Embeddings, embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
-from sdxl_lora.generation.resolve import resolve
 from sdxl_lora.generation.workers import picture_workers
 from sdxl_lora.models import guidance, schedulers
 from sdxl_lora.models.loading import LoadedModel
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 
 _PREVIEWS = 8  # per picture at most
 _END: Final = None
 
 
 def generate(
-    model: LoadedModel, request: GenerationRequest, *, cancel: threading.Event | None = None
+    model: LoadedModel, request: ResolvedRequest, *, cancel: threading.Event | None = None
 ) -> Iterator[Event]:
     """Draws the pictures of `request` with `model`, reporting as it goes.
 
     Once `cancel` is set, or the generator is closed, the work stops within one denoising step.
-    Raises `Cancelled`; `RequestError` if the request wants other LoRAs than the model was loaded with, or
+    Raises `Cancelled`; `RequestError` if the request wants another model or other LoRAs than were loaded, or
     more memory than there is; `StudioError` if the model gives no picture.
     """
-    if request.loras != model.config.loras:
+    own = model.config.model_sha256 in ("", request.model_sha256)  # "": the caller built its pipeline
+    if not own or request.loras != model.config.loras:
         raise RequestError(
-            "the request names other LoRAs than the model was loaded with; load it with ModelConfig.of"
+            "the request names another model or other LoRAs than were loaded; load them with ModelConfig.of"
         )
-    run = _Run(model, resolve(request), cancel or threading.Event())
+    run = _Run(model, request, cancel or threading.Event())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="generate") as executor:
         work = executor.submit(run.draw_all)
         try:
@@ -63,7 +63,7 @@ class _Picture:
     """What the drawing of one picture needs."""
 
     index: int
-    request: GenerationRequest  # resolved, of this picture alone
+    request: ResolvedRequest  # of this picture alone
     pipeline: DiffusionPipeline  # with a scheduler of its own
     embeddings: Embeddings
     predictions: previews.Predictions
@@ -73,7 +73,7 @@ class _Picture:
 class _Run:
     """One call of `generate`: the side of it that works."""
 
-    def __init__(self, model: LoadedModel, request: GenerationRequest, cancel: threading.Event) -> None:
+    def __init__(self, model: LoadedModel, request: ResolvedRequest, cancel: threading.Event) -> None:
         self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.closed = threading.Event()  # nobody listens any more, or a picture has failed
         self._model = model
@@ -109,14 +109,12 @@ class _Run:
 
     def _embed(self) -> Embeddings:
         request = self._request
-        assert request.guidance is not None  # resolved
         return embed(self._model, request.prompt, request.negative_prompt, guided=request.guidance > 1)
 
     def _draw(self, shared: DiffusionPipeline, embeddings: Embeddings, index: int) -> None:
         if self._stopped():
             raise Cancelled("cancelled")
         request = self._request.for_picture(index)
-        assert request.seed is not None  # resolved
         started = time.perf_counter()
         # a shallow copy: the weights are shared, the scheduler and the state of the call are not
         pipeline = copy.copy(shared)
@@ -129,7 +127,7 @@ class _Run:
             predictions=previews.Predictions(pipeline.scheduler),
             generator=torch.Generator("cpu").manual_seed(request.seed),
         )
-        if request.sketch_steps is None:
+        if not request.sketch_steps:
             latents = self._denoise(picture, num_inference_steps=request.steps)
         else:
             latents = self._finish_sketch(picture, request.sketch_steps)
@@ -140,7 +138,6 @@ class _Run:
     def _finish_sketch(self, picture: _Picture, sketch_steps: int) -> Tensor:
         """Latents of a picture whose first half goes in the strides of a sketch, which may be drawn already."""
         request, scheduler = picture.request, picture.pipeline.scheduler
-        assert request.steps is not None  # resolved
         strides.check_scheduler(scheduler)
         rest = strides.remaining(scheduler, request.steps, sketch_steps)
         latents = strides.middles(self._model).find(strides.key_of(request, sketch_steps))
@@ -163,8 +160,6 @@ class _Run:
             until: leave after so many steps; `more` follow later.
         """
         request, pipeline = picture.request, picture.pipeline
-        assert request.guidance is not None  # resolved
-        assert request.guidance_end is not None
         end = request.guidance_end
         start = how.get("timesteps", [guidance.first_timestep(pipeline)])[0]
         steps: int = how.get("num_inference_steps", 0)  # 0 where this is not an even way from its start
@@ -223,8 +218,6 @@ class _Run:
         memory = self._model.base.memory
         if "preview" not in memory:
             memory["preview"] = previews.fit(self._model.pipeline.vae)
-        assert self._request.width is not None  # resolved
-        assert self._request.height is not None
         return previews.draw(latents, memory["preview"], (self._request.width, self._request.height))
 
 

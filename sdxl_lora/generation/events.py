@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """The model is ready and the first picture begins."""
 
-    request: GenerationRequest  # decided: nothing in it is open
+    request: ResolvedRequest
     count: int  # pictures to come
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from sdxl_lora.errors import RequestError
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models.loading import LoadedModel
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import OWN_SCHEDULER, ResolvedRequest
 
 _SAMPLER = "euler"  # its name in `models.schedulers`
 _REMEMBERED = 128  # middles; at most 0.3 MB each
@@ -33,16 +33,15 @@ def possible(scheduler: SchedulerMixin) -> bool:
     )
 
 
-def check(request: GenerationRequest) -> None:
-    """Raises `RequestError` if it can be seen without the model that `request` (resolved) finishes no sketch."""
-    assert request.steps is not None  # resolved
-    if request.sketch_steps is None:
+def check(request: ResolvedRequest) -> None:
+    """Raises `RequestError` if it can be seen without the model that `request` finishes no sketch."""
+    if not request.sketch_steps:
         return
     if request.sketch_steps >= request.steps:
         raise RequestError(
             f"a sketch of {request.sketch_steps} steps has no fewer than its picture of {request.steps}; choose fewer"
         )
-    if request.scheduler not in (None, _SAMPLER):
+    if request.scheduler not in (OWN_SCHEDULER, _SAMPLER):
         raise _unable(request.scheduler)
 
 
@@ -87,8 +86,8 @@ def middles(model: LoadedModel) -> LruCache[Key, Tensor]:
     return kept
 
 
-def key_of(request: GenerationRequest, steps: int) -> Key:
-    """What decides the middle of a way of so many even `steps`; `request` is resolved and of one picture."""
+def key_of(request: ResolvedRequest, steps: int) -> Key:
+    """What decides the middle of a way of so many even `steps`; `request` is of one picture."""
     return (
         request.loras,
         request.prompt,

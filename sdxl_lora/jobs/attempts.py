@@ -21,7 +21,7 @@ from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import OWN_SCHEDULER, GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.verifier import Verifier, verifier_for
@@ -94,14 +94,13 @@ def _calibration(studio: Studio, model: str, template: str | None, scorer: str) 
     return next((found for found in (*exact, *pooled) if found is not None), None)
 
 
-def _sketching(studio: Studio, request: GenerationRequest, scorer: str) -> Sketching | None:
+def _sketching(studio: Studio, request: ResolvedRequest, scorer: str) -> Sketching | None:
     """What all templates of the model say together: one has too few pictures to choose a number of steps by.
 
     None with another sampler than the model's own, which was not measured.
     """
     model, steps = request.model, request.steps
-    assert steps is not None  # resolved
-    if request.scheduler != registry.describe(model).defaults.scheduler:
+    if request.scheduler != (registry.describe(model).defaults.scheduler or OWN_SCHEDULER):
         return None
     pooled = [kept.pooled(model, scorer) for kept in _kept(studio, model)]
     measured = [found for found in pooled if found is not None and found.sketches]
@@ -233,8 +232,11 @@ class BestOfNRunner:
             return self._studio.run(request, cancel=cancel, session=session)
         if level not in LEVELS:
             raise UnknownNameError("level", level, LEVELS)
-        how = plan(self._studio, request, level=LEVELS[level])
-        return run_attempts(self._studio, request, how, cancel=cancel, session=session, reviews=self._reviews)
+        resolved = generation.resolve(request)
+        how = plan(self._studio, resolved, level=LEVELS[level])
+        return run_attempts(
+            self._studio, resolved, how, cancel=cancel, session=session, reviews=self._reviews
+        )
 
 
 def keep(

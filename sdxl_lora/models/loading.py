@@ -8,7 +8,7 @@ the base. Safety checkers are never loaded. Knows nothing of pictures.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
 from sdxl_lora.config import Architecture, Precision
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError
-from sdxl_lora.models import hub, lora, registry, schedulers
+from sdxl_lora.models import hub, identity, lora, registry, schedulers
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
 from sdxl_lora.models.quiet import quiet
 from sdxl_lora.request import GenerationRequest, LoraSpec
@@ -36,6 +36,7 @@ class ModelConfig:
     precision: Precision = "auto"
     device: str | None = None  # None = the fastest there is
     scheduler: str | None = None  # see `schedulers.NAMES`; None = the model's own
+    model_sha256: str = ""  # of the model's files, see `identity`; "" = whatever lies there
 
     @classmethod
     def of(cls, request: GenerationRequest, device: str | None = None) -> Self:
@@ -46,6 +47,7 @@ class ModelConfig:
             precision=request.precision,
             device=device,
             scheduler=request.scheduler,
+            model_sha256=request.model_sha256,
         )
 
 
@@ -101,7 +103,7 @@ class LoadedModel:
     def _put_on_loras(self) -> None:
         if self.base.loras == self.config.loras:
             return
-        files = lora.check(self.config.loras, self.pipeline, self.info.name)
+        files = lora.check(identity.pinned(self.config.loras), self.pipeline, self.info.name)
         if self.base.loras:
             self.base.loras = ()
             lora.take_off(self.pipeline)
@@ -109,15 +111,16 @@ class LoadedModel:
         self.base.loras = self.config.loras
 
 
-_cache: dict[tuple[str, Device, Precision], Base] = {}
+_cache: dict[tuple[str, str, Device, Precision], Base] = {}
 _cache_lock = threading.Lock()
 
 
 def load(config: ModelConfig) -> LoadedModel:
     """The model of `config`, from memory if it is the one that was used last.
 
-    Fetches hub models that are not on this machine. Raises `InputError` (unknown name, unsupported
-    architecture, LoRA that does not fit), `ModelUnavailableError`.
+    It is the same only with the same contents: a model that changed in its folder is loaded anew. Fetches hub models
+    that are not on this machine. Raises `InputError` (unknown name, unsupported architecture, LoRA that does not fit,
+    contents other than the configuration's hashes say), `ModelUnavailableError`.
     """
     schedulers.check(config.scheduler)
     device = choose_device(config.device)
@@ -125,7 +128,9 @@ def load(config: ModelConfig) -> LoadedModel:
     info = registry.fetch(config.model)
     assert info.folder is not None  # fetch() has it, or has raised
     assert info.architecture is not None
-    key = (str(info.folder), device, precision)
+    digest = identity.check_model(info, config.model_sha256)
+    config = replace(config, loras=identity.pinned(config.loras), model_sha256=digest)
+    key = (str(info.folder), digest, device, precision)
     with _cache_lock:
         base = _cache.get(key)
         if base is None:

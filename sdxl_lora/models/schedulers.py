@@ -16,6 +16,7 @@ from diffusers import (
 )
 
 from sdxl_lora.errors import UnknownNameError
+from sdxl_lora.request import OWN_SCHEDULER
 
 _TABLE: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "euler": (EulerDiscreteScheduler, {}),
@@ -31,13 +32,13 @@ NAMES = tuple(_TABLE)
 
 
 def check(name: str | None) -> None:
-    """Raises `UnknownNameError` unless `name` is in the table, or None."""
-    if name is not None and name not in _TABLE:
-        raise UnknownNameError("scheduler", name, NAMES)
+    """Raises `UnknownNameError` unless `name` is in the table, the model's own, or None."""
+    if name is not None and name not in (*_TABLE, OWN_SCHEDULER):
+        raise UnknownNameError("scheduler", name, (*NAMES, OWN_SCHEDULER))
 
 
-def make(name: str | None, own: SchedulerMixin) -> SchedulerMixin:
-    """A fresh scheduler named `name` with the noise schedule of `own`; None = of the same class as `own`."""
+def make(name: str, own: SchedulerMixin) -> SchedulerMixin:
+    """A fresh scheduler named `name` with the noise schedule of `own`."""
     check(name)
-    kind, settings = (type(own), {}) if name is None else _TABLE[name]
+    kind, settings = (type(own), {}) if name == OWN_SCHEDULER else _TABLE[name]
     return kind.from_config(own.config, **settings)

@@ -100,7 +100,7 @@ def picture_values(
     session: str = "",
 ) -> dict[str, Any]:
     """Column values of one new `PictureRow`; `size` is (width, height) in px."""
-    words = [request.prompt, request.negative_prompt, request.model, request.template or ""]
+    words = [request.prompt, request.negative_prompt, request.model, request.template]
     words.append(str(request.seed))
     words += [value for _, value in request.slots] + [lora.path for lora in request.loras]
     return {

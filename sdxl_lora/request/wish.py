@@ -15,6 +15,7 @@ MAX_STEPS = 150
 MAX_COUNT = 64
 MAX_SIDE = 4_096  # px
 MAX_SEED = 2**63 - 1
+OWN_SCHEDULER = "own"  # the sampler in the model's own files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,14 @@ class LoraSpec:
 
     path: str  # file, folder or hub id
     weight: float = 1.0  # scale; 0 = off
+    sha256: str = ""  # of the file it was, for the record; only a `ResolvedRequest` insists on it
 
     def __post_init__(self) -> None:
+        for name, text in (("path", self.path), ("hash", self.sha256)):
+            if not isinstance(text, str):
+                raise RequestError(f"the {name} of a LoRA is {text!r}, which is no text")
+        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float):
+            raise RequestError(f"LoRA weight {self.weight!r} is not a number")
         if not math.isfinite(self.weight) or abs(self.weight) > 10:
             raise RequestError(
                 f"LoRA weight {self.weight} is not between -10 and 10; 1 is the trained strength"
@@ -63,15 +70,17 @@ class GenerationRequest:
     height: int | None = None  # px, a multiple of 8
     precision: Precision = "auto"
     scheduler: str | None = None
-    sketch_steps: int | None = None  # the first half of the way in the strides of such a sketch; None = even
-    template: str | None = None  # template the prompt was filled from; kept for the record
+    sketch_steps: int | None = None  # the first half of the way in the strides of such a sketch; 0 = even
+    template: str = ""  # template the prompt was filled from; kept for the record
     slots: tuple[tuple[str, str], ...] = ()  # (slot, value) pairs of that template
+    model_sha256: str = ""  # of the model it was, for the record; only a `ResolvedRequest` insists on it
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt)
         _check_text("negative prompt", self.negative_prompt)
         _check_integer("steps", self.steps, 1, MAX_STEPS)
-        _check_integer("sketch steps", self.sketch_steps, 2, MAX_STEPS)
+        if self.sketch_steps != 0:
+            _check_integer("sketch steps", self.sketch_steps, 2, MAX_STEPS)
         _check_integer("count", self.count, 1, MAX_COUNT)
         _check_integer("seed", self.seed, 0, MAX_SEED)
         for name in ("width", "height"):
@@ -88,7 +97,7 @@ class GenerationRequest:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` gives an equal request back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["loras"] = [{"path": lora.path, "weight": lora.weight} for lora in self.loras]
+        values["loras"] = [{f.name: getattr(lora, f.name) for f in fields(lora)} for lora in self.loras]
         values["slots"] = [list(pair) for pair in self.slots]
         return values
 
@@ -102,7 +111,8 @@ class GenerationRequest:
         try:
             loras = tuple(LoraSpec(**lora) for lora in values.get("loras", ()))
             slots = tuple((str(name), str(value)) for name, value in values.get("slots", ()))
-            return cls(**{**values, "loras": loras, "slots": slots})
+            template = values.get("template") or ""  # null, before a template was a text
+            return cls(**{**values, "loras": loras, "slots": slots, "template": template})
         except (TypeError, ValueError) as error:
             raise RequestError(f"this is not a generation request: {error}") from error
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import Event
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 from sdxl_lora.scoring.card import ScoreCard
 
 MAX_ATTEMPTS = 64
@@ -22,7 +22,7 @@ class Generator(Protocol):
     """Makes pictures, as `generation.generate` does for one model."""
 
     def __call__(
-        self, request: GenerationRequest, *, cancel: threading.Event | None = None
+        self, request: ResolvedRequest, *, cancel: threading.Event | None = None
     ) -> Iterator[Event]: ...
 
 
@@ -33,16 +33,16 @@ class Judge(Protocol):
     def notices(self) -> tuple[str, ...]: ...
 
     def judge(
-        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+        self, images: Sequence[Image.Image], request: ResolvedRequest, *, sketch: bool = False
     ) -> list[ScoreCard]: ...
 
 
-def sketch_of(request: GenerationRequest, steps: int) -> GenerationRequest:
+def sketch_of(request: ResolvedRequest, steps: int) -> ResolvedRequest:
     """The request of a sketch of that many steps, guided to its end: long strides need it (docs/log.md)."""
-    return replace(request, steps=steps, sketch_steps=None, guidance_end=1.0)
+    return replace(request, steps=steps, sketch_steps=0, guidance_end=1.0)
 
 
-def finished_from(request: GenerationRequest, steps: int) -> GenerationRequest:
+def finished_from(request: ResolvedRequest, steps: int) -> ResolvedRequest:
     """The request of the whole picture that is finished from the middle of such a sketch, guided like it."""
     return replace(request, sketch_steps=steps, guidance_end=1.0)
 
@@ -59,7 +59,7 @@ class Sketching:
     gain: float = 0.0  # what the whole picture scores more than its sketch, on average
     finishing: int | None = None  # steps from the middle of a sketch; None = the whole picture is drawn anew
 
-    def whole(self, request: GenerationRequest) -> GenerationRequest:
+    def whole(self, request: ResolvedRequest) -> ResolvedRequest:
         """The request of the whole picture, whose sketch has the same words and seed."""
         return request if self.finishing is None else finished_from(request, self.steps)
 
@@ -102,7 +102,7 @@ class Attempt:
     """One try at the picture that was asked for."""
 
     number: int  # from 1
-    request: GenerationRequest  # decided; makes this very picture again, or the whole picture of a sketch
+    request: ResolvedRequest  # decided; makes this very picture again, or the whole picture of a sketch
     image: Image.Image | None  # None where the model gave none
     judgement: ScoreCard | None
     accepted: bool  # whole, gates passed and, if there is a threshold, reached

@@ -25,7 +25,7 @@ from PIL import Image
 
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError, StorageError, StudioError
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
-from sdxl_lora.request import MAX_SEED, GenerationRequest
+from sdxl_lora.request import MAX_SEED, ResolvedRequest
 from sdxl_lora.scoring.card import rank
 from sdxl_lora.search import verdicts
 from sdxl_lora.search.attempts import Attempt, Begun, Finished, Generator, Judge, Policy, sketch_of
@@ -36,7 +36,7 @@ SKETCHES_TO_CHOOSE_FROM = 3  # at least: a few more cost little beside the pictu
 
 
 def best_of_n(
-    request: GenerationRequest,
+    request: ResolvedRequest,
     generator: Generator,
     judge: Judge,
     policy: Policy,
@@ -70,17 +70,15 @@ class _Made:
 class _Loop:
     def __init__(
         self,
-        request: GenerationRequest,
+        request: ResolvedRequest,
         generator: Generator,
         judge: Judge,
         policy: Policy,
         cancel: threading.Event,
         stride: int,
     ) -> None:
-        if request.seed is None or request.steps is None or request.count != 1:
-            raise InputError(
-                "the loop makes one picture of a request that is decided; see generation.resolve"
-            )
+        if request.count != 1:
+            raise InputError("the loop makes one picture; see for_picture of its request")
         self._request = request
         self._generator = generator
         self._judge = judge
@@ -154,8 +152,7 @@ class _Loop:
         assert self._leader is not None
         return propose(self._leader.request.prompt, judgement.findings, self._tried)
 
-    def _next_seed(self, prompt: str) -> GenerationRequest:
-        assert self._request.seed is not None  # checked at the start
+    def _next_seed(self, prompt: str) -> ResolvedRequest:
         seed = (self._request.seed + self._seeds * self._stride) % (MAX_SEED + 1)
         self._seeds += 1
         return replace(self._request, seed=seed, prompt=prompt)
@@ -199,7 +196,7 @@ class _Loop:
             self._leader = attempt
         return attempt
 
-    def _try(self, request: GenerationRequest, edit: Edit | None) -> Stream[Event | Attempt, None, Attempt]:
+    def _try(self, request: ResolvedRequest, edit: Edit | None) -> Stream[Event | Attempt, None, Attempt]:
         """A candidate: a sketch where they are drawn, else a whole picture."""
         self._candidates -= 1
         sketch = self._sketching is not None
@@ -226,7 +223,7 @@ class _Loop:
 
     def _draw(
         self,
-        request: GenerationRequest,
+        request: ResolvedRequest,
         edit: Edit | None = None,
         *,
         leader: Attempt | None,
@@ -281,7 +278,7 @@ class _Loop:
             compared, kept=kept, verdict=f"{attempt.verdict}; {'kept' if kept else 'undid'} the change"
         )
 
-    def _make(self, request: GenerationRequest) -> Stream[Event, None, _Made]:
+    def _make(self, request: ResolvedRequest) -> Stream[Event, None, _Made]:
         made, began = _Made(), time.perf_counter()
         try:
             with contextlib.closing(_stream(self._generator(request, cancel=self._cancel))) as events:

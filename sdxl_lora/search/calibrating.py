@@ -15,7 +15,7 @@ from sdxl_lora import generation, prompts
 from sdxl_lora.errors import DataError
 from sdxl_lora.generation import PictureDone
 from sdxl_lora.models.loading import ModelConfig, load
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring import checks
 from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.spec import spec_text
@@ -89,7 +89,7 @@ def calibrate(
         raise DataError("there are no prompts to calibrate with")
     return Calibration(
         model=resolved.model,
-        template=resolved.template or "",
+        template=resolved.template,
         scorer=scorer.name,
         scores=tuple(scores),
         prompts=tuple(words),
@@ -102,12 +102,11 @@ def calibrate(
     )
 
 
-def _measured(request: GenerationRequest) -> list[int]:
+def _measured(request: ResolvedRequest) -> list[int]:
     """Steps of the sketches that are measured; none where the whole has too few."""
-    assert request.steps is not None  # resolved
     return sorted({round(share * request.steps) for share in SHARES} - {0, 1, request.steps})
 
 
-def _draw(request: GenerationRequest) -> list[Image.Image]:
+def _draw(request: ResolvedRequest) -> list[Image.Image]:
     events = generation.generate(load(ModelConfig.of(request)), request)
     return [event.image for event in events if isinstance(event, PictureDone)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sdxl_lora.prompts import emphasis
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 from sdxl_lora.scoring.card import Finding, ScoreCard, rank
 from sdxl_lora.scoring.spec import spec_text, subject_start
 
@@ -25,7 +25,7 @@ class Edit:
     attribute: str
     words: str  # why and what, e.g. "colour: navy 0.41 < black 0.52 -> emphasised navy"
 
-    def apply(self, request: GenerationRequest) -> GenerationRequest:
+    def apply(self, request: ResolvedRequest) -> ResolvedRequest:
         """The request with the changed prompt."""
         return replace(request, prompt=self.prompt)
 

@@ -91,7 +91,7 @@ def submit(request: GenerationRequest, session: str) -> None:
     """Checks what can be checked without a model, and puts `request` in the queue. Raises `StudioError`."""
     requests = [replace(request, prompt=prompt) for prompt in _expanded(request)]
     for one in requests:
-        generation.resolve(one)
+        generation.check(one)
     for one in requests:
         shared.queue().submit(one, session, level=attempts.level())
     past.note(request)
@@ -131,8 +131,8 @@ def _enrich(said: words.Words, prompt: str) -> None:
     try:
         request = _request(said)
         past.note(request)
-        open_with(replace(request, prompt=prompt, template=None), "The richer words are filled in.")
-        past.note(replace(request, prompt=prompt, template=None), "Richer words")
+        open_with(replace(request, prompt=prompt, template=""), "The richer words are filled in.")
+        past.note(replace(request, prompt=prompt, template=""), "Richer words")
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return

@@ -171,7 +171,7 @@ def settings(record: Record) -> list[tuple[str, str]]:
         ("Precision", request.precision),
         ("Avoid", request.negative_prompt),
         ("LoRAs", ", ".join(f"{lora.path} × {lora.weight:g}" for lora in request.loras)),
-        ("Template", request.template or ""),
+        ("Template", request.template),
         ("Made", record.created_at.astimezone().strftime("%d %b %Y, %H:%M")),
         ("Took", f"{record.seconds:.1f} s"),
     ]

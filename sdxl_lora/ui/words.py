@@ -41,7 +41,7 @@ class Words:
     """What the composer says."""
 
     prompt: str
-    template: str | None = None  # None: no template, or edited by hand since
+    template: str = ""  # "": no template, or edited by hand since
     slots: tuple[tuple[str, str], ...] = ()
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sdxl_lora.generation import resolve
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
 
 @pytest.fixture
@@ -14,6 +15,8 @@ def model(tiny_sdxl: Path) -> LoadedModel:
 
 
 @pytest.fixture
-def request_(tiny_sdxl: Path) -> GenerationRequest:
+def request_(tiny_sdxl: Path) -> ResolvedRequest:
     """A small request for that model."""
-    return GenerationRequest(prompt="a navy jacket", model=str(tiny_sdxl), steps=3, seed=5, precision="fp32")
+    return resolve(
+        GenerationRequest(prompt="a navy jacket", model=str(tiny_sdxl), steps=3, seed=5, precision="fp32")
+    )

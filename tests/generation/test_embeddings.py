@@ -9,8 +9,9 @@ import pytest
 
 from sdxl_lora.generation import count_tokens, generate
 from sdxl_lora.generation.embeddings import embed
+from sdxl_lora.models import identity
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
-from sdxl_lora.request import GenerationRequest, LoraSpec
+from sdxl_lora.request import LoraSpec, ResolvedRequest
 from tests import tiny
 
 
@@ -25,7 +26,7 @@ def encodings(model: LoadedModel) -> Iterator[list[int]]:
 
 
 def test_the_same_prompt_is_encoded_once(
-    model: LoadedModel, request_: GenerationRequest, encodings: list[int]
+    model: LoadedModel, request_: ResolvedRequest, encodings: list[int]
 ) -> None:
     for seed in (1, 2):
         list(generate(model, replace(request_, seed=seed, count=2)))
@@ -33,7 +34,7 @@ def test_the_same_prompt_is_encoded_once(
 
 
 def test_another_prompt_or_negative_prompt_is_encoded(
-    model: LoadedModel, request_: GenerationRequest, encodings: list[int]
+    model: LoadedModel, request_: ResolvedRequest, encodings: list[int]
 ) -> None:
     for change in ({}, {"prompt": "a hat"}, {"negative_prompt": "blurry"}):
         list(generate(model, replace(request_, **change)))  # type: ignore[arg-type]
@@ -41,10 +42,10 @@ def test_another_prompt_or_negative_prompt_is_encoded(
 
 
 def test_embeddings_of_a_lora_are_its_own(
-    model: LoadedModel, request_: GenerationRequest, tmp_path: Path, encodings: list[int]
+    model: LoadedModel, request_: ResolvedRequest, tmp_path: Path, encodings: list[int]
 ) -> None:
     spec = LoraSpec(path=str(tiny.save_lora(tmp_path / "brand.safetensors")))
-    branded = replace(request_, loras=(spec,))
+    branded = replace(request_, loras=identity.pinned([spec]))
     for request in (request_, branded, request_, branded):
         list(generate(load(ModelConfig.of(request)), request))
     assert len(encodings) == 2
@@ -74,7 +75,7 @@ def test_tokens_are_counted_without_the_marks_at_both_ends(model: LoadedModel) -
 
 @pytest.mark.parametrize("prompt", ["jacket " * 500, "夹克 🧥 " * 100, "jacket\n\twith logo"])
 def test_long_and_foreign_prompts_are_drawn_without_a_warning(
-    prompt: str, model: LoadedModel, request_: GenerationRequest, caplog: pytest.LogCaptureFixture
+    prompt: str, model: LoadedModel, request_: ResolvedRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("diffusers", "transformers"):
         logging.getLogger(name).addHandler(caplog.handler)

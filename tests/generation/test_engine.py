@@ -12,14 +12,14 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from PIL import Image
 
 from sdxl_lora.errors import Cancelled, RequestError, StudioError
-from sdxl_lora.generation import PictureDone, Started, StepDone, decoding, engine, generate
-from sdxl_lora.models import loading, registry, schedulers
+from sdxl_lora.generation import PictureDone, Started, StepDone, decoding, engine, generate, resolve
+from sdxl_lora.models import identity, loading, registry, schedulers
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
-from sdxl_lora.request import GenerationRequest, LoraSpec
+from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
 from tests import tiny
 
 
-def _pictures(model: LoadedModel, request: GenerationRequest) -> list[PictureDone]:
+def _pictures(model: LoadedModel, request: ResolvedRequest) -> list[PictureDone]:
     return [event for event in generate(model, request) if isinstance(event, PictureDone)]
 
 
@@ -44,7 +44,7 @@ def test_a_picture_is_bit_for_bit_the_stock_pipelines(
         guidance_scale=guidance,
         generator=torch.Generator().manual_seed(11),
     ).images[0]
-    ours = GenerationRequest(
+    wish = GenerationRequest(
         prompt="a navy jacket",
         negative_prompt=negative,
         model=str(folder),
@@ -53,13 +53,16 @@ def test_a_picture_is_bit_for_bit_the_stock_pipelines(
         seed=11,
         precision="fp32",
     )
+    ours = resolve(wish)
     assert _same(_pictures(load(ModelConfig.of(ours)), ours)[0].image, expected)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_third_of_four_made_alone_is_the_same_picture(precision: Any, tiny_sdxl: Path) -> None:
-    request = GenerationRequest(
-        prompt="a skirt", model=str(tiny_sdxl), steps=2, seed=40, count=4, precision=precision
+    request = resolve(
+        GenerationRequest(
+            prompt="a skirt", model=str(tiny_sdxl), steps=2, seed=40, count=4, precision=precision
+        )
     )
     model = load(ModelConfig.of(request))
     batch = _pictures(model, request)
@@ -72,14 +75,14 @@ def test_the_third_of_four_made_alone_is_the_same_picture(precision: Any, tiny_s
 
 @pytest.mark.parametrize("scheduler", schedulers.NAMES)
 def test_a_seed_gives_the_same_picture_again_with_every_sampler(
-    scheduler: str, model: LoadedModel, request_: GenerationRequest
+    scheduler: str, model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     request = replace(request_, scheduler=scheduler)
     first, second = (_pictures(model, request)[0].image for _ in range(2))
     assert _same(first, second)
 
 
-def test_events_tell_the_whole_story_in_order(model: LoadedModel, request_: GenerationRequest) -> None:
+def test_events_tell_the_whole_story_in_order(model: LoadedModel, request_: ResolvedRequest) -> None:
     events = list(generate(model, replace(request_, count=2)))
     assert isinstance(events[0], Started)
     assert events[0].request.guidance == 5.0
@@ -97,7 +100,7 @@ def test_events_tell_the_whole_story_in_order(model: LoadedModel, request_: Gene
 
 
 def test_pictures_come_in_their_order_whichever_is_ready_first(
-    model: LoadedModel, request_: GenerationRequest, monkeypatch: pytest.MonkeyPatch
+    model: LoadedModel, request_: ResolvedRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter(range(3))
 
@@ -111,7 +114,7 @@ def test_pictures_come_in_their_order_whichever_is_ready_first(
 
 
 def test_the_number_of_torchs_threads_is_left_as_it_was(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -122,12 +125,12 @@ def test_the_number_of_torchs_threads_is_left_as_it_was(
         torch.set_num_threads(before)
 
 
-def test_the_size_asked_for_is_the_size_made(model: LoadedModel, request_: GenerationRequest) -> None:
+def test_the_size_asked_for_is_the_size_made(model: LoadedModel, request_: ResolvedRequest) -> None:
     assert _pictures(model, replace(request_, width=64, height=80))[0].image.size == (64, 80)
 
 
 def test_previews_come_at_some_steps_but_not_at_the_last(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     events = [event for event in generate(model, replace(request_, steps=8)) if isinstance(event, StepDone)]
     shown = [event.step for event in events if event.preview]
@@ -136,7 +139,7 @@ def test_previews_come_at_some_steps_but_not_at_the_last(
 
 
 def test_cancelling_stops_within_one_step_and_skips_the_decoder(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     cancel = threading.Event()
     steps, decoded = 0, []
@@ -156,7 +159,7 @@ def test_cancelling_stops_within_one_step_and_skips_the_decoder(
     assert steps < 150  # the thread may have been some steps ahead of this loop, never at the end
 
 
-def test_no_step_follows_a_cancel(model: LoadedModel, request_: GenerationRequest) -> None:
+def test_no_step_follows_a_cancel(model: LoadedModel, request_: ResolvedRequest) -> None:
     cancel = threading.Event()
     done: list[int] = []
 
@@ -173,7 +176,7 @@ def test_no_step_follows_a_cancel(model: LoadedModel, request_: GenerationReques
 
 
 def test_a_request_cancelled_beforehand_makes_at_most_one_step(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     cancel = threading.Event()
     cancel.set()
@@ -182,7 +185,7 @@ def test_a_request_cancelled_beforehand_makes_at_most_one_step(
 
 
 def test_closing_the_generator_ends_its_thread_and_frees_the_model(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     events = generate(model, replace(request_, steps=150, count=64))
     next(events)
@@ -191,7 +194,7 @@ def test_closing_the_generator_ends_its_thread_and_frees_the_model(
     assert not model.base.lock.locked()
 
 
-def test_after_a_cancel_the_next_picture_is_right(model: LoadedModel, request_: GenerationRequest) -> None:
+def test_after_a_cancel_the_next_picture_is_right(model: LoadedModel, request_: ResolvedRequest) -> None:
     before = _pictures(model, request_)[0].image
     cancel = threading.Event()
     cancel.set()
@@ -200,7 +203,7 @@ def test_after_a_cancel_the_next_picture_is_right(model: LoadedModel, request_: 
     assert _same(_pictures(model, request_)[0].image, before)
 
 
-def test_two_sessions_at_once_get_their_own_pictures(model: LoadedModel, request_: GenerationRequest) -> None:
+def test_two_sessions_at_once_get_their_own_pictures(model: LoadedModel, request_: ResolvedRequest) -> None:
     requests = [replace(request_, seed=seed, scheduler=name) for seed, name in ((1, "euler-a"), (2, "ddim"))]
     alone = [_pictures(model, request)[0].image for request in requests]
     together = [generate(model, request) for request in requests]
@@ -208,7 +211,7 @@ def test_two_sessions_at_once_get_their_own_pictures(model: LoadedModel, request
     assert all(_same(picture.image, expected) for picture, expected in zip(found, alone, strict=True))
 
 
-def test_a_broken_model_is_told_and_no_picture_made(tiny_sdxl: Path, request_: GenerationRequest) -> None:
+def test_a_broken_model_is_told_and_no_picture_made(tiny_sdxl: Path, request_: ResolvedRequest) -> None:
     pipeline = tiny.sdxl_pipeline()
     with torch.no_grad():
         pipeline.unet.conv_out.bias.fill_(float("nan"))
@@ -217,7 +220,7 @@ def test_a_broken_model_is_told_and_no_picture_made(tiny_sdxl: Path, request_: G
         list(generate(model, request_))
 
 
-def test_an_entirely_black_picture_is_told(tiny_sdxl: Path, request_: GenerationRequest) -> None:
+def test_an_entirely_black_picture_is_told(tiny_sdxl: Path, request_: ResolvedRequest) -> None:
     pipeline = tiny.sdxl_pipeline()
     with torch.no_grad():
         pipeline.vae.decoder.conv_out.bias.fill_(-1000.0)
@@ -227,15 +230,15 @@ def test_an_entirely_black_picture_is_told(tiny_sdxl: Path, request_: Generation
 
 
 def test_a_request_with_other_loras_than_the_model_is_refused(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     with pytest.raises(RequestError, match="other LoRAs"):
         list(generate(model, replace(request_, loras=(LoraSpec(path="x.safetensors"),))))
 
 
-def test_a_lora_reaches_the_picture(tiny_sdxl: Path, request_: GenerationRequest, tmp_path: Path) -> None:
+def test_a_lora_reaches_the_picture(tiny_sdxl: Path, request_: ResolvedRequest, tmp_path: Path) -> None:
     file = tiny.save_lora(tmp_path / "brand.safetensors")
     plain = _pictures(load(ModelConfig.of(request_)), request_)[0].image
-    branded = replace(request_, loras=(LoraSpec(path=str(file)),))
+    branded = replace(request_, loras=identity.pinned([LoraSpec(path=str(file))]))
     assert not _same(_pictures(load(ModelConfig.of(branded)), branded)[0].image, plain)
     assert _same(_pictures(load(ModelConfig.of(request_)), request_)[0].image, plain)

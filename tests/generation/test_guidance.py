@@ -11,10 +11,10 @@ from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import PictureDone, generate
 from sdxl_lora.models import guidance
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
 
-def picture(model: LoadedModel, request: GenerationRequest) -> bytes:
+def picture(model: LoadedModel, request: ResolvedRequest) -> bytes:
     return next(e.image.tobytes() for e in generate(model, request) if isinstance(e, PictureDone))
 
 
@@ -29,7 +29,7 @@ def batches(model: LoadedModel) -> Iterator[list[int]]:
 
 @pytest.mark.parametrize(("end", "guided"), [(1.0, 10), (0.6, 6), (0.1, 1), (0.0, 0)])
 def test_so_much_of_the_way_is_guided(
-    end: float, guided: int, model: LoadedModel, request_: GenerationRequest
+    end: float, guided: int, model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     with batches(model) as seen:
         picture(model, replace(request_, steps=10, guidance_end=end))
@@ -38,7 +38,7 @@ def test_so_much_of_the_way_is_guided(
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm++ 2m", "heun"])
 def test_other_samplers_lose_guidance_at_the_same_noise(
-    scheduler: str, model: LoadedModel, request_: GenerationRequest
+    scheduler: str, model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     with batches(model) as seen:
         picture(model, replace(request_, steps=10, guidance_end=0.5, scheduler=scheduler))
@@ -46,22 +46,23 @@ def test_other_samplers_lose_guidance_at_the_same_noise(
     assert seen.count(2) == pytest.approx(len(seen) / 2, abs=1)
 
 
-def test_sd_1_models_can_do_it_too(tiny_sd: Path, request_: GenerationRequest) -> None:
+def test_sd_1_models_can_do_it_too(tiny_sd: Path, request_: ResolvedRequest) -> None:
     model = load(ModelConfig(model=str(tiny_sd), precision="fp32"))
     with batches(model) as seen:
-        picture(model, replace(request_, model=str(tiny_sd), steps=4, guidance_end=0.5))
+        digest = model.config.model_sha256
+        picture(model, replace(request_, model=str(tiny_sd), model_sha256=digest, steps=4, guidance_end=0.5))
     assert seen == [2, 2, 1, 1]
 
 
 def test_an_end_at_the_start_is_a_picture_without_guidance(
-    model: LoadedModel, request_: GenerationRequest
+    model: LoadedModel, request_: ResolvedRequest
 ) -> None:
     without = picture(model, replace(request_, guidance=1.0))
     assert picture(model, replace(request_, guidance_end=0.0)) == without
     assert picture(model, replace(request_, guidance_end=0.5)) != without
 
 
-def test_a_model_says_where_its_guidance_ends(model: LoadedModel, request_: GenerationRequest) -> None:
+def test_a_model_says_where_its_guidance_ends(model: LoadedModel, request_: ResolvedRequest) -> None:
     assert picture(model, request_) == picture(model, replace(request_, guidance_end=1.0))
 
 

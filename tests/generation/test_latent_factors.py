@@ -24,8 +24,10 @@ def folder(factor: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_pictures_and_previews_have_the_size_asked_for(folder: Path, factor: int) -> None:
-    request = GenerationRequest(
-        prompt="a skirt", model=str(folder), steps=4, seed=3, width=96, height=64, precision="fp32"
+    request = resolve(
+        GenerationRequest(
+            prompt="a skirt", model=str(folder), steps=4, seed=3, width=96, height=64, precision="fp32"
+        )
     )
     model = load(ModelConfig.of(request))
     events = list(generate(model, request))
@@ -39,15 +41,19 @@ def test_a_picture_is_bit_for_bit_the_stock_pipelines(folder: Path) -> None:
     stock = StableDiffusionXLPipeline.from_pretrained(folder)
     stock.set_progress_bar_config(disable=True)
     expected = stock("a skirt", num_inference_steps=2, generator=torch.Generator().manual_seed(7)).images[0]
-    request = GenerationRequest(prompt="a skirt", model=str(folder), steps=2, seed=7, precision="fp32")
+    request = resolve(
+        GenerationRequest(prompt="a skirt", model=str(folder), steps=2, seed=7, precision="fp32")
+    )
     drawn = [e for e in generate(load(ModelConfig.of(request)), request) if isinstance(e, PictureDone)]
     assert drawn[0].image.tobytes() == expected.tobytes()
     assert expected.size == (tiny.SIDE, tiny.SIDE)
 
 
 def test_a_sketch_is_finished_at_its_own_size(folder: Path) -> None:
-    request = GenerationRequest(
-        prompt="a skirt", model=str(folder), steps=6, sketch_steps=4, seed=3, precision="fp32"
+    request = resolve(
+        GenerationRequest(
+            prompt="a skirt", model=str(folder), steps=6, sketch_steps=4, seed=3, precision="fp32"
+        )
     )
     drawn = [e for e in generate(load(ModelConfig.of(request)), request) if isinstance(e, PictureDone)]
     assert drawn[0].image.size == (tiny.SIDE, tiny.SIDE)

@@ -9,7 +9,7 @@ import torch
 from sdxl_lora.generation import PictureDone, generate, long_prompts
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 
 
 @pytest.fixture(params=["sdxl", "sd"])
@@ -70,8 +70,15 @@ def test_brackets_without_a_number_are_characters(either: LoadedModel) -> None:
 @pytest.mark.parametrize("prompt", ["jacket " * 40, "a (navy:1.4) cap"])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_such_prompts_are_drawn(
-    either: LoadedModel, request_: GenerationRequest, prompt: str, guidance: float
+    either: LoadedModel, request_: ResolvedRequest, prompt: str, guidance: float
 ) -> None:
-    request = replace(request_, model=either.config.model, prompt=prompt, guidance=guidance, steps=2)
+    request = replace(
+        request_,
+        model=either.config.model,
+        model_sha256=either.config.model_sha256,
+        prompt=prompt,
+        guidance=guidance,
+        steps=2,
+    )
     events = list(generate(either, request))
     assert isinstance(events[-1], PictureDone)

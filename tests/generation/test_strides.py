@@ -9,17 +9,17 @@ from diffusers import EulerDiscreteScheduler
 from sdxl_lora.errors import Cancelled, RequestError
 from sdxl_lora.generation import PictureDone, StepDone, finishing_steps, generate, resolve, strides
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 
 
-def drawn(model: LoadedModel, request: GenerationRequest) -> tuple[list[bytes], list[StepDone]]:
+def drawn(model: LoadedModel, request: ResolvedRequest) -> tuple[list[bytes], list[StepDone]]:
     events = list(generate(model, request))
     pictures = [event.image.tobytes() for event in events if isinstance(event, PictureDone)]
     return pictures, [event for event in events if isinstance(event, StepDone)]
 
 
 @pytest.fixture
-def finished(request_: GenerationRequest) -> GenerationRequest:
+def finished(request_: ResolvedRequest) -> ResolvedRequest:
     """A picture of 10 steps, finished from a sketch of 4: two long strides, then four short ones."""
     return replace(request_, steps=10, sketch_steps=4)
 
@@ -30,7 +30,7 @@ def forget(model: LoadedModel) -> None:
 
 @pytest.mark.parametrize(("precision", "end"), [("fp32", 1.0), ("bf16", 1.0), ("fp32", 0.6), ("fp32", 0.2)])
 def test_a_sketch_is_finished_to_the_very_picture_that_its_request_makes_from_the_start(
-    precision: str, end: float, finished: GenerationRequest
+    precision: str, end: float, finished: ResolvedRequest
 ) -> None:
     request = replace(finished, precision=precision, guidance_end=end)  # type: ignore[arg-type]  # one of them
     model = load(ModelConfig.of(request))
@@ -38,16 +38,16 @@ def test_a_sketch_is_finished_to_the_very_picture_that_its_request_makes_from_th
     from_start, steps = drawn(model, request)
     assert [(step.step, step.steps) for step in steps] == [(n, 6) for n in range(1, 7)]
     forget(model)
-    drawn(model, replace(request, steps=4, sketch_steps=None))
+    drawn(model, replace(request, steps=4, sketch_steps=0))
     from_middle, steps = drawn(model, request)
     assert [(step.step, step.steps) for step in steps] == [(n, 4) for n in range(1, 5)]
     assert from_middle == from_start
 
 
 def test_a_sketch_with_another_setting_is_not_taken_for_this_one(
-    model: LoadedModel, finished: GenerationRequest
+    model: LoadedModel, finished: ResolvedRequest
 ) -> None:
-    sketch = replace(finished, steps=4, sketch_steps=None)
+    sketch = replace(finished, steps=4, sketch_steps=0)
     for other in (
         replace(sketch, prompt="a red jacket"),
         replace(sketch, negative_prompt="blurry"),
@@ -63,10 +63,10 @@ def test_a_sketch_with_another_setting_is_not_taken_for_this_one(
 
 
 def test_pictures_of_a_batch_are_finished_from_their_own_sketches(
-    model: LoadedModel, finished: GenerationRequest
+    model: LoadedModel, finished: ResolvedRequest
 ) -> None:
     forget(model)
-    drawn(model, replace(finished, steps=4, sketch_steps=None, count=3))
+    drawn(model, replace(finished, steps=4, sketch_steps=0, count=3))
     pictures, steps = drawn(model, replace(finished, count=3))
     assert len(steps) == 3 * 4
     forget(model)
@@ -74,16 +74,16 @@ def test_pictures_of_a_batch_are_finished_from_their_own_sketches(
 
 
 def test_the_middles_of_the_latest_ways_only_are_remembered(
-    model: LoadedModel, finished: GenerationRequest, monkeypatch: pytest.MonkeyPatch
+    model: LoadedModel, finished: ResolvedRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strides, "_REMEMBERED", 3)
     forget(model)
-    drawn(model, replace(finished, steps=4, sketch_steps=None))
-    drawn(model, replace(finished, steps=2, sketch_steps=None, seed=100, count=3))
+    drawn(model, replace(finished, steps=4, sketch_steps=0))
+    drawn(model, replace(finished, steps=2, sketch_steps=0, seed=100, count=3))
     assert len(drawn(model, finished)[1]) == 6
 
 
-def test_cancel_stops_in_both_halves(model: LoadedModel, finished: GenerationRequest) -> None:
+def test_cancel_stops_in_both_halves(model: LoadedModel, finished: ResolvedRequest) -> None:
     for last in (1, 4):
         forget(model)
         cancel = threading.Event()
@@ -106,7 +106,7 @@ def test_the_second_half_goes_on_where_the_first_ends(spacing: str, steps: int, 
 
 
 def test_only_a_sampler_that_remembers_nothing_can_change_its_stride(
-    model: LoadedModel, finished: GenerationRequest
+    model: LoadedModel, finished: ResolvedRequest
 ) -> None:
     assert not strides.possible(EulerDiscreteScheduler(use_karras_sigmas=True))
     for request in (replace(finished, scheduler="unipc"), replace(finished, scheduler="dpm++ 2m")):
@@ -121,9 +121,9 @@ def test_only_a_sampler_that_remembers_nothing_can_change_its_stride(
         model.pipeline.scheduler = own
 
 
-@pytest.mark.parametrize(("sketch", "reason"), [(10, "no fewer"), (1, "not between"), (0, "not between")])
+@pytest.mark.parametrize(("sketch", "reason"), [(10, "no fewer"), (1, "not between"), (-2, "not between")])
 def test_a_sketch_has_fewer_steps_than_its_picture(
-    sketch: int, reason: str, request_: GenerationRequest
+    sketch: int, reason: str, request_: ResolvedRequest
 ) -> None:
     with pytest.raises(RequestError, match=reason):
         resolve(replace(request_, steps=10, sketch_steps=sketch))

@@ -51,7 +51,7 @@ def test_the_best_attempt_is_recorded_with_the_log_of_all(studio: Studio) -> Non
     card = recorded.record.card
     assert card.search
     assert card.score == finished.best.judgement.score  # type: ignore[union-attr]  # a picture was made
-    assert recorded.record.request == finished.best.request
+    assert recorded.record.request == finished.best.request.wish()
     assert [entry.seed for entry in card.search.attempts] == [a.request.seed for a in attempts]
     assert [found.wanted for found in card.findings] == ["navy", "cap"]
     assert studio.store.count() == 1
@@ -117,7 +117,7 @@ def test_a_learned_taste_chooses_among_attempts_none_of_which_was_good_enough(
     [recorded] = [event for event in events if isinstance(event, Recorded)]
     [finished] = [event for event in events if isinstance(event, Finished)]
     chosen = last(seen[0])
-    assert recorded.record.request == chosen.request
+    assert recorded.record.request == chosen.request.wish()
     tried = recorded.record.card.search
     assert tried
     assert (tried.by_taste, tried.kept) == (chosen is not finished.best, chosen.number)
@@ -155,7 +155,7 @@ def test_a_sketch_that_a_learned_taste_chooses_is_drawn_whole(
     *_, best, liked = [event for event in events if isinstance(event, Attempt)]
     [recorded] = [event for event in events if isinstance(event, Recorded)]
     assert (liked.sketch, liked.number, liked.finishes != best.finishes) == (False, best.number + 1, True)
-    assert recorded.record.request == liked.request
+    assert recorded.record.request == liked.request.wish()
     tried = recorded.record.card.search
     assert tried
     assert (tried.by_taste, tried.kept) == (True, liked.number)

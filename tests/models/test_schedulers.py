@@ -5,6 +5,7 @@ from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.models import schedulers
+from sdxl_lora.request import OWN_SCHEDULER
 
 OWN = EulerDiscreteScheduler(
     beta_schedule="scaled_linear",
@@ -21,8 +22,8 @@ def test_every_sampler_keeps_the_schedule_of_the_model(name: str) -> None:
         assert made.config[setting] == OWN.config[setting]
 
 
-def test_without_a_name_a_fresh_one_of_the_models_own_kind_is_made() -> None:
-    made = schedulers.make(None, OWN)
+def test_the_models_own_is_a_fresh_one_of_its_kind() -> None:
+    made = schedulers.make(OWN_SCHEDULER, OWN)
     assert type(made) is EulerDiscreteScheduler
     assert made is not OWN
     assert dict(made.config) == dict(OWN.config)

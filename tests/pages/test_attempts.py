@@ -124,7 +124,7 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     at.button(key=f"attempt.{job.id}.0.{other.number}.whole").click().run()
     at = finish(at)
     assert shared.queue().jobs()[1].request == other.request
-    assert shared.studio().store.page()[0].request == other.request
+    assert shared.studio().store.page()[0].request == other.request.wish()
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{record.id}.details").click().run()
     told = " ".join(element.value for element in at.markdown)

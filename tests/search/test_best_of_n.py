@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from sdxl_lora.errors import Cancelled, InputError, RequestError, StudioError
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import ResolvedRequest
 from sdxl_lora.search import Attempt, Begun, Finished, Policy, best_of_n
 from tests.search.fakes import REQUEST, STEPS, FakeGenerator, FakeJudge
 
 
-def by_seed(*scores: float) -> Callable[[GenerationRequest], float]:
+def by_seed(*scores: float) -> Callable[[ResolvedRequest], float]:
     """The n-th seed's score, whatever the prompt."""
     return lambda request: scores[(request.seed or 0) - 100]
 
@@ -73,7 +73,7 @@ def test_nothing_but_nan_names_the_cause() -> None:
 
 
 def test_a_seed_that_breaks_the_model_does_not_end_the_loop() -> None:
-    def fail_first(request: GenerationRequest) -> None:
+    def fail_first(request: ResolvedRequest) -> None:
         if request.seed == 100:
             raise StudioError("the model gave no valid numbers (NaN)")
 
@@ -83,7 +83,7 @@ def test_a_seed_that_breaks_the_model_does_not_end_the_loop() -> None:
 
 
 def test_a_request_that_is_wrong_ends_the_loop_at_once() -> None:
-    def fail(_: GenerationRequest) -> None:
+    def fail(_: ResolvedRequest) -> None:
         raise RequestError("the device is out of memory")
 
     generator = FakeGenerator(fail)
@@ -121,7 +121,7 @@ def test_cancel_stops_within_one_step_and_what_was_yielded_stays() -> None:
 # ---------------------------------------------------------------- the words
 
 
-def emphasised(request: GenerationRequest) -> bool:
+def emphasised(request: ResolvedRequest) -> bool:
     return "(navy:" in request.prompt
 
 
@@ -163,7 +163,6 @@ def test_words_are_left_alone_where_the_policy_says_so() -> None:
     assert [a.request.seed for a in attempts] == [100, 101, 102, 103, 104]
 
 
-def test_the_loop_wants_one_picture_with_a_seed() -> None:
-    for request in (replace(REQUEST, seed=None), replace(REQUEST, steps=None), replace(REQUEST, count=2)):
-        with pytest.raises(InputError):
-            list(best_of_n(request, FakeGenerator(), FakeJudge(lambda _: 0.1), Policy()))
+def test_the_loop_wants_one_picture() -> None:
+    with pytest.raises(InputError, match="one picture"):
+        list(best_of_n(replace(REQUEST, count=2), FakeGenerator(), FakeJudge(lambda _: 0.1), Policy()))

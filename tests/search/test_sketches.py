@@ -74,7 +74,7 @@ def test_where_the_sampler_allows_it_a_sketch_is_finished_from_its_middle() -> N
     _, end = run(judge, Policy(threshold=0.5, max_attempts=3, sketching=FINISHING), generator)
     assert end.best.request == replace(REQUEST, seed=103, sketch_steps=2, guidance_end=1.0)  # makes it again
     assert [(request.steps, request.sketch_steps) for request in generator.requests] == [
-        (STEPS, None), *[(2, None)] * 4, (STEPS, 2),
+        (STEPS, 0), *[(2, 0)] * 4, (STEPS, 2),
     ]  # fmt: skip
     assert {request.guidance_end for request in generator.requests[1:]} == {1.0}  # long strides need it
 

@@ -1,0 +1,30 @@
+"""A request in which nothing is open any more: what a picture is made from, and what its record says."""
+
+from dataclasses import dataclass, fields
+
+from sdxl_lora.config import Precision
+from sdxl_lora.request.wish import GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedRequest(GenerationRequest):
+    """A `GenerationRequest` that was decided, see `generation.resolve`: every field has a value.
+
+    It says by content which model and which LoRAs are meant (`model_sha256`, `LoraSpec.sha256`): once one of them was
+    trained again or exchanged, this is a request for something that is gone, and is refused when it is loaded.
+    """
+
+    steps: int
+    guidance: float
+    guidance_end: float
+    seed: int
+    width: int  # px
+    height: int  # px
+    precision: Precision  # never "auto"
+    scheduler: str  # `OWN_SCHEDULER`: the one in the model's own files
+    sketch_steps: int  # 0 = an even way
+    model_sha256: str  # of everything of the model that is loaded, see `models.identity`
+
+    def wish(self) -> GenerationRequest:
+        """The wish for this very picture, as a record keeps it: its contents are remembered, and not insisted on."""
+        return GenerationRequest(**{field.name: getattr(self, field.name) for field in fields(self)})
