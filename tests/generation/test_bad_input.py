@@ -56,7 +56,7 @@ def _run(folder: Path, **changes: Any) -> list[Any]:
         ({"scheduler": "oiler"}, UnknownNameError, "did you mean 'euler'"),
         ({"model": "minni"}, UnknownNameError, "did you mean 'mini'"),
         ({"model": "/no/such/folder"}, InputError, "there is no model folder /no/such/folder"),
-        ({"model": "someone/unheard-of"}, ModelUnavailableError, "models fetch someone/unheard-of"),
+        ({"model": "someone/unheard-of"}, ModelUnavailableError, "unset HF_HUB_OFFLINE"),
         ({"loras": (LoraSpec(path="/no/such.safetensors"),)}, LoraError, "there is no LoRA at"),
         ({"loras": (LoraSpec(path="/no/such.ckpt"),)}, LoraError, "can run code"),
     ],
