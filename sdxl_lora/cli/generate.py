@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
 from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
+from sdxl_lora.prompts import translation
 from sdxl_lora.request import MAX_COUNT, GenerationRequest, LoraSpec
 
 if TYPE_CHECKING:
     from sdxl_lora.jobs.studio import Studio
     from sdxl_lora.records import Record
     from sdxl_lora.scoring.card import ScoreCard
+    from sdxl_lora.scoring.limits import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
     request = build_request(arguments)
     if arguments.output is not None:
         _check_writable(arguments.output)
+    met = _limits(request)
+    for line in dict.fromkeys(line for one in met.values() for line in one.lines()):
+        terminal.note(line)
     started = time.perf_counter()
     made: list[tuple[Record, Path]] = []
     for record in _make_all(arguments, request):
@@ -117,8 +122,23 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print(_line(record, path), flush=True)
     if arguments.json:
-        terminal.print_json(_summary(made, seconds=time.perf_counter() - started))
+        summary = _summary(made, seconds=time.perf_counter() - started)
+        said = [{"prompt": prompt, **one.to_dict(), "lines": one.lines()} for prompt, one in met.items()]
+        terminal.print_json({**summary, "limits": said})
     return 0
+
+
+def _limits(request: GenerationRequest) -> "dict[str, Limits]":
+    """Prompt -> what of it the model cannot draw, for those that ask for something of the kind."""
+    from sdxl_lora.models import registry
+    from sdxl_lora.scoring import limits
+
+    expansion = prompts.expand(request.prompt)
+    if expansion.count > MAX_COUNT:  # refused in a moment
+        return {}
+    model = registry.resolve_auto() if request.model == "auto" else request.model
+    found = {prompt: limits.of(model, prompt, dict(request.slots)) for prompt in expansion}
+    return {prompt: one for prompt, one in found.items() if one}
 
 
 def build_request(arguments: argparse.Namespace) -> GenerationRequest:
@@ -127,6 +147,9 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
     prompt, negative = arguments.prompt, arguments.negative
     if arguments.template is not None:
         template = prompts.get(arguments.template)
+        for name, english in translation.of_fields(slots).items():
+            terminal.note(f"{name}: {slots[name]} → {english}")
+            slots[name] = english
         slots = template.complete(slots)
         filled = prompts.fill(template, slots)
         prompt = f"{filled}, {prompt}" if prompt.strip() else filled

@@ -86,7 +86,7 @@ def learn(features: Features, approved: Sequence[bool]) -> Preference:
 
 
 def order(judgements: Sequence[ScoreCard], features: Features, preference: Preference) -> list[int]:
-    """Indices from best to worst: fewest failed gates, then the preference while it is on, then the score.
+    """Indices from best to worst: least wrong, then the preference while it is on, then the score.
 
     Blank pictures (score NaN) come last, whatever the preference.
     """
@@ -96,7 +96,7 @@ def order(judgements: Sequence[ScoreCard], features: Features, preference: Prefe
         judgement = judgements[index]
         if not math.isfinite(judgement.score) or not math.isfinite(chances[index]):
             return (1, 0, 0.0, 0.0)
-        return (0, len(judgement.failed), -float(chances[index]), -judgement.score)
+        return (0, judgement.faults, -float(chances[index]), -judgement.score)
 
     return sorted(range(len(judgements)), key=place)
 

@@ -22,6 +22,7 @@ from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
 from sdxl_lora.request import OWN_SCHEDULER, GenerationRequest, ResolvedRequest
+from sdxl_lora.scoring import limits
 from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.verifier import Verifier, verifier_for
@@ -75,6 +76,7 @@ def plan(
         gates=level.gates,
         read_brand=level.gates and registry.capabilities_of(model).letters,
         least_sharpness=calibration.least_sharpness if calibration else None,
+        capabilities=registry.capabilities_of(model),
     )
     policy = policy_of(
         level,
@@ -83,6 +85,8 @@ def plan(
         min_score=min_score,
         max_attempts=max_attempts,
     )
+    if max_attempts is None and not limits.of(model, request.prompt, dict(request.slots)).draws_product:
+        policy = replace(policy, max_attempts=1, sketching=None)  # no seed and no emphasis would bring it
     return Plan(policy=policy, verifier=gated, calibration=calibration, judged=_can_judge(verifier.primary))
 
 
@@ -194,11 +198,11 @@ def _whole(
 
 
 def _failed(attempt: Attempt) -> int:
-    """How many gates say no; a picture that cannot be judged fails more than any other."""
+    """How much the gates that say no weigh; a picture that cannot be judged fails more than any other."""
     judgement = attempt.judgement
     if judgement is None or not math.isfinite(judgement.score):
         return sys.maxsize
-    return len(judgement.failed)
+    return judgement.faults
 
 
 def _can_judge(scorer: Scorer) -> bool:

@@ -100,4 +100,5 @@ class Studio:
             probes=probes_of(scorer) if isinstance(scorer, ClipScorer) else None,
             others=reported_for(request.model),
             read_brand=registry.capabilities_of(request.model).letters and lettering.available(),
+            capabilities=registry.capabilities_of(request.model),
         )

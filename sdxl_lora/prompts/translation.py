@@ -1,8 +1,8 @@
 """Words of the templates' fields in German, French, Spanish, Japanese and Chinese, translated by a table.
 
-Field by field: what stands in the colour's field is looked up among colours only, so that the French "marine" is navy and
-the English "rose" stays what it is. A whole sentence is only ever proposed in translation, never changed unasked, and
-only where every word of it is known: half a translation says something else. Pure strings.
+Field by field: what stands in the colour's field is looked up among colours only, so that the French "marine" is navy
+there and nothing elsewhere. A whole sentence is only ever proposed in translation, never changed unasked, and only
+where every word of it is known: half a translation says something else. Pure strings.
 """
 
 import functools
@@ -42,7 +42,8 @@ def of_field(slot: str, value: str) -> str | None:
     if field is None or not value.strip():
         return None
     folded = _folded(emphasis.plain(value))
-    return None if folded in _english() else _lookup(folded, _table()[field], field)
+    found = None if folded in _english() else _lookup(folded, _table()[field], field)
+    return None if found == folded else found
 
 
 def of_fields(values: Mapping[str, str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ from typing import Any, Final, Self, TypeVar
 
 from sdxl_lora.scoring.lettering import Lettering, Words
 
+GARMENT: Final = "garment"  # name of the gate, and of the claim
+_GARMENT_WEIGHT = 100  # gates that a wrong garment weighs as much as; there are six others
 PRIMARY: Final = "clip"  # key of the score pictures are compared by
 _OWN_KEYS = (PRIMARY, "attributes", "checks", "lettering", "attempts")
 _READABLE = ("read", "misread")
@@ -53,7 +55,7 @@ class Finding:
 class Gate:
     """One thing that a picture must not get wrong."""
 
-    name: str  # blank, colour, brand text, white background or sharpness
+    name: str  # blank, garment, colour, brand text, white background or sharpness
     passed: bool | None  # None: cannot be told, which is no failure
     reason: str  # one line for the user
 
@@ -110,6 +112,11 @@ class ScoreCard:
     def failed(self) -> tuple[Gate, ...]:
         """Gates that said no."""
         return tuple(gate for gate in self.gates if gate.passed is False)
+
+    @property
+    def faults(self) -> int:
+        """How much the failed gates weigh: a wrong garment more than all others together."""
+        return sum(_GARMENT_WEIGHT if gate.name == GARMENT else 1 for gate in self.failed)
 
     @property
     def weakest(self) -> Finding | None:
@@ -175,7 +182,7 @@ class ScoreCard:
 
 def rank(card: ScoreCard) -> tuple[int, float]:
     """Larger is better; only for cards whose score is finite."""
-    return -len(card.failed), card.score
+    return -card.faults, card.score
 
 
 def overall(findings: Sequence[Finding]) -> float:

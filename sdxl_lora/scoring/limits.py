@@ -1,7 +1,7 @@
 """What a prompt asks for that its model cannot draw: said before anything is drawn, and never scored as shown.
 
-Works from the facts in a model's description (`models.capabilities`): a model with a closed vocabulary has words that it
-does not know, products that it cannot draw, and a number of them that it puts into one picture. A model that says
+Works from the facts in a model's description (`models.capabilities`): a model with a closed vocabulary has words that
+it does not know, products that it cannot draw, and a number of them that it puts into one picture. A model that says
 nothing of the kind has no limits here, and nothing is claimed of it. Judges words; loads no model.
 """
 
@@ -18,9 +18,13 @@ from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.scoring.spec import spec_text
 
 # Words that carry nothing to draw: whether a model knows them makes no difference.
-_FUNCTION_WORDS = frozenset(
-    ["a", "an", "the", "this", "that", "these", "those", "some", "any", "my", "your", "our", "his", "her", "its", "their", "and", "or", "but", "so", "then", "of", "for", "to", "from", "by", "at", "in", "into", "on", "onto", "over", "under", "with", "within", "as", "is", "are", "be", "being", "been", "was", "were", "has", "have", "having", "it", "he", "she", "they", "we", "you", "i", "me", "us", "please", "make", "draw", "paint", "create", "generate", "show", "showing", "shows", "want", "would", "like", "can", "could", "should", "let", "put", "picture", "image", "photo", "one", "very", "really", "more", "most", "just", "only", "not", "there", "here", "which", "who", "whose", "standing", "posing", "looking"]
-)
+_FUNCTION_TEXT = """
+    a an the this that these those some any my your our his her its their and or but so then of for to from by at
+    in into on onto over under with within as is are be being been was were has have having it he she they we you
+    i me us please make draw paint create generate show showing shows want would like can could should let put picture
+    image photo one very really more most just only not there here which who whose standing posing looking
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
 _MOST_LISTED = 6  # words named in one line
 
 
@@ -68,6 +72,10 @@ class Limits:
         if self.translation is not None:
             said.append(f"in English: {self.translation}")
         return tuple(said)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self.lines())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -14,20 +14,20 @@ from PIL import Image
 
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.models import registry
+from sdxl_lora.models.capabilities import Capabilities, split
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.attributes import WHITE_BACKGROUND
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring import blip, checks, held_out, lettering
+from sdxl_lora.scoring import blip, checks, held_out, lettering, limits
 from sdxl_lora.scoring.base import Scorer, default_scorer, scorer_for
-from sdxl_lora.scoring.card import Finding, Gate, ScoreCard, rank
+from sdxl_lora.scoring.card import GARMENT, Finding, Gate, ScoreCard, rank
 from sdxl_lora.scoring.lettering import Lettering
+from sdxl_lora.scoring.limits import Limits
 from sdxl_lora.scoring.probes import ProbeScorer, probes_of
 from sdxl_lora.scoring.spec import spec_text
 
 WHITE_SHARE = 0.95  # of the border, where a white background was asked for: leaves room for a shadow
-WRONG_COLOUR = (
-    0.5  # probability from which another colour is the picture's colour: more than all others together
-)
+MAJORITY = 0.5  # probability from which another word is what shows: more than all others together
 
 
 class Verifier:
@@ -42,6 +42,7 @@ class Verifier:
         gates: bool = True,
         read_brand: bool = False,
         least_sharpness: float | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         """Args:
         primary: what thresholds are compared with.
@@ -49,6 +50,7 @@ class Verifier:
         gates: False leaves only the gate of blank pictures.
         read_brand: OCR, about a second per picture; the bundled model draws no letters.
         least_sharpness: from a calibration; None = not a gate.
+        capabilities: of the model that drew the pictures: what it cannot draw is not taken for shown; None = any model.
         """
         self.primary = primary
         self.probes = probes
@@ -56,6 +58,7 @@ class Verifier:
         self._gates = gates
         self._reads_brand = read_brand
         self._least_sharpness = least_sharpness
+        self._capabilities = capabilities or Capabilities()
         self._notices: dict[str, None] = {}
 
     @property
@@ -76,7 +79,8 @@ class Verifier:
         text, slots = spec_text(prompt), dict(request.slots)
         texts = [text] * len(images)
         scores = self.primary.score(images, texts)
-        findings = self._probe(images, text, slots)
+        met = limits.of_capabilities(self._capabilities, request.model, prompt, slots)
+        findings = [_tellable(found, met) for found in self._probe(images, text, slots)]
         reported = () if sketch else self.others
         others = {scorer.key: (scorer.name, self._other(scorer, images, texts)) for scorer in reported}
         brand = slots.get("brand", "")
@@ -88,7 +92,7 @@ class Verifier:
                 scorer=self.primary.name,
                 text=text,
                 findings=findings[i],
-                gates=tuple(self._gate(image, findings[i], prompt, read[i], brand, sharpness)),
+                gates=tuple(self._gate(image, findings[i], met, prompt, read[i], brand, sharpness)),
                 others={key: (name, values[i]) for key, (name, values) in others.items() if values},
                 lettering=read[i],
             )
@@ -122,6 +126,7 @@ class Verifier:
         self,
         image: Image.Image,
         findings: Sequence[Finding],
+        met: Limits,
         prompt: str,
         read: Lettering | None,
         brand: str,
@@ -130,9 +135,11 @@ class Verifier:
         blank = checks.blank_reason(image)
         if blank is not None:
             return [Gate(name="blank", passed=False, reason=blank)]
+        gates = [] if met.draws_product else [_not_drawn(met)]
         if not self._gates:
-            return []
-        gates = [_colour(finding) for finding in findings if finding.attribute == "colour"]
+            return gates
+        for name in (GARMENT, "colour"):
+            gates += [_majority(finding) for finding in findings if finding.attribute == name]
         if any(words in prompt.lower() for words in WHITE_BACKGROUND):
             gates.append(_white(image))
         if read is not None:
@@ -164,7 +171,12 @@ def default_verifier(
 def verifier_for(model: str) -> Verifier:
     """The usual verifier of a model's pictures: `scorer_for` it, with everything reported that is on this machine."""
     clip = scorer_for(model)
-    return Verifier(clip, probes=probes_of(clip), others=reported_for(model))
+    return Verifier(
+        clip,
+        probes=probes_of(clip),
+        others=reported_for(model),
+        capabilities=registry.capabilities_of(model),
+    )
 
 
 def reported_for(model: str) -> tuple[Scorer, ...]:
@@ -183,14 +195,26 @@ def _blip(folder: Path) -> blip.BlipModel:
 
 
 def best_of(cards: Sequence[ScoreCard]) -> int | None:
-    """Index of the best: fewest failed gates, then the highest score; never a blank one, None if all are."""
+    """Index of the best: least wrong, then the highest score; never a blank one, None if all are."""
     usable = [i for i, j in enumerate(cards) if math.isfinite(j.score)]
     return max(usable, key=lambda i: rank(cards[i]), default=None)
 
 
-def _colour(finding: Finding) -> Gate:
-    wrong = not finding.right and finding.rival_probability >= WRONG_COLOUR
-    return Gate(name="colour", passed=not wrong, reason=str(finding))
+def _majority(finding: Finding) -> Gate:
+    wrong = not finding.right and finding.rival_probability >= MAJORITY
+    return Gate(name=finding.attribute, passed=not wrong, reason=str(finding))
+
+
+def _not_drawn(met: Limits) -> Gate:
+    words = ", ".join(word.word for word in met.unknown)
+    reason = f"{met.model} does not draw what was asked for" + (f": {words}" if words else "")
+    return Gate(name=GARMENT, passed=False, reason=reason)
+
+
+def _tellable(findings: tuple[Finding, ...], met: Limits) -> tuple[Finding, ...]:
+    """Without claims of words that the model was never shown: a judge trained beside it cannot know them either."""
+    unknown = {word.word for word in met.unknown}
+    return tuple(found for found in findings if not unknown & set(split(found.wanted)))
 
 
 def _brand(read: Lettering, brand: str) -> Gate:

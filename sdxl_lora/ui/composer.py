@@ -39,7 +39,7 @@ def show(session: str) -> None:
     if message := state.pop("create.message", ""):
         st.success(message, icon=":material/tune:")
     said = words.show()
-    tokens.show(words.FIELD, said.prompt, str(state.get("create.model") or "auto"), int(state[_COUNT]))
+    tokens.show(words.FIELD, said, str(state.get("create.model") or "auto"), int(state[_COUNT]))
     st.segmented_control(
         "How many pictures",
         range(1, MAX_COUNT + 1),

@@ -12,7 +12,7 @@ import streamlit as st
 from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import tokens
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import limits, shared, words
 
 _PAUSE = 250  # ms without a keystroke
 _HELP = (
@@ -41,8 +41,12 @@ def _listener() -> Any:
 
 
 @st.fragment
-def show(label: str, prompt: str, model: str, count: int) -> None:
-    """Draws the line. `label`: of the prompt's field; `prompt`: what was in it when the page ran last."""
+def show(label: str, asked: words.Words, model: str, count: int) -> None:
+    """Draws the line, and below it what the model cannot draw.
+
+    `label`: of the prompt's field; `asked`: what was in it when the page ran last.
+    """
+    prompt = asked.prompt
     over = hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:12]
     with st.container(key="typing"):  # takes no room, see style.css
         said = _listener()(
@@ -56,6 +60,7 @@ def show(label: str, prompt: str, model: str, count: int) -> None:
     with st.container(key="length"):  # close to the field, see style.css
         if line:
             st.caption(shared.escape(line), help=_HELP)
+    limits.show(model, text, dict(asked.slots), words.replace)
 
 
 def _length(text: str, model: str) -> str:

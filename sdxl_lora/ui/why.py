@@ -11,19 +11,21 @@ from PIL import Image, ImageDraw
 from sdxl_lora.models import registry
 from sdxl_lora.records import Record
 from sdxl_lora.scoring import lettering
-from sdxl_lora.scoring.card import Finding, Gate, LoggedAttempt, ScoreCard, SearchLog
+from sdxl_lora.scoring.card import GARMENT, Finding, Gate, LoggedAttempt, ScoreCard, SearchLog
 from sdxl_lora.search import Attempt
 from sdxl_lora.ui.shared import escape
 
 _SURE = ((0.75, "clearly"), (0.5, "probably"), (0.0, "perhaps"))  # probability from which it is said so
 _MAJORITY = 0.5  # probability of another word from which it is what shows
 _GATES = {  # name -> (passed, failed)
+    "garment": ("The garment is right", "It shows another garment"),
     "colour": ("The colour is right", "It shows another colour"),
     "white background": ("The background is white", "The background is not white"),
     "brand text": ("The brand's name is spelled right", "The brand's name is misspelled"),
     "sharpness": ("Sharp enough", "Blurred"),
     "blank": ("", "There is nothing to see"),
 }
+_CLAIMED = (GARMENT, "colour")  # gates that say again what the claim of that name says
 _SIGNS = {True: ":green[:material/check_circle:]", False: ":red[:material/cancel:]", None: ":material/help:"}
 _BOX = "#e5484d"  # of words that were read
 _LOOKS = 640  # px, the longer side at which boxes are drawn
@@ -41,9 +43,10 @@ def show(record: Record, key: str) -> None:
     if states and states.count(None) == len(states):
         label = "Hard to tell what shows"
     failed = [gate for gate in checks if gate.passed is False]
-    if failed:
-        label = gate_in_words(failed[0])
-    icon = ":material/error:" if failed else ":material/fact_check:"
+    wrong_garment = any(found.attribute == GARMENT and _state(found) is False for found in findings)
+    if failed or wrong_garment:  # never nearly right
+        label = gate_in_words(failed[0]) if failed else _GATES[GARMENT][1]
+    icon = ":material/error:" if failed or wrong_garment else ":material/fact_check:"
     with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
         if findings:
             st.markdown("**What you asked for**")
@@ -86,8 +89,8 @@ def _findings(card: ScoreCard) -> Sequence[Finding]:
 
 
 def _checks(card: ScoreCard) -> Sequence[Gate]:
-    """What was checked; that the colour is not wrong is told by the claims."""
-    return [gate for gate in card.gates if gate.name != "colour" or gate.passed is False]
+    """What was checked; that garment and colour are not wrong is told by the claims."""
+    return [gate for gate in card.gates if gate.name not in _CLAIMED or gate.passed is False]
 
 
 def _state(found: Finding) -> bool | None:

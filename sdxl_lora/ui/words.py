@@ -11,9 +11,9 @@ import streamlit as st
 
 from sdxl_lora import prompts
 from sdxl_lora.errors import InputError
-from sdxl_lora.prompts import Slot, Template
+from sdxl_lora.prompts import Slot, Template, attributes, translation
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import limits, shared
 
 OWN = "Write my own"
 FIELD = "What will be sent"  # label of the line
@@ -162,14 +162,21 @@ def _blanks(template: Template) -> dict[str, str]:
         with st.expander("More details"), st.grid(2, min_column_width=130, gap="small"):
             for slot in folded:
                 _blank(template, slot)
-    return {slot.name: str(state.get(_key(template, slot.name)) or "") for slot in template.slots}
+    values = {slot.name: str(state.get(_key(template, slot.name)) or "") for slot in template.slots}
+    english = translation.of_fields(values)
+    if english:
+        said = ", ".join(f"{values[name]} → {word}" for name, word in english.items())
+        st.caption(f":material/translate: {shared.escape(said)}")
+    return values | english
 
 
 def _blank(template: Template, slot: Slot) -> None:
+    label = limits.product_label(str(st.session_state.get("create.model") or "auto"))
     st.selectbox(
         slot.label,
         slot.suggestions,
         index=None,
+        format_func=label if slot.name in attributes.SLOTS["garment"] else str,
         key=_key(template, slot.name),
         accept_new_options=True,
         placeholder="Choose or type" if slot.optional else slot.default,
@@ -220,6 +227,11 @@ def _filled(template: Template, values: Mapping[str, str]) -> str | None:
 
 def _refill(text: str) -> None:
     st.session_state[PROMPT] = st.session_state[_FILLED] = text
+
+
+def replace(text: str) -> None:
+    """Puts `text` into the line, as if it had been typed; for callbacks, which run before the line is drawn."""
+    st.session_state[PROMPT] = text
 
 
 def _key(template: Template, slot: str) -> str:

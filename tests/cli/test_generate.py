@@ -152,7 +152,7 @@ def test_json_is_one_object_that_tells_where_each_picture_is(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     out = as_json(capsys, "a navy jacket", "--count", "2", "--seed", "5")
-    assert set(out) == {"images", "model", "precision", "seconds"}
+    assert set(out) == {"images", "model", "precision", "seconds", "limits"}
     assert (out["model"], [image["seed"] for image in out["images"]]) == ("mini", [5, 6])
     assert out["precision"] in ("fp32", "bf16")
     for image in out["images"]:
@@ -163,6 +163,26 @@ def test_json_is_one_object_that_tells_where_each_picture_is(
         assert image["prompt"] == "a navy jacket"
         assert set(image["scores"]) == {"clip"}
         assert [attempt["seed"] for attempt in image["attempts"]] == [image["seed"]]
+
+
+def test_what_the_model_does_not_know_is_said_before_drawing_and_in_json(
+    bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(bundled, tmp_path / "closed")
+    words = ["a", "red", "jacket", "photography", "of", "outer", "windbreaker", "studio", "background"]
+    facts = {"words": words, "products": {"jacket": ["windbreaker"]}}
+    (folder / "studio.json").write_text(json.dumps({"capabilities": facts}))
+    monkeypatch.setenv("SDXL_LORA_MINI", str(folder))
+    assert cli.main(["generate", "a red jaket with pizza", *QUICK, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "note: mini does not know: jaket (closest: jacket), pizza" in printed.err
+    [limits] = json.loads(printed.out)["limits"]
+    assert [word["word"] for word in limits["unknown"]] == ["jaket", "pizza"]
+    assert limits["draws_product"] is False
+    made = request("--template", "jacket", "--set", "colour=rotes", "--set", "product=Daunenjacke")
+    assert "a photography of a red puffer jacket" in made.prompt
+    assert dict(made.slots)["colour"] == "red"
+    assert "note: colour: rotes → red" in capsys.readouterr().err
 
 
 def test_the_pictures_are_in_the_gallery_with_their_request(

@@ -57,6 +57,18 @@ def test_the_best_attempt_is_recorded_with_the_log_of_all(studio: Studio) -> Non
     assert studio.store.count() == 1
 
 
+def test_what_the_model_cannot_draw_is_tried_once(
+    studio: Studio, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(bundled, tmp_path / "closed")
+    (folder / "studio.json").write_text('{"capabilities": {"products": {"cap": []}}}')
+    monkeypatch.setenv("SDXL_LORA_MINI", str(folder))
+    car = replace(REQUEST, prompt="a red sports car")
+    assert plan(studio, car, min_score=0.99).policy.max_attempts == 1
+    assert plan(studio, car, min_score=0.99, max_attempts=3).policy.max_attempts == 3
+    assert plan(studio, REQUEST, min_score=0.99).policy.max_attempts == 4
+
+
 def test_the_first_attempt_is_the_picture_a_single_shot_makes(studio: Studio) -> None:
     *_, single = studio.run(REQUEST)
     how = plan(studio, REQUEST, min_score=-1.0)

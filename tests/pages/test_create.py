@@ -90,6 +90,41 @@ def test_a_line_edited_by_hand_is_left_alone_until_asked(open_app: Open) -> None
     assert "a red windbreaker" in at.text_area(key="create.prompt").value
 
 
+@pytest.fixture
+def closed_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled model's own description: it says which words it knows. Nothing is drawn with it here."""
+    monkeypatch.delenv("SDXL_LORA_MINI")
+
+
+@pytest.mark.usefixtures("closed_vocabulary")
+def test_words_the_model_does_not_know_are_said_before_drawing(open_app: Open) -> None:
+    at = write(open_app(), "a navy jaket with pizza")
+    said = " ".join(caption.value for caption in at.caption)
+    assert "mini does not know: jaket (closest: jacket), pizza" in shared_plain(said)
+    at = write(at, "a navy jacket")
+    assert "does not know" not in " ".join(caption.value for caption in at.caption)
+
+
+@pytest.mark.usefixtures("closed_vocabulary")
+def test_a_sentence_in_another_language_is_taken_in_english_with_one_click(open_app: Open) -> None:
+    at = write(open_app(), "eine rote Jacke")
+    at.button(key="create.translate").click().run()
+    assert at.text_area(key="create.prompt").value == "a red jacket"
+
+
+@pytest.mark.usefixtures("closed_vocabulary")
+def test_a_menu_says_which_products_the_model_cannot_draw(open_app: Open) -> None:
+    at = open_app()
+    at.button_group(key="create.garment").set_value("Footwear").run()
+    options = at.selectbox(key="create.slot.footwear.product").options
+    assert "boots (not drawn by mini)" in options
+    assert "sneakers" in options
+
+
+def shared_plain(text: str) -> str:
+    return text.replace("\\", "")
+
+
 def test_what_was_said_of_the_logo_stays_when_the_garment_changes(open_app: Open) -> None:
     at = open_app()
     at.selectbox(key="create.slot.jacket.logo_colour").set_value("red").run()

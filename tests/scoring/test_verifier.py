@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from sdxl_lora.models.capabilities import Capabilities
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.blip import BlipModel, BlipScorer
@@ -71,10 +72,10 @@ def test_a_sketch_is_asked_for_no_sharpness_no_lettering_and_nothing_that_is_onl
     branded = replace(REQUEST, slots=(("brand", "PUMA"),))
     [sketch] = Verifier(clip, read_brand=True, **parts).judge([noise(1)], branded, sketch=True)
     assert ([gate.name for gate in whole.gates], set(whole.others)) == (
-        ["colour", "sharpness"],
+        ["garment", "colour", "sharpness"],
         {"white_background"},
     )
-    assert ([gate.name for gate in sketch.gates], set(sketch.others)) == (["colour"], set())
+    assert ([gate.name for gate in sketch.gates], set(sketch.others)) == (["garment", "colour"], set())
     assert (sketch.score, sketch.findings, sketch.lettering) == (whole.score, whole.findings, None)
 
 
@@ -94,6 +95,39 @@ def test_another_colour_fails_only_where_it_is_more_likely_than_all_the_rest(
     [judged] = verifier.judge([noise(1)], REQUEST)
     assert [(gate.name, gate.passed) for gate in judged.gates] == [("colour", passed)]
     assert (judged.weakest is None) == (black < 0.5)
+
+
+class Garment(Colour):
+    """As `Colour`, of the garment."""
+
+    def probe(self, images: Sequence[Image.Image], text: str, slots: object) -> list[tuple[Finding, ...]]:
+        return [
+            tuple(replace(f, attribute="garment", wanted="cap", rival="coat") for f in found)
+            for found in super().probe(images, text, slots)
+        ]
+
+
+def test_a_wrong_garment_weighs_more_than_all_other_faults(clip: ClipScorer) -> None:
+    [judged] = Verifier(clip, probes=Garment(0.9)).judge([noise(1)], REQUEST)  # type: ignore[arg-type]  # as above
+    assert [(gate.name, gate.passed) for gate in judged.gates] == [("garment", False)]
+    wrong_in_all_else = replace(
+        judged,
+        score=-1.0,
+        gates=tuple(Gate(name=f"other {i}", passed=False, reason="") for i in range(6)),
+    )
+    assert best_of([judged, wrong_in_all_else]) == 1
+
+
+def test_what_the_model_cannot_draw_is_never_taken_for_shown(clip: ClipScorer) -> None:
+    closed = Capabilities(products=(("cap", ()),), words=frozenset({"a", "navy", "cap"}))
+    asked = GenerationRequest(prompt="a navy beanie", model="mini", slots=(("product", "beanie"),))
+    verifier = Verifier(clip, probes=ProbeScorer(clip), capabilities=closed, gates=False)
+    [judged] = verifier.judge([noise(1)], asked)
+    assert [found.wanted for found in judged.findings] == ["navy"]
+    assert [(gate.name, gate.passed) for gate in judged.gates] == [("garment", False)]
+    assert judged.gates[0].reason == "mini does not draw what was asked for: beanie"
+    [judged] = verifier.judge([noise(1)], replace(asked, prompt="a navy cap", slots=()))
+    assert judged.gates == ()
 
 
 @pytest.mark.parametrize(("ground", "passed"), [((255, 255, 255), True), ((200, 200, 200), False)])
