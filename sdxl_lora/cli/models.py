@@ -69,7 +69,7 @@ def _list(as_json: bool) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from sdxl_lora.training.convert import convert
+    from sdxl_lora.models.lora_conversion import convert
 
     path, layout = convert(
         arguments.convert,

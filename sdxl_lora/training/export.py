@@ -17,9 +17,9 @@ from torch import Tensor
 
 import sdxl_lora
 from sdxl_lora.config import Architecture
-from sdxl_lora.training import tensor_file
+from sdxl_lora.models import tensor_file
+from sdxl_lora.models.layouts import to_kohya
 from sdxl_lora.training.config import TrainingConfig
-from sdxl_lora.training.layouts import to_kohya
 
 DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
 KOHYA_NAME = "pytorch_lora_weights_kohya.safetensors"

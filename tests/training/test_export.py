@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from sdxl_lora import cli
 from sdxl_lora.errors import LoraError
-from sdxl_lora.training import layouts, tensor_file
-from sdxl_lora.training.convert import convert
+from sdxl_lora.models import layouts, tensor_file
+from sdxl_lora.models.layouts import from_stability, to_diffusers, to_kohya, to_stability
+from sdxl_lora.models.lora_conversion import convert
 from sdxl_lora.training.export import DIFFUSERS_NAME, KOHYA_NAME, weights_hash
-from sdxl_lora.training.layouts import from_stability, to_diffusers, to_kohya, to_stability
 from tests.training.conftest import run
 
 VARIANTS = [

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import LoraError, StorageError
-from sdxl_lora.training import tensor_file
-from sdxl_lora.training.layouts import architecture_of, is_kohya, to_diffusers, to_kohya
+from sdxl_lora.models import tensor_file
+from sdxl_lora.models.layouts import architecture_of, is_kohya, to_diffusers, to_kohya
 
 Layout = Literal["diffusers", "kohya"]
 
