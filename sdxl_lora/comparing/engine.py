@@ -25,7 +25,9 @@ from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import Pair, Pairing
 from sdxl_lora.evaluation.pictures import FileSource, decode
 from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.models import identity, registry
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore
+from sdxl_lora.request import LoraSpec
 
 # what can be said of pictures and prompts without a reference photo
 TEXT_METRICS = tuple(key for key, metric in METRICS.items() if not metric.needs_reference)
@@ -73,13 +75,16 @@ def begin(
 ) -> ComparisonRecord:
     """Keeps what is to be compared, and the pictures that are there already.
 
-    The same rows, columns and settings are the same comparison. Raises `DataError`, `PromptError`.
+    The same rows, columns and settings are the same comparison; a model or LoRA of other contents is another column.
+    Raises `DataError`, `PromptError`.
     """
     systems = columns.checked(systems)
     rows = prompts.checked(tuple(rows))
     definition = {
         "rows": [row.to_dict() for row in rows],
-        "columns": [system.to_dict() for system in systems],
+        "columns": [
+            {**system.to_dict(), **_contents(system.kind, system.source, system.loras)} for system in systems
+        ],
         "settings": {"seed": seed, "steps": steps, "guidance": guidance},
     }
     record = store.begin(definition, title or " · ".join(system.label for system in systems))
@@ -87,6 +92,21 @@ def begin(
         if system.kind == "pictures":
             _keep_pictures(store, record, place, system)
     return store.get(record.id)
+
+
+def _contents(kind: str, source: str, loras: Sequence[str]) -> dict[str, Any]:
+    """`{"contents": hashes of the model and its LoRAs}` of a column of ours; empty for others and what is not here.
+
+    Raises `UnknownNameError`, `LoraError`.
+    """
+    if kind != "model":
+        return {}
+    info = registry.describe(source)
+    if not info.present:
+        return {}
+    return {
+        "contents": [identity.of_model(info), *(identity.of_lora(LoraSpec.parse(path)) for path in loras)]
+    }
 
 
 def _keep_pictures(store: ComparisonStore, record: ComparisonRecord, place: int, system: Column) -> None:
@@ -143,6 +163,10 @@ def _draw(
 ) -> Iterator[tuple[int | None, str]]:
     """Pictures of one of our models. The picture of row i has seed `seed + i`, whichever rows are missing."""
     system, settings = record.columns[place], record.settings
+    now = _contents("model", system["source"], system["loras"]).get("contents")
+    if now is not None and system.get("contents") not in (None, now):
+        yield None, "the model or a LoRA has changed since this comparison was begun; begin it again"
+        return
     captions = {row["key"]: row["prompt"] for row in record.rows}
     keys = list(captions)
     recipe = making.Recipe(model=system["source"], loras=system["loras"], **settings)

@@ -1,10 +1,13 @@
 """From rows and columns to pictures and scores."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sdxl_lora.comparing import columns, engine, prompts, showing
 from sdxl_lora.comparing.columns import Column
@@ -60,6 +63,35 @@ def test_a_stopped_comparison_goes_on_with_the_same_seeds(store: ComparisonStore
     assert record.missing == [(0, 1)]
     list(engine.fill(store, record))
     assert store.get(record.id).cells[0, 1].facts["seed"] == 1
+
+
+def test_a_model_that_changed_in_its_folder_is_drawn_anew_and_never_mixed_with_the_old(
+    store: ComparisonStore, bundled: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(bundled, tmp_path / "model")
+    systems = [
+        columns.of_model("Ours", str(model)),
+        columns.of_pictures("A", {"1.png": file_of()}, ROWS, source="A"),
+    ]
+    before = engine.begin(store, ROWS, systems, steps=1)
+    assert engine.begin(store, ROWS, systems, steps=1).id == before.id
+    list(engine.fill(store, before))
+    weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    save_file({key: tensor + 0.1 for key, tensor in tensors.items()}, weights)
+    after = engine.begin(store, ROWS, systems, steps=1)
+    assert after.id != before.id
+    assert (0, 0) in after.missing
+    list(engine.fill(store, after))
+    old, new = (store.get(record.id).cells[0, 0].path for record in (before, after))
+    assert old is not None
+    assert new is not None
+    assert old.read_bytes() != new.read_bytes()
+    save_file({key: tensor + 0.2 for key, tensor in tensors.items()}, weights)
+    unfinished = replace(after, cells={place: cell for place, cell in after.cells.items() if place[0] == 1})
+    stopped = [event for event in engine.fill(store, unfinished) if isinstance(event, engine.Stopped)]
+    assert [event.column for event in stopped] == [0]
+    assert "has changed since this comparison was begun" in stopped[0].reason
 
 
 def test_scores_are_taken_over_the_rows_every_column_has(store: ComparisonStore) -> None:
