@@ -1,7 +1,7 @@
 """What a person found wrong with a picture, turned into an edit of the request that is shown before it runs.
 
-Each tag has one rule; free text is matched with the tags' words, a wish in it ("make it red") changes what it names,
-and what no rule knows becomes a negative prompt only where it says what should not be there ("no hood"). Where the
+Each tag has one rule; free text is understood clause by clause (`complaints`): a wish ("make it red") changes what it
+names, what should not be there ("no hood") goes to the negative prompt, and what is not understood is said. Where the
 prompt still is what its template gives, the template's slots are edited and the prompt follows; else the prompt itself
 is. Pure: requests in, requests out.
 """
@@ -12,19 +12,14 @@ from dataclasses import dataclass, replace
 
 from sdxl_lora import prompts
 from sdxl_lora.errors import PromptError, UnknownNameError
+from sdxl_lora.feedback import complaints
 from sdxl_lora.feedback.changes import template_of
+from sdxl_lora.feedback.complaints import Meaning
 from sdxl_lora.prompts import Template, attributes, emphasis
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.spec import subject_start
 
 LOUDER = 1.4  # weight of what did not show enough
-_NEGATION = re.compile(r"\b(?:no|without|remove|less|not so much|too much) (?P<what>[\w-]+)", re.IGNORECASE)
-_WISH = re.compile(
-    r"\b(?:make (?:it|them|the [\w -]+?)|change (?:it|them|the [\w -]+?) to|should be|i want(?:ed)?|rather|prefer|use)"
-    r"\b"
-    r"(?P<what>.*?)(?=\b(?:instead|not|but)\b|[.;!]|$)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,25 +34,21 @@ class Correction:
 class _Rule:
     attribute: str  # claim of the prompt to say louder; "" = none
     negative: str  # words to add to the negative prompt
-    matches: str  # what free text says to mean this tag
 
 
 TAGS: dict[str, _Rule] = {
-    "wrong colour": _Rule("colour", "", r"colou?r"),
-    "wrong garment": _Rule("garment", "", r"garment|wrong (?:product|clothes|item)"),
-    "wrong pattern": _Rule("pattern", "", r"pattern"),
-    "logo too small": _Rule(
-        "logo", "small logo, tiny logo", r"logo (?:is )?(?:too |very )?(?:small|tiny)|bigger logo"
-    ),
-    "logo missing": _Rule("logo", "no logo, plain", r"(?:missing|where is the|no) logo|logo (?:is )?missing"),
-    "logo distorted": _Rule(
-        "", "distorted logo, misspelled logo", r"logo .*(?:distorted|wrong|broken)|misspel"
-    ),
-    "background busy": _Rule("", "busy background, clutter", r"background|busy|clutter"),
-    "blurry": _Rule("", "blurry, out of focus", r"blur|focus|sharp"),
-    "cropped": _Rule("", "cropped, out of frame", r"crop|cut off|out of frame"),
-    "bad hands": _Rule("", "deformed hands, extra fingers", r"hand|finger"),
+    "wrong colour": _Rule("colour", ""),
+    "wrong garment": _Rule("garment", ""),
+    "wrong pattern": _Rule("pattern", ""),
+    "logo too small": _Rule("logo", "small logo, tiny logo"),
+    "logo missing": _Rule("logo", "no logo, plain"),
+    "logo distorted": _Rule("", "distorted logo, misspelled logo"),
+    "background busy": _Rule("", "busy background, clutter"),
+    "blurry": _Rule("", "blurry, out of focus"),
+    "cropped": _Rule("", "cropped, out of frame"),
+    "bad hands": _Rule("", "deformed hands, extra fingers"),
 }
+_LOGO_CLAUSE = re.compile(r"\s*\b(?:with|featuring) an? [^,]*?\b(?:logo|emblem|print)\b[^,]*", re.IGNORECASE)
 _Say = Callable[[str], None]
 
 
@@ -75,28 +66,38 @@ def correct(request: GenerationRequest, tag: str) -> Correction:
 
 
 def correct_text(request: GenerationRequest, text: str) -> list[Correction]:
-    """One correction per thing that is understood, each upon the one before.
+    """One correction per thing that is understood, each upon the one before; last, what was not, which changes nothing.
 
-    A wish wins over the complaint of the same thing: "the colour is off, make it red" asks for red, not for more navy.
     Raises `PromptError` where nothing is understood.
     """
-    found = _wishes(request, text)
-    request = found[-1].request if found else request
-    wished = " ".join(correction.words for correction in found)
-    for tag, rule in TAGS.items():
-        if re.search(rule.matches, text, re.IGNORECASE) and not (
-            rule.attribute and f"{rule.attribute}: " in wished
-        ):
-            found.append(correct(request, tag))
-            request = found[-1].request
-    if not found:
-        for match in _NEGATION.finditer(text):
-            said: list[str] = []
-            request = _without(request, match["what"].strip().lower(), said.append)
-            found.append(Correction(request=request, words="; ".join(said)))
+    template = template_of(request)
+    places = [
+        place
+        for slot in (template.slots if template else ())
+        if slot.name == "logo_position"
+        for place in slot.suggestions
+    ]
+    said = {
+        name: emphasis.plain(claim.value) for name in attributes.NAMES if (claim := _claim(request, name))
+    }
+    meant = complaints.understand(text, said, places)
+    found: list[Correction] = []
+    unclear = list(meant.unclear)
+    for meaning in meant.meanings:
+        correction = _meant(request, meaning)
+        if correction is None:
+            unclear.append(f"{meaning.about}: {meaning.value}".strip(": "))
+        elif correction.request != request or meaning.kind == "complaint":
+            found.append(correction)
+            request = correction.request
     if not found:
         raise PromptError(
             f"it is not clear what to change for {text[:80]!r}; choose a tag, or edit the prompt"
+        )
+    if unclear:
+        words = "; ".join(repr(clause[:80]) for clause in unclear)
+        found.append(
+            Correction(request=request, words=f"not understood, and nothing changed for it: {words}")
         )
     return found
 
@@ -112,17 +113,46 @@ def correct_all(request: GenerationRequest, tags: tuple[str, ...], text: str) ->
     return found
 
 
-def _wishes(request: GenerationRequest, text: str) -> list[Correction]:
-    """What the text asks for by name, where the prompt says something else of the same kind."""
-    found = []
-    for match in _WISH.finditer(text):
-        for wish in attributes.find(match["what"]):
-            claim = _claim(request, wish.name)
-            if claim is None or emphasis.plain(claim.value).lower() == wish.value.lower():
-                continue
-            request = _said(request, claim, wish.value)
-            found.append(Correction(request=request, words=f"{wish.name}: {claim.value} -> {wish.value}"))
-    return found
+def _meant(request: GenerationRequest, meaning: Meaning) -> Correction | None:
+    """The edit that a meaning comes to; None where this prompt has no place for it."""
+    said: list[str] = []
+    match meaning.kind:
+        case "complaint":
+            return correct(request, meaning.about)
+        case "negative":
+            changed = _without(request, meaning.about, said.append)
+            return Correction(request=changed, words="; ".join(said))
+        case "no logo":
+            changed = _without_logo(request)
+            return None if changed == request else Correction(request=changed, words="logo: taken off")
+    template = template_of(request)
+    if template is not None:
+        if meaning.about not in {slot.name for slot in template.slots}:
+            return None
+        before = emphasis.plain(dict(request.slots).get(meaning.about, "")).strip()
+        changed = _with_slot(request, template, meaning.about, meaning.value)
+    else:
+        claim_name = next((c for c, slots in attributes.SLOTS.items() if meaning.about in slots), "")
+        claim = _claim(request, claim_name) if claim_name else None
+        before = claim.value if claim else ""
+        changed = _said(request, claim, meaning.value) if claim else _appended(request, meaning.value)
+    name = meaning.about.replace("_", " ")
+    return Correction(request=changed, words=f"{name}: {before or 'none'} -> {meaning.value}")
+
+
+def _appended(request: GenerationRequest, words: str) -> GenerationRequest:
+    """The words at the end of the prompt, where nothing of their kind stands in it yet."""
+    return replace(request, prompt=f"{request.prompt}, {words}")
+
+
+def _without_logo(request: GenerationRequest) -> GenerationRequest:
+    """The template's logo emptied, or the words about it cut out of the prompt; and kept out of the picture."""
+    template = template_of(request)
+    if template is not None and any(slot.name == "logo" and slot.optional for slot in template.slots):
+        request = _with_slot(request, template, "logo", "")
+    else:
+        request = replace(request, prompt=_LOGO_CLAUSE.sub("", request.prompt))
+    return _without(request, "logo", lambda _: None)
 
 
 def _louder(request: GenerationRequest, attribute: str, say: _Say) -> GenerationRequest:
