@@ -82,4 +82,4 @@ try:
             st.markdown("The same prompts, several systems: which pictures are better, and by how much?")
         new_comparison.form()
 except StudioError as error:
-    st.error(str(error), icon=":material/error:")
+    st.error(shared.escape(str(error)), icon=":material/error:")

@@ -19,7 +19,7 @@ def welcome(session: str) -> None:
             for example in EXAMPLES:
                 with st.container(gap="small"):
                     st.image(str(example.picture), width="stretch", alt=example.prompt)
-                    if st.button(example.title, key=f"example-{example.key}", width="stretch"):
+                    if st.button(shared.escape(example.title), key=f"example-{example.key}", width="stretch"):
                         start(example.prompt, session)
     busy_elsewhere(session)
     records = shared.studio().store.page(0, RECENT)
@@ -38,7 +38,7 @@ def start(prompt: str, session: str) -> None:
     try:
         composer.submit(request, session)
     except StudioError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.escape(str(error)), icon=":material/error:")
         return
     composer.open_with(request)
     st.rerun()

@@ -87,7 +87,11 @@ def numbers(runs: dict[str, evaluation_plots.Report], baseline: str | None) -> N
         key = str(frame.iloc[selected[0]]["key"])
         for label, run in runs.items():
             if "mean" in run["metrics"].get(key, {}):
-                with st.expander(f"Provenance: {key}, {label}", expanded=True, icon=":material/fingerprint:"):
+                with st.expander(
+                    f"Provenance: {shared.escape(key)}, {shared.escape(label)}",
+                    expanded=True,
+                    icon=":material/fingerprint:",
+                ):
                     st.json(ui.provenance(run, key), expanded=2)
     ui.not_computed(runs)
 
@@ -173,14 +177,14 @@ if not chosen:
 try:
     runs = {label: ui.report(records[label].id) for label in chosen}
 except StudioError as error:
-    st.error(str(error), icon=":material/error:")
+    st.error(shared.escape(str(error)), icon=":material/error:")
     st.stop()
 
 numbers(runs, baseline)
 with st.expander("Top-5 avg and baselines", icon=":material/straighten:"):
     for label, run in runs.items():
         details = ui.details(run)
-        st.markdown(f"**{label}**")
+        st.markdown(f"**{shared.escape(label)}**")
         st.dataframe(
             details,
             hide_index=True,
@@ -190,7 +194,7 @@ with st.expander("Top-5 avg and baselines", icon=":material/straighten:"):
             (m["settings"]["top5"] for m in run["metrics"].values() if m.get("top5_mean") is not None), ""
         )
         st.caption(
-            f"Top-5 avg: {rule}. Blank card, another product and the moved reference are scored the same way."
+            f"Top-5 avg: {shared.escape(rule)}. Blank card, another product and the moved reference are scored alike."
         )
 claims()
 
@@ -214,7 +218,7 @@ if keys:
 
 st.header("Reports", anchor=False)
 for label in chosen:
-    st.markdown(f"**{label}**")
+    st.markdown(f"**{shared.escape(label)}**")
     exports(runs[label], records[label])
 for note in dict.fromkeys(note for run in runs.values() for note in run["notes"]):
-    st.caption(note)
+    st.caption(shared.escape(note))

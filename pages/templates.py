@@ -62,7 +62,7 @@ st.markdown(
     "A template turns a few words into a whole prompt. Shipped ones stay as they are; copies are yours."
 )
 if error := st.session_state.pop("templates.error", ""):
-    st.error(error, icon=":material/error:")
+    st.error(shared.escape(error), icon=":material/error:")
 known, problems = prompts.templates(), prompts.problems()
 names = sorted({*known, *problems}, key=lambda name: (not own.is_own(name), name))
 titles = {name: name_of(name) for name in names}  # as of now: a file may go while the page is drawn
@@ -92,6 +92,6 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="templates-b
                 "Delete this template", key="templates.confirm", type="primary", on_click=remove, args=(name,)
             )
 if name in problems:
-    st.error(str(problems[name]), icon=":material/error:")
+    st.error(shared.escape(str(problems[name])), icon=":material/error:")
 else:
     templates.show(known[name], editable=own.is_own(name))

@@ -50,11 +50,11 @@ def pictures(run: runs.Run) -> None:
         )
     drawn = next(item for item in run.drawn if item.step == step)
     score = f", mean CLIP score {scores[step]:.4f}" if step in scores else ""
-    st.caption(f"After update {step}{score}")
+    st.caption(f"After update {step:,}{shared.escape(score)}")
     with st.container(horizontal=True):
         for path, prompt in zip_longest(drawn.pictures, drawn.prompts, fillvalue=""):
             with contextlib.suppress(OSError):  # a run may be deleted while it is looked at
-                st.image(Path(path).read_bytes(), caption=prompt, width=240)
+                st.image(Path(path).read_bytes(), caption=shared.escape(prompt), width=240)
     if len(scores) > 1:
         st.altair_chart(score_curve(scores))
 
@@ -88,9 +88,9 @@ chosen = st.selectbox(  # by folder: numbers would keep the name of another fold
 )
 run = next((run for run in found if str(run.folder) == chosen), found[0])
 state = "finished" if run.finished else "going on, or interrupted"
-st.caption(f"{shared.escape(str(run.folder))}: {run.step} updates, {state}")
+st.caption(f"{shared.escape(str(run.folder))}: {run.step:,} updates, {shared.escape(state)}")
 for problem in run.problems:
-    st.warning(f"{problem}. The rest is shown.", icon=":material/broken_image:")
+    st.warning(f"{shared.escape(problem)}. The rest is shown.", icon=":material/broken_image:")
 if not run.losses:
     st.info("No update was made yet: the first line comes when pictures and captions are encoded.")
 if not run.finished:

@@ -32,7 +32,7 @@ def choose_level() -> None:
     )
     chosen = level()
     if chosen:
-        st.caption(f"{LEVELS[chosen].says.capitalize()}; the best one is kept.")
+        st.caption(f"{shared.escape(LEVELS[chosen].says.capitalize())}; the best one is kept.")
 
 
 def level() -> str:
@@ -47,11 +47,14 @@ def show(job: Job) -> None:
     groups = by_picture(job.attempts)
     label = counted(job.attempts)
     with st.expander(
-        label, icon=":material/repeat:", expanded=job.active, key=f"tries-{job.id}-{job.active}"
+        shared.escape(label),
+        icon=":material/repeat:",
+        expanded=job.active,
+        key=f"tries-{job.id}-{job.active}",
     ):
         for index, group in enumerate(groups):
             if len(job.pictures) > 1:
-                st.caption(f"**Picture {index + 1}**")
+                st.caption(f"**Picture {index + 1:d}**")
             kept = _kept(job, index, group)
             with st.container(horizontal=True, gap="small", key=f"film-{job.id}-{index}"):
                 for attempt in group:
@@ -109,7 +112,10 @@ def _attempt(job: Job, group: Sequence[Attempt], attempt: Attempt, *, kept: bool
         kind = "Sketch: "
     elif attempt.finishes:
         kind = f"Sketch {attempt.finishes}, whole: "
-    st.caption(f"{sign}**{attempt.number}** {kind}{words}{badge}", help=shared.escape(attempt.verdict))
+    st.caption(
+        shared.composed(f"{sign}**{attempt.number}** {kind}{words}{badge}"),
+        help=shared.escape(attempt.verdict),
+    )
     if attempt.change:
         what = attempt.change.rpartition(" -> ")[2]
         became = "it helped" if attempt.kept else "not kept for later tries"
@@ -151,6 +157,6 @@ def _accept_anyway(job: Job, group: Sequence[Attempt], attempt: Attempt, key: st
                     session=job.session,
                 )
             except StudioError as error:
-                st.error(str(error), icon=":material/error:")
+                st.error(shared.escape(str(error)), icon=":material/error:")
             else:
                 st.toast("It is in the gallery.", icon=":material/photo_library:")

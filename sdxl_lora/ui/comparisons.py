@@ -76,7 +76,7 @@ def vote(record: ComparisonRecord, votes: list[ComparisonVote], voter: str) -> b
                 assert path is not None  # `pictures` names only those that are there
                 st.image(square(path, SIDE), width="stretch", alt=f"Picture {letter}")
                 st.button(
-                    f"{letter} is best",
+                    f"{shared.escape(letter)} is best",
                     key=f"compare.vote.{row}.{letter}",
                     width="stretch",
                     on_click=_cast,
@@ -96,7 +96,9 @@ def _cast(record: ComparisonRecord, row: int, voter: str, choice: int | None, co
     try:
         store().vote(record.id, row, voter, choice=choice, columns=columns, blind=not _seen(record))
     except StudioError as error:
-        st.toast(f"The vote is not kept: {error}", icon=":material/error:", duration="long")
+        st.toast(
+            f"The vote is not kept: {shared.escape(str(error))}", icon=":material/error:", duration="long"
+        )
 
 
 def saw_names(record: ComparisonRecord) -> None:
@@ -136,7 +138,7 @@ def wins(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:
     said = f"{blind} blind {'vote' if blind == 1 else 'votes'} of {voters} {'person' if voters == 1 else 'people'}"
     said += " · bar: 95 % interval (Wilson), which takes votes as independent · tick: drawing lots"
     said += f" · {apart} votes of people who had seen the names are not counted" if apart else ""
-    st.caption(said)
+    st.caption(shared.escape(said))
 
 
 def _wins_chart(frame: pd.DataFrame, labels: list[str]) -> Any:
@@ -186,8 +188,8 @@ def scores(record: ComparisonRecord) -> None:
     left_out = record.scores.get("left_out")
     against = f", the same for all, with 95 % intervals; Δ to {first}" if len(runs) > 1 else ""
     st.caption(
-        f"Mean over {len(record.scores['rows'])} prompts{against or ', with 95 % intervals'}."
-        + (f" Left out, a picture is missing: {', '.join(left_out)}." if left_out else "")
+        f"Mean over {len(record.scores['rows'])} prompts{shared.escape(against or ', with 95 % intervals')}."
+        + (f" Left out, a picture is missing: {shared.escape(', '.join(left_out))}." if left_out else "")
     )
     evaluations.not_computed(runs)
 
@@ -195,7 +197,7 @@ def scores(record: ComparisonRecord) -> None:
 def wall(record: ComparisonRecord) -> None:
     """Every row with its prompt and its pictures, under their names."""
     for row, asked in enumerate(record.rows):
-        st.markdown(f"**{row + 1}.** {shared.escape(asked['prompt'])}")
+        st.markdown(f"**{row + 1:d}.** {shared.escape(asked['prompt'])}")
         with st.grid(max(2, min(len(record.columns), 4)), min_column_width=170, key=f"grid-wall-{row}"):
             for column, about in enumerate(record.columns):
                 with st.container(gap="xsmall"):
@@ -213,9 +215,9 @@ def _cell(record: ComparisonRecord, column: int, row: int, label: str) -> None:
     except StudioError as error:
         st.info(shared.escape(f"{label}: {error}"), icon=":material/hide_image:")
         return
-    facts = [shared.escape(label), *_score(record, column, row)]
+    facts = [label, *_score(record, column, row)]
     facts += [f"seed {cell.facts['seed']}"] if "seed" in cell.facts else []
-    st.caption(" · ".join(facts))
+    st.caption(shared.escape(" · ".join(facts)))
 
 
 def _score(record: ComparisonRecord, column: int, row: int) -> list[str]:
@@ -274,6 +276,6 @@ def _delete(identifier: str) -> None:
     try:
         store().delete(identifier)
     except StudioError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(shared.escape(str(error)), icon=":material/error:")
         return
     st.query_params.pop("comparison", None)

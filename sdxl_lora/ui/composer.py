@@ -37,7 +37,7 @@ def show(session: str) -> None:
         _restore(state.pop(_RECALLED))
     undone = _head()
     if message := state.pop("create.message", ""):
-        st.success(message, icon=":material/tune:")
+        st.success(shared.escape(message), icon=":material/tune:")
     said = words.show()
     tokens.show(words.FIELD, said, str(state.get("create.model") or "auto"), int(state[_COUNT]))
     st.segmented_control(
@@ -72,7 +72,7 @@ def show(session: str) -> None:
                 "On its way: the pictures appear beside or below the form.", icon=":material/auto_awesome:"
             )
         except StudioError as error:
-            problem.error(str(error), icon=":material/error:")
+            problem.error(shared.escape(str(error)), icon=":material/error:")
     if undone:
         _undo(said)
     if richer is not None:
@@ -184,7 +184,7 @@ def _recall() -> None:
     try:
         facts = metadata.read(file)
     except StudioError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.escape(str(error)), icon=":material/error:")
         return
     st.session_state[_RESTORED] = digest
     open_with(facts.request, " ".join([f"All settings of {file.name} are filled in.", *facts.notes]))

@@ -83,12 +83,12 @@ def not_computed(runs: dict[str, Report]) -> None:
     if not missing:
         return
     count = "1 metric" if len(missing) == 1 else f"{len(missing)} metrics"
-    with st.expander(f"{count} not computed, and why", icon=":material/do_not_disturb_on:"):
+    with st.expander(f"{escape(count)} not computed, and why", icon=":material/do_not_disturb_on:"):
         by_reason: dict[str, list[str]] = {}
         for key, reason in missing.items():
             by_reason.setdefault(reason, []).append(key)
         for reason, keys in by_reason.items():
-            st.markdown(f"**{', '.join(keys)}** — {reason}")
+            st.markdown(f"**{escape(', '.join(keys))}** — {escape(reason)}")
 
 
 def details(run: Report) -> pd.DataFrame:
@@ -148,7 +148,9 @@ def gallery(run: Report, folders: dict[str, Path], key: str, page: int) -> int |
             with st.container(gap="xsmall"):
                 _thumbnail(pair, folders)
                 value = number(run["metrics"][key]["per_image"][place])
-                if st.button(f"{pair['name']} · {value}", key=f"metrics.open.{place}", width="stretch"):
+                if st.button(
+                    escape(f"{pair['name']} · {value}"), key=f"metrics.open.{place}", width="stretch"
+                ):
                     picked = place
     return picked
 
@@ -203,7 +205,7 @@ def _views(pair: dict[str, Any], folders: dict[str, Path]) -> None:
     try:
         _show(view, pair, folders)
     except StudioError as error:
-        st.warning(f"{error}", icon=":material/hide_image:")
+        st.warning(escape(str(error)), icon=":material/hide_image:")
 
 
 def provenance(run: Report, key: str) -> dict[str, Any]:
@@ -321,7 +323,7 @@ def _thumbnail(pair: dict[str, Any], folders: dict[str, Path]) -> None:
     try:
         st.image(_small(str(path), pair["generated"]["sha256"]), width="stretch", alt=pair["name"])
     except StudioError:
-        st.caption(f"{path.name} is no longer where it was.")
+        st.caption(f"{escape(path.name)} is no longer where it was.")
 
 
 @st.cache_data(show_spinner=False, max_entries=600)

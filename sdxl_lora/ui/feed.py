@@ -49,7 +49,7 @@ def _active(session: str, expected: list[str]) -> None:
                 vertical_alignment="center",
                 key=f"standing-{job.id}",
             ):
-                st.caption(standing(job))
+                st.caption(shared.escape(standing(job)))
                 if st.button("Cancel", key=f"job.{job.id}.cancel", icon=":material/close:"):
                     shared.queue().cancel(job.id)
                     st.rerun()
@@ -89,11 +89,11 @@ def _headline(job: Job) -> None:
 
 def _verdict(job: Job) -> None:
     if job.error is not None:
-        st.error(job.error, icon=":material/error:")
+        st.error(shared.escape(job.error or ""), icon=":material/error:")
     elif job.state == "cancelled":
         done = len(job.record_ids)
         kept = f"; the {'one' if done == 1 else done} finished before is kept" if done else ""
-        st.caption(f"Cancelled{kept}.")
+        st.caption(f"Cancelled{shared.escape(kept)}.")
     if job.note is not None:
         st.caption(
             shared.escape(job.note[:1].upper() + job.note[1:]), help="What could not be judged, and why"
@@ -124,6 +124,6 @@ def _picture(picture: Picture, place: str) -> None:
             pictures.card(record, place)
     elif picture.preview is not None:
         st.image(picture.preview, width="stretch", alt="Preview of the unfinished picture")
-        st.caption(f"Step {picture.step} of {picture.steps}")
+        st.caption(f"Step {picture.step:d} of {picture.steps:d}")
     else:
         st.skeleton(height=220)

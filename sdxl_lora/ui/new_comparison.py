@@ -63,7 +63,7 @@ def form() -> None:
         systems = [_column(identifier, place, rows) for place, identifier in enumerate(drafts)]
         record = engine.begin(store(), rows, systems, seed=seed, steps=steps, guidance=guidance)
     except StudioError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.escape(str(error)), icon=":material/error:")
         return
     st.query_params["comparison"] = record.id
     st.session_state["compare.new"] = False
@@ -77,7 +77,7 @@ def missing(record: ComparisonRecord) -> None:
     for reason in st.session_state.pop("compare.stopped", []):
         st.warning(shared.escape(reason), icon=":material/pause_circle:")
     count, total = len(record.missing), len(record.rows) * len(record.columns)
-    st.info(f"{count} of {total} pictures are not made yet.", icon=":material/hourglass_empty:")
+    st.info(f"{count:d} of {total:d} pictures are not made yet.", icon=":material/hourglass_empty:")
     keys = {}
     for place in places:
         kind = record.columns[place]["kind"]
@@ -170,11 +170,11 @@ def _placeholder(kind: str) -> str:
 def _key_field(kind: str, key: str, label: str = "") -> str:
     service = providers.SERVICES[kind]
     if not providers.installed(kind):
-        st.caption(f"{service.title}'s client is not installed: {providers.INSTALL}")
+        st.caption(f"{shared.escape(service.title)}'s client is not installed: {providers.INSTALL}")
         return ""
     known = bool(providers.key_from_environment(kind))
     value = st.text_input(
-        f"Your {label or service.title} key",
+        f"Your {shared.escape(label or service.title)} key",
         key=key,
         type="password",
         autocomplete="off",

@@ -117,7 +117,7 @@ def _step(history: History, index: int, depth: int) -> bool:
     title = shared.escape(_title(step.words or step.request.prompt))
     with st.container(key=f"step-{depth}-{index}", gap="xsmall"):  # indented, see style.css
         pressed = st.button(
-            f"**{title}**" if here else title,
+            shared.composed(f"**{title}**" if here else title),
             key=f"history.{index}",
             type="tertiary",
             icon=":material/radio_button_checked:" if here else ":material/radio_button_unchecked:",
@@ -149,4 +149,4 @@ def _keep(history: History) -> None:
     try:
         shared.histories().keep(shared.session_id(), history)
     except StudioError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(shared.escape(str(error)), icon=":material/error:")

@@ -204,7 +204,10 @@ def _facts(record: Record, *, small: bool = False) -> None:
         help_text = SCORE_HELP.format(name=record.card.scorer)
     age = "" if small else f" · {ago(record.created_at)}"
     lines.append(f"Seed {record.request.seed}{age}")
-    st.caption(("  \n" if small else " · ").join(lines), help=help_text)
+    st.caption(
+        shared.composed(("  \n" if small else " · ").join(lines)),
+        help=shared.composed(help_text or "") or None,
+    )
 
 
 def _more(record: Record, key: str, *, wide: bool = True) -> None:
@@ -237,14 +240,14 @@ def _delete(identifier: str) -> None:
     except NotFoundError:
         pass  # another tab was faster
     except StudioError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _mark(identifier: str, favourite: bool) -> None:
     try:
         shared.studio().store.mark_favourite(identifier, favourite)
     except StudioError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _content(record: Record) -> bytes:

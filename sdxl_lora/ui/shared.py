@@ -84,6 +84,11 @@ def escape(text: str) -> str:
     return _SYNTAX.sub(r"\\\g<0>", text)
 
 
+def composed(markdown: str) -> str:
+    """Marks Markdown that was put together of our own words and escaped parts; every other text is escaped."""
+    return markdown
+
+
 def entered() -> str | None:
     """Called by app.py once its navigation is there; the page to go on to, if one was opened without it."""
     st.session_state[_IN_APP] = True
@@ -125,7 +130,7 @@ def tell_notices() -> None:
     if "notices_told" not in st.session_state:
         st.session_state["notices_told"] = True
         for notice in studio().store.notices:
-            st.toast(notice, icon=":material/build:", duration="long")
+            st.toast(escape(notice), icon=":material/build:", duration="long")
 
 
 def style() -> None:

@@ -14,7 +14,7 @@ from sdxl_lora.errors import InputError, RequestError
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.registry import ModelDefaults
 from sdxl_lora.request import GenerationRequest, LoraSpec
-from sdxl_lora.ui import words
+from sdxl_lora.ui import shared, words
 
 MAX_LORAS = 4
 SHAPES = {
@@ -214,7 +214,7 @@ def _loras() -> None:
         state.setdefault(f"create.lora.{row}.weight", 1.0)
         with st.grid(2, min_column_width=130):
             st.text_input(
-                "LoRA" if row == 0 else f"LoRA {row + 1}",
+                "LoRA" if row == 0 else f"LoRA {row + 1:d}",
                 key=f"create.lora.{row}.path",
                 placeholder="File, folder or hub id",
                 help="A small add-on that teaches the model a brand or product." if row == 0 else None,
@@ -230,12 +230,12 @@ def _defaults(model: str) -> ModelDefaults:
     try:
         info = registry.describe(model)
     except InputError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.escape(str(error)), icon=":material/error:")
         return ModelDefaults()
     if not info.present and info.bytes:
         st.caption(
             f"Not on this machine yet: the first picture fetches {info.bytes / 1e9:.1f} GB."
-            f" Licence: {info.licence}."
+            f" Licence: {shared.escape(info.licence)}."
         )
     return info.defaults
 

@@ -52,7 +52,7 @@ def bar(identifiers: Sequence[str]) -> None:
         st.caption("The keys are for the framed picture.")
         for label, key, step in (("Previous", PREVIOUS, -1), ("Next", NEXT, 1)):
             st.button(
-                label,
+                shared.escape(label),
                 key=f"votes.{label.lower()}",
                 type="tertiary",
                 shortcut=key,
@@ -65,16 +65,16 @@ def bar(identifiers: Sequence[str]) -> None:
 def show(record: Record, key: str, *, keys: bool) -> None:
     """The votes on one picture; `keys`: it is the one that the keys are for, and has room for words."""
     if said := st.session_state.pop(_SAID, None):
-        st.toast(said[0], icon=said[1])
+        st.toast(shared.escape(said[0]), icon=said[1])
     vote = _vote_on(record)
     for words, letter, means, approves, given in _VERDICTS:
         on = vote is not None and vote.approved == approves
         st.button(
-            given if on else words,
+            shared.escape(given if on else words),
             key=f"{key}.{words.lower()}",
             icon=f":material/thumb_{'up' if approves else 'down'}:",
             type="primary" if on else "secondary",
-            help=None if keys else f"{words}{means}. Key {letter}",
+            help=None if keys else shared.escape(f"{words}{means}. Key {letter}"),
             shortcut=letter if keys else None,
             on_click=_toggle,
             args=(record, approves, on),
@@ -109,9 +109,11 @@ def report(brand: str) -> None:
     try:
         found = shared.reviews().preference(brand).report
     except StudioError as error:
-        st.caption(str(error))
+        st.caption(shared.escape(str(error)))
         return
-    st.caption(f"Taste for {shared.escape(brand or 'pictures without a brand')}: {found.reason}")
+    st.caption(
+        f"Taste for {shared.escape(brand or 'pictures without a brand')}: {shared.escape(found.reason)}"
+    )
     if found.approvals + found.rejections and st.button("Forget these votes", key=f"taste.{brand}.reset"):
         with shared.told():
             shared.reviews().reset(brand)
@@ -155,7 +157,7 @@ def _take(record: Record, edits: list[Correction], *, run: bool) -> None:
         if run:
             composer.submit(request, shared.session_id())
     except StudioError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.escape(str(error)), icon=":material/error:")
         return
     composer.open_with(
         request,

@@ -13,7 +13,7 @@ from sdxl_lora.records import Record
 from sdxl_lora.scoring import lettering
 from sdxl_lora.scoring.card import GARMENT, Finding, Gate, LoggedAttempt, ScoreCard, SearchLog
 from sdxl_lora.search import Attempt
-from sdxl_lora.ui.shared import escape
+from sdxl_lora.ui.shared import composed, escape
 
 _SURE = ((0.75, "clearly"), (0.5, "probably"), (0.0, "perhaps"))  # probability from which it is said so
 _MAJORITY = 0.5  # probability of another word from which it is what shows
@@ -47,7 +47,9 @@ def show(record: Record, key: str) -> None:
     if failed or wrong_garment:  # never nearly right
         label = gate_in_words(failed[0]) if failed else _GATES[GARMENT][1]
     icon = ":material/error:" if failed or wrong_garment else ":material/fact_check:"
-    with st.popover(label, icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"):
+    with st.popover(
+        escape(label), icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"
+    ):
         if findings:
             st.markdown("**What you asked for**")
             for found in findings:
@@ -118,7 +120,7 @@ def _gate(gate: Gate) -> None:
     passed, failed = _GATES.get(gate.name, (gate.name, gate.name))
     words = {True: passed, False: failed, None: f"{gate.name.capitalize()}: cannot be told"}[gate.passed]
     detail = "" if gate.name == "colour" else f": {escape(gate.reason)}"
-    st.markdown(f"{_SIGNS[gate.passed]} :small[{words}{detail}]")
+    st.markdown(f"{_SIGNS[gate.passed]} :small[{escape(words)}{detail:s}]")
 
 
 def _lettering(record: Record) -> None:
@@ -162,7 +164,7 @@ def _tried(search: SearchLog | None) -> None:
     if len(log) > 1:
         for attempt in log:
             here = " **← this picture**" if attempt.number == search.kept else ""
-            st.markdown(f":small[{_step(attempt)}]{here}")
+            st.markdown(composed(f":small[{_step(attempt)}]{here}"))
     if search.by_taste:
         st.markdown(":material/favorite: Chosen by the taste that your votes taught")
     if search.reason:
@@ -188,4 +190,4 @@ def _numbers(card: ScoreCard) -> None:
     if card.text:
         lines.append(f"judged by: “{escape(card.text)}”")
     if lines:
-        st.caption(" · ".join(lines))
+        st.caption(composed(" · ".join(lines)))

@@ -205,7 +205,7 @@ def _follow(template: Template | None, values: Mapping[str, str]) -> str | None:
     try:
         text = prompts.fill(template, _given(template, values))
     except InputError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.escape(str(error)), icon=":material/error:")
         return None
     for key, filled, new in ((PROMPT, _FILLED, text), (NEGATIVE, _FILLED_NEGATIVE, template.negative)):
         if state.get(key, "") == state.get(filled, ""):

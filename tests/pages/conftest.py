@@ -1,5 +1,6 @@
 """Pages run in Streamlit's AppTest, through `app.py`, on tiny real models and a studio of their own."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ __all__ = ["bundled", "tiny_mini"]
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 60.0  # seconds; only reached when something is broken
+
+
+def plain(text: str) -> str:
+    """What a person reads of escaped Markdown."""
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.ui import shared
 from sdxl_lora.ui.examples import EXAMPLES
+from tests.pages.conftest import plain
 
 Open = Callable[..., AppTest]
 Finish = Callable[[AppTest], AppTest]
@@ -60,7 +61,7 @@ def test_every_example_shows_what_the_bundled_model_drew_of_it(open_app: Open) -
     for example in EXAMPLES:
         with Image.open(example.picture) as picture:
             assert picture.size == (256, 256)
-        assert at.button(key=f"example-{example.key}").label == example.title
+        assert at.button(key=f"example-{example.key}").label == shared.escape(example.title)
 
 
 def test_an_example_runs_with_one_click_and_fills_the_form(open_app: Open, finish: Finish) -> None:
@@ -100,7 +101,7 @@ def closed_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_words_the_model_does_not_know_are_said_before_drawing(open_app: Open) -> None:
     at = write(open_app(), "a navy jaket with pizza")
     said = " ".join(caption.value for caption in at.caption)
-    assert "mini does not know: jaket (closest: jacket), pizza" in shared_plain(said)
+    assert "mini does not know: jaket (closest: jacket), pizza" in plain(said)
     at = write(at, "a navy jacket")
     assert "does not know" not in " ".join(caption.value for caption in at.caption)
 
@@ -119,10 +120,6 @@ def test_a_menu_says_which_products_the_model_cannot_draw(open_app: Open) -> Non
     options = at.selectbox(key="create.slot.footwear.product").options
     assert "boots (not drawn by mini)" in options
     assert "sneakers" in options
-
-
-def shared_plain(text: str) -> str:
-    return text.replace("\\", "")
 
 
 def test_what_was_said_of_the_logo_stays_when_the_garment_changes(open_app: Open) -> None:
@@ -199,7 +196,7 @@ def test_bad_input_is_one_line_and_nothing_is_lost(
     at.session_state["create.lora.0.path"] = "brand.safetensors"
     at.session_state[key] = value
     press(at.run())
-    assert [message in error.value for error in at.error].count(True) >= 1
+    assert [message in plain(error.value) for error in at.error].count(True) >= 1
     assert all("\n" not in error.value for error in at.error)
     assert at.session_state[key] == value
     assert not sent()
@@ -349,3 +346,17 @@ def test_a_template_may_replace_an_example_but_not_what_was_typed(open_app: Open
     write(at, "typed by hand")
     at.button_group(key="create.garment").set_value("T-shirt").run()
     assert at.text_area(key="create.prompt").value == "typed by hand"
+
+
+def test_an_address_in_a_strangers_picture_is_not_fetched(open_app: Open, tmp_path: Path) -> None:
+    facts = PngImagePlugin.PngInfo()
+    facts.add_text(
+        "parameters", "a cap\nSteps: 4, Seed: 1, Size: 64x64, Model: ![x](https://example.com/x.png)"
+    )
+    path = tmp_path / "stranger.png"
+    Image.new("RGB", (64, 64), "navy").save(path, pnginfo=facts)
+    at = open_app()
+    at.file_uploader(key="create.file").set_value([(path.name, path.read_bytes(), "image/png")]).run()
+    shown = [*at.success, *at.error, *at.warning, *at.caption, *at.markdown, *at.info]
+    assert not any("![" in str(element.value) for element in shown)
+    assert not at.exception

@@ -11,6 +11,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.records.evaluations import EvaluationStore
+from tests.pages.conftest import plain
 
 ROOT = Path(__file__).parents[2]
 Open = Callable[[], AppTest]
@@ -96,7 +97,7 @@ def open_page(open_alone: Callable[[str], AppTest]) -> Open:
 
 
 def texts(at: AppTest) -> str:
-    return "\n".join(str(part.value) for part in [*at.markdown, *at.caption, *at.subheader])
+    return plain("\n".join(str(part.value) for part in [*at.markdown, *at.caption, *at.subheader]))
 
 
 def test_without_runs_the_page_says_how_to_make_one_and_shows_the_claims(open_page: Open) -> None:
@@ -134,7 +135,7 @@ def test_pictures_come_worst_first_and_open_with_everything_known(
     keep(report("aa", "base"))
     at = open_page()
     buttons = [button for button in at.button if str(button.key).startswith("metrics.open")]
-    assert [button.label for button in buttons] == [f"img_000{i} · {10 + i}.0000" for i in range(4)]
+    assert [plain(button.label) for button in buttons] == [f"img_000{i} · {10 + i}.0000" for i in range(4)]
     buttons[0].click().run()
     assert not at.exception
     assert "jacket 0" in [code.value for code in at.code]
