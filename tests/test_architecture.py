@@ -130,6 +130,17 @@ def test_every_module_says_what_it_does() -> None:
     assert [name for name, characters in said.items() if characters < 15] == []
 
 
+def test_json_from_outside_is_read_in_one_place() -> None:
+    """`json.loads` raises RecursionError and ValueError, too; what was written a moment ago may be read with it."""
+    own = ("sdxl_lora/plain_json.py", "sdxl_lora/mini/", "sdxl_lora/evaluation/measure.py")
+    calls = {
+        name: re.findall(r"\bjson\.loads?\((?!json\.dumps)", text(name))
+        for name in PACKAGE_SOURCES
+        if not name.startswith(own)
+    }
+    assert [name for name, found in calls.items() if found] == []
+
+
 def test_nothing_is_left_to_do() -> None:
     found = {
         name: re.findall(r"\b(?:TODO|FIXME|XXX|HACK|NotImplementedError)\b", text(name)) for name in PRODUCT

@@ -20,6 +20,7 @@ from sdxl_lora.cli import terminal
 from sdxl_lora.errors import StudioError, UnknownNameError
 
 DONE, WRONG, INTERRUPTED = 0, 2, 130
+_LONGEST_NAME = 80  # characters of a file's name in an error
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:  # a name that is too long, a disk that is full: what no verb knows better
+        named = _short(str(error.filename or ""))
+        terminal.tell(f"error: {named}{error.strerror or error}")
+        return WRONG
+    except UnicodeEncodeError as error:
+        shown = _short(error.object.encode("ascii", "backslashreplace").decode())
+        terminal.tell(f"error: {shown}is no text, and no name of a file; type it again")
+        return WRONG
+
+
+def _short(name: str) -> str:
+    """A name as it stands before what is said of it, cut in the middle where it is long."""
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME // 2]}...{name[-_LONGEST_NAME // 2 :]}"
+    return f"{name}: " if name else ""
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ import torch
 from huggingface_hub.errors import HTTPError
 from PIL import Image
 
+from sdxl_lora import plain_json
 from sdxl_lora.data.images import decode
 from sdxl_lora.data.sources import IMAGE_SUFFIXES
 from sdxl_lora.errors import DataError, ModelUnavailableError, StorageError
@@ -138,9 +139,9 @@ class Book:
         if form != "txt" and self._file.is_file():
             text = self._file.read_text(encoding="utf-8")
             rows = (
-                json.loads(text)
+                plain_json.parse(text)
                 if form == "json"
-                else [json.loads(line) for line in text.splitlines() if line]
+                else [plain_json.parse(line) for line in text.splitlines() if line]
             )
             self._rows = {row[self._name_key]: row for row in rows}
 

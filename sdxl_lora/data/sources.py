@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdxl_lora import plain_json
 from sdxl_lora.data import hub, parquet
 from sdxl_lora.errors import DataError, UnknownNameError
 
@@ -180,9 +181,9 @@ def _read_rows(path: Path) -> list[Mapping[str, Any]]:
         if path.suffix == ".csv":
             return list(csv.DictReader(text.splitlines()))
         if path.suffix == ".json":
-            rows = json.loads(text)
+            rows = plain_json.parse(text)
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [plain_json.parse(line) for line in text.splitlines() if line.strip()]
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"

@@ -4,7 +4,6 @@ Batches always have the same shape (the last one is filled up), so that a pictur
 which other pictures it was measured with, to the last bit. Knows nothing of metrics.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.evaluation import inception, perceptual, weights
 from sdxl_lora.evaluation.pictures import Picture
@@ -200,7 +200,7 @@ def _square_side(folder: Path) -> int | None:
     """px of the side that a CLIP folder's image processor resizes a square picture to, if with PIL's bicubic."""
     for name in ("preprocessor_config.json", "processor_config.json"):  # of old and of new transformers
         if (folder / name).is_file():
-            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            settings = plain_json.parse((folder / name).read_text(encoding="utf-8"))
             settings = settings.get("image_processor", settings)
             size = settings.get("size")
             side = size.get("shortest_edge") if isinstance(size, dict) else size

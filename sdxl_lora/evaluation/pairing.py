@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import DataError
 from sdxl_lora.evaluation.pictures import SUFFIXES, FileSource
 
@@ -139,9 +140,9 @@ def _parsed(path: Path, text: str) -> list[dict[str, Any]]:
         if suffix == ".csv":
             return list(csv.DictReader(io.StringIO(text, newline="")))
         if suffix in (".jsonl", ".ndjson"):
-            rows = [json.loads(line) for line in _lines(text)]
+            rows = [plain_json.parse(line) for line in _lines(text)]
         elif suffix == ".json":
-            rows = json.loads(text)
+            rows = plain_json.parse(text)
             if isinstance(rows, dict):
                 rows = [{"file_name": name, "text": caption} for name, caption in rows.items()]
         else:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.evaluation.engine import SCHEMA
 from sdxl_lora.evaluation.report_html import to_html
@@ -44,13 +45,15 @@ def write(report: Mapping[str, Any], path: Path, folders: Mapping[str, Path] | N
 def read(path: Path) -> dict[str, Any]:
     """A report written as JSON. Raises `DataError` if it is none, or of a newer version."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = plain_json.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not an evaluation report ({error})") from error
     if not isinstance(report, dict) or not {"schema", "id", "metrics", "pairs", "provenance"} <= set(report):
         raise DataError(
             f"{path} is not an evaluation report; make one with: python -m sdxl_lora evaluate --output"
         )
+    if not (isinstance(report["schema"], int) and isinstance(report["metrics"], dict)):
+        raise DataError(f"{path} is damaged: its schema or its metrics are of another kind")
     if report["schema"] > SCHEMA:
         raise DataError(
             f"{path} was written by a newer version (schema {report['schema']}); update this program"

@@ -18,7 +18,7 @@ from typing import Any
 
 import requests
 
-from sdxl_lora import config
+from sdxl_lora import config, plain_json
 from sdxl_lora.errors import ModelUnavailableError, StorageError, UnknownNameError
 
 Progress = Callable[[str, int, int], None]  # (file, bytes done, bytes in all; 0 if the server does not say)
@@ -152,10 +152,7 @@ def locate(key: str, given: Mapping[str, Path] | None = None) -> Path:
     if not path.exists():
         raise ModelUnavailableError(f"the weights of {weights.title} are not here: {FETCH_COMMAND}")
     if weights.is_folder:
-        published = (
-            json.loads((path / _LOCK).read_text()).get("safetensors") if (path / _LOCK).exists() else None
-        )
-        right = sha256_of(weights_file(path)) == published
+        right = sha256_of(weights_file(path)) == _locked(path / _LOCK)
     else:
         right = sha256_of(path) == weights.sha256
     if not right:
@@ -200,6 +197,15 @@ def _entry(key: str) -> Weights:
     if key not in CATALOGUE:
         raise UnknownNameError("network for metrics", key, CATALOGUE)
     return CATALOGUE[key]
+
+
+def _locked(path: Path) -> str | None:
+    """The SHA-256 that was noted when the folder was fetched; None where nothing legible was."""
+    try:
+        values = plain_json.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values.get("safetensors") if isinstance(values, dict) else None
 
 
 def _fetch(weights: Weights, progress: Progress) -> Path:

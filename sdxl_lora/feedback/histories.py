@@ -9,6 +9,7 @@ import logging
 import os
 from pathlib import Path
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.feedback.history import History
 
@@ -26,7 +27,7 @@ class Histories:
         """The history of a session, empty where it has none."""
         path = self._path(session)
         try:
-            return History.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return History.from_dict(plain_json.parse(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return History()
         except (OSError, ValueError, DataError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError
 from sdxl_lora.models import latent_space
@@ -70,7 +71,7 @@ def _is_component(entry: Any) -> bool:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = plain_json.parse(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{file.parent} is not a diffusers model folder: it has no {file.name}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -5,7 +5,6 @@ programs fetched are found. Only safetensors are ever fetched: the older formats
 """
 
 import errno
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 from tqdm.auto import tqdm
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import InputError, ModelUnavailableError, StorageError
 
 Progress = Callable[[str, int, int], None]  # (file, bytes done, bytes in all), both over all files
@@ -173,5 +173,5 @@ def _bar_class(progress: Progress | None, name: str, done: int, total: int) -> t
 
 
 def _components(index: Path) -> list[str]:
-    values = json.loads(index.read_text(encoding="utf-8"))
+    values = plain_json.parse(index.read_text(encoding="utf-8"))
     return [name for name, entry in values.items() if isinstance(entry, list) and entry and entry[0]]

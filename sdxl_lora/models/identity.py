@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sdxl_lora import plain_json
 from sdxl_lora.config import home
 from sdxl_lora.errors import LoraError, ModelUnavailableError, RequestError
 from sdxl_lora.models import architecture, hub, lora, registry
@@ -153,7 +154,7 @@ def _remember(name: str, stamp: _Stamp, digest: str) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = plain_json.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -5,7 +5,6 @@ into the second factor, so that every version of diffusers draws the same pictur
 nothing changes.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import LoraError, StorageError
 from sdxl_lora.models import tensor_file
@@ -62,7 +62,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _alphas(state: Mapping[str, Tensor], header: Mapping[str, str]) -> dict[str, float]:
     """Module -> alpha, from the adapter configuration in the header; without one, alpha = rank."""
     try:
-        adapter = json.loads(header.get("lora_adapter_metadata", "{}"))
+        adapter = plain_json.parse(header.get("lora_adapter_metadata", "{}"))
     except ValueError:
         raise LoraError("the adapter configuration in the file's header is damaged") from None
     alphas: dict[str, float] = {}

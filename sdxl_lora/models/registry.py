@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.models import architecture, capabilities, hub
@@ -215,7 +216,7 @@ def _studio_file(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = plain_json.parse(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict) or not isinstance(values.get("capabilities", {}), dict):

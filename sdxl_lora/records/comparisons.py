@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import DataError, NotFoundError
 from sdxl_lora.records import files
 from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
@@ -317,7 +318,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in lines:
         try:
-            values = json.loads(line)
+            values = plain_json.parse(line)
         except ValueError:  # cut off by a crash: its vote was never confirmed
             continue
         if isinstance(values, dict) and {"row", "voter", "created_at", "choice", "columns", "blind"} == set(
@@ -328,7 +329,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = plain_json.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     complete = isinstance(values, dict) and {"title", "created_at", "rows", "columns", "settings"} <= set(

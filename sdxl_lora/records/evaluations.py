@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import NotFoundError
 from sdxl_lora.records import files
 from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
@@ -132,7 +133,7 @@ def _record(row: EvaluationRow) -> EvaluationRecord:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = plain_json.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     complete = isinstance(report, dict) and {"id", "label", "metrics"} <= set(report)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, PngImagePlugin
 
-from sdxl_lora import __version__
+from sdxl_lora import __version__, plain_json
 from sdxl_lora.errors import ImageError, InputError
 from sdxl_lora.records import a1111
 from sdxl_lora.request import GenerationRequest
@@ -172,7 +172,7 @@ def _texts(data: bytes) -> tuple[dict[str, str], tuple[int, int]]:
 
 def _from_json(text: str, width: int, height: int) -> PictureFacts:
     try:
-        values = json.loads(text)
+        values = plain_json.parse(text)
         if values["format"] > FORMAT:
             raise ImageError("this picture was made by a newer version of this program; update to read it")
         made = values.get("created_at")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.generation import finishing_steps
 from sdxl_lora.search.attempts import Sketching
@@ -194,7 +195,7 @@ class Calibrations:
     def __iter__(self) -> Iterator[Calibration]:
         """Every calibration; a damaged file is an error that says how to go on."""
         try:
-            values = json.loads(self.path.read_text(encoding="utf-8"))
+            values = plain_json.parse(self.path.read_text(encoding="utf-8"))
             found = [Calibration.from_dict(value) for value in values]
         except FileNotFoundError:
             return

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from sdxl_lora import plain_json
 from sdxl_lora.errors import StorageError, TrainingError
 
 MANIFEST = "manifest.json"
@@ -134,7 +135,7 @@ def candidates(output_dir: Path) -> list[Path]:
 def read(path: Path) -> Checkpoint:
     """A checkpoint whose files are all there and unchanged. Raises `StorageError` saying what is wrong."""
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = plain_json.parse((path / MANIFEST).read_text(encoding="utf-8"))
         step, identity, files = int(manifest["step"]), manifest["identity"], manifest["files"]
     except OSError as error:
         raise StorageError(f"{path} is not a complete checkpoint: {MANIFEST}: {error.strerror}") from None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdxl_lora import plain_json
+
 METRICS_NAME = "metrics.jsonl"
 BASE_MODEL = "pretrained_model_name_or_path"  # the setting that names the model the LoRA is for
 _LORA_NAME = "pytorch_lora_weights.safetensors"
@@ -129,7 +131,7 @@ def _lines(folder: Path) -> tuple[list[dict[str, Any]], int]:
 def _object(text: str) -> dict[str, Any] | None:
     """A JSON object, or nothing."""
     try:
-        value = json.loads(text)
+        value = plain_json.parse(text)
     except json.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
