@@ -58,6 +58,7 @@ class Base:
     pipeline: DiffusionPipeline
     lock: threading.Lock = field(default_factory=threading.Lock)
     loras: tuple[LoraSpec, ...] = ()  # the ones that are on now
+    adapters: lora.MergedAdapters = field(default_factory=lora.MergedAdapters)  # their trace in the weights
     memory: dict[str, Any] = field(default_factory=dict)  # what generation remembers about this model
 
 
@@ -95,19 +96,18 @@ class LoadedModel:
             if stopped():
                 raise Cancelled("cancelled while waiting for the model")
         try:
-            self._put_on_loras()
+            self._load_adapters()
             yield self.base.pipeline
         finally:
             self.base.lock.release()
 
-    def _put_on_loras(self) -> None:
+    def _load_adapters(self) -> None:
         if self.base.loras == self.config.loras:
             return
         files = lora.check(identity.pinned(self.config.loras), self.pipeline, self.info.name)
-        if self.base.loras:
-            self.base.loras = ()
-            lora.take_off(self.pipeline)
-        lora.put_on(files, self.pipeline)
+        self.base.loras = ()
+        self.base.adapters.unload()
+        self.base.adapters = lora.load_adapters(files, self.pipeline)
         self.base.loras = self.config.loras
 
 

@@ -1,41 +1,44 @@
-"""LoRA files: found, checked against the model before anything is loaded, put on and taken off.
+"""LoRA files: found, matched layer by layer before anything is changed, merged into the weights and taken out again.
 
-Reads the layouts of diffusers, peft and kohya (AUTOMATIC1111, ComfyUI), which diffusers converts. The base
-weights are never changed, so a model without its LoRAs is bit for bit what it was.
+A LoRA is loaded exactly or refused with the reason. Merged, it costs nothing while drawing; what a layer's weights were
+is kept, so that a model without its LoRAs is bit for bit what it was. What a file holds is `lora_file`'s to say, which
+layer a name means `lora_names`', and what becomes of its weights `lora_changes`'.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from diffusers import DiffusionPipeline
-from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn import Parameter
 
-from sdxl_lora.errors import InputError, LoraError
-from sdxl_lora.models import hub
-from sdxl_lora.models.quiet import quiet
+from sdxl_lora.errors import LoraError
+from sdxl_lora.models import hub, lora_changes, lora_file, lora_names
+from sdxl_lora.models.lora_file import LoraFile, inspect
 from sdxl_lora.request import LoraSpec
+
+__all__ = ["STANDARD_NAME", "MergedAdapters", "check", "find", "inspect", "load_adapters"]
 
 STANDARD_NAME = "pytorch_lora_weights.safetensors"
 _UNSAFE = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
-# the matrix that takes text features in: its width is the text width of the architecture
-_TEXT_INPUT = re.compile(r"attn2[._](?:processor\.)?to_[kv][._].*?(?:lora_A|down)\.(?:default\.)?weight$")
-_SECOND_ENCODER = ("text_encoder_2.", "lora_te2_")
 _TEXT_WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoraFile:
-    """One LoRA file, known by its header alone."""
+@dataclass(kw_only=True, eq=False)
+class MergedAdapters:
+    """LoRAs that are in a model's weights, and what these were before."""
 
-    path: Path
-    text_width: (
-        int | None
-    )  # features of the text condition it was trained with; None = it does not touch them
-    second_encoder: bool  # trains SDXL's second text encoder
+    originals: list[tuple[Parameter, Tensor]] = field(default_factory=list)  # the tensors lie in main memory
+
+    def unload(self) -> None:
+        """Puts the weights back; the model is bit for bit what it was without LoRAs."""
+        with torch.no_grad():
+            while self.originals:
+                parameter, original = self.originals.pop()
+                parameter.copy_(original)
 
 
 def find(spec: LoraSpec) -> Path:
@@ -62,55 +65,96 @@ def find(spec: LoraSpec) -> Path:
     raise LoraError(f"there is no LoRA at {spec.path}; give a .safetensors file, a folder or a hub id")
 
 
-def inspect(path: Path) -> LoraFile:
-    """Reads the header of a LoRA file. Raises `LoraError` if it is none."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise LoraError(
-            f"{path} cannot be read as safetensors; the file is damaged or of another kind"
-        ) from error
-    if any(".hada_" in key or ".lokr_" in key for key in shapes):
-        raise LoraError(f"{path} is a LyCORIS file (LoHa or LoKr); only LoRA is supported")
-    if not any("lora" in key for key in shapes):
-        raise LoraError(f"{path} holds no LoRA; is it a whole model?")
-    widths = {shape[1] for key, shape in shapes.items() if len(shape) >= 2 and _TEXT_INPUT.search(key)}
-    return LoraFile(
-        path=path,
-        text_width=max(widths) if widths else None,
-        second_encoder=any(key.startswith(_SECOND_ENCODER) for key in shapes),
-    )
-
-
 def check(specs: Sequence[LoraSpec], pipeline: DiffusionPipeline, model: str) -> dict[LoraSpec, Path]:
-    """The files of `specs`, each fitting the model. Raises `LoraError`; changes nothing."""
+    """The files of `specs`, each layer of which the model has. Raises `LoraError`; changes nothing."""
     paths = [find(spec) for spec in specs]
     twice = [path.name for path, times in Counter(path.resolve() for path in paths).items() if times > 1]
     if twice:
         raise LoraError(f"LoRA {twice[0]} is given twice; give it once, with the sum of the weights")
     for path in paths:
-        _check_fit(inspect(path), pipeline, model)
+        file = inspect(path)
+        _check_fit(file, pipeline, model)
+        for name, parts in file.layers.items():
+            lora_file.check_whole(name, parts, path)
+        _check_layers(file, pipeline, model)
     return dict(zip(specs, paths, strict=True))
 
 
-def put_on(files: Mapping[LoraSpec, Path], pipeline: DiffusionPipeline) -> None:
-    """Loads the checked files with their weights; one of weight 0 is left off. On failure none stays on."""
-    active = {spec: path for spec, path in files.items() if spec.weight != 0}
-    names = [f"lora{index}" for index in range(len(active))]
+def load_adapters(files: Mapping[LoraSpec, Path], pipeline: DiffusionPipeline) -> MergedAdapters:
+    """Merges the checked files into the model's weights; one of weight 0 is left off.
+
+    Every LoRA's change is that of the model's own weights, so that their order does not matter. Raises `LoraError`, or
+    what the device raises when its memory is full; then nothing has changed.
+    """
+    totals: dict[tuple[lora_names.Layer, str], Tensor] = {}  # (layer, "weight" or "bias") -> sum of changes
+    for spec, path in files.items():
+        if spec.weight != 0:
+            for name, change in lora_file.read(path, spec.sha256).items():
+                _add(totals, change, name, spec.weight, path, pipeline)
+    merged = MergedAdapters()
     try:
-        for name, path in zip(names, active.values(), strict=True):
-            _put_on_one(path, pipeline, name)
-        if names:
-            pipeline.set_adapters(names, [spec.weight for spec in active])
-    except InputError:
-        pipeline.unload_lora_weights()
+        with torch.no_grad():
+            for (layer, kind), total in totals.items():
+                parameter = getattr(lora_names.module_of(layer, pipeline), kind)
+                own = parameter.detach()
+                merged.originals.append((parameter, own.to("cpu", copy=True)))
+                parameter.copy_(own.float() + total)
+    except torch.OutOfMemoryError:
+        merged.unload()
         raise
+    return merged
 
 
-def take_off(pipeline: DiffusionPipeline) -> None:
-    """Removes all LoRAs; the model is bit for bit what it was without them."""
-    pipeline.unload_lora_weights()
+@torch.no_grad()
+def _add(
+    totals: dict[tuple[lora_names.Layer, str], Tensor],
+    change: lora_changes.Change,
+    name: str,
+    weight: float,
+    path: Path,
+    pipeline: DiffusionPipeline,
+) -> None:
+    """Adds `weight` times what a change makes of its layer's parameters to `totals`."""
+    layer = lora_names.layer_of(name, pipeline)
+    if layer is None:  # the file is another one than that which was checked
+        raise LoraError(f"LoRA {path.name} was just changed; try again")
+    module = lora_names.module_of(layer, pipeline)
+    bias = getattr(module, "bias", None)
+    try:
+        found = {
+            "weight": (lora_changes.changed_weight(change, module.weight), module.weight),
+            "bias": (lora_changes.changed_bias(change, bias), bias),
+        }
+    except lora_changes.Unfit as reason:
+        raise LoraError(f"LoRA {path.name} does not fit this model: {name} {reason}") from None
+    for kind, (target, own) in found.items():
+        if target is None or own is None:
+            continue
+        if not torch.isfinite(target).all():
+            raise LoraError(f"LoRA {path.name} makes infinite numbers of {name}; its training went wrong")
+        difference = weight * (target - own.float())
+        known = totals.get((layer, kind))
+        totals[layer, kind] = difference if known is None else known + difference
+
+
+def _check_layers(file: LoraFile, pipeline: DiffusionPipeline, model: str) -> None:
+    """Raises `LoraError` unless the model has every layer that the file names, and each of them once."""
+    layers = {name: lora_names.layer_of(name, pipeline) for name in file.layers}
+    missing = [name for name, layer in layers.items() if layer is None]
+    if len(missing) == len(layers):
+        raise LoraError(
+            f"LoRA {file.path.name} changes no layer of this model; it was made for another architecture"
+        )
+    if missing:
+        raise LoraError(
+            f"LoRA {file.path.name} fits {len(layers) - len(missing)} of {len(layers)} modules of {model}, which has"
+            f" no {missing[0]}; use one made for this model"
+        )
+    twice = [layer for layer, times in Counter(layers.values()).items() if times > 1]
+    if twice:
+        raise LoraError(
+            f"LoRA {file.path.name} names {'.'.join(twice[0] or ())} twice; keep one adapter in the file"
+        )
 
 
 def _check_fit(file: LoraFile, pipeline: DiffusionPipeline, model: str) -> None:
@@ -128,26 +172,3 @@ def _name_of(text_width: int | None, otherwise: str) -> str:
     if text_width is None:
         return otherwise
     return f"{_TEXT_WIDTHS.get(text_width, otherwise)} (text width {text_width})"
-
-
-def _put_on_one(path: Path, pipeline: DiffusionPipeline, name: str) -> None:
-    state = _read(path)
-    try:
-        with quiet():
-            pipeline.load_lora_weights(state, adapter_name=name)
-    except (ValueError, RuntimeError, KeyError, IndexError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LoraError(f"LoRA {path.name} does not fit this model: {reason}") from error
-    loaded = {adapter for adapters in pipeline.get_list_adapters().values() for adapter in adapters}
-    if name not in loaded:
-        raise LoraError(
-            f"LoRA {path.name} changes no layer of this model; it was made for another architecture"
-        )
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    with safe_open(path, framework="pt") as file:
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise LoraError(f"LoRA {path.name} contains NaN or infinite numbers; its training went wrong")
-    return state

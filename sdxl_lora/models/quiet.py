@@ -4,7 +4,6 @@ Only what is named is dropped, only while it is known to come, and only from the
 """
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,12 +13,8 @@ from transformers.utils import logging as transformers_logging
 _EXPECTED = (
     "truncated because CLIP",  # long prompts: this project shows a token count instead
     "Token indices sequence length",
-    "No LoRA keys associated to",  # a LoRA that leaves a text encoder alone
-    "was unsuccessful with the following error",  # raised as well
 )
 _LOGGERS = (
-    "diffusers.loaders.lora_base",
-    "diffusers.loaders.peft",
     "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
     "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
     "transformers.tokenization_utils_base",
@@ -43,10 +38,7 @@ def quiet() -> Iterator[None]:
     for library in with_bars:
         library.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
-            # several LoRAs at once are what was asked for
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-            yield
+        yield
     finally:
         for library in with_bars:
             library.enable_progress_bar()

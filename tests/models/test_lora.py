@@ -189,7 +189,7 @@ def test_a_hub_id_that_is_not_here_says_how_to_get_it() -> None:
     ("state", "reason"),
     [
         ({"unet.conv_in.weight": torch.zeros(1)}, "holds no LoRA"),
-        ({"lora_unet_x.hada_w1_a": torch.zeros(1)}, "LyCORIS"),
+        ({"lora_unet_x.oft_blocks": torch.zeros(1)}, "it holds an OFT, which is not supported"),
     ],
 )
 def test_files_that_are_no_lora_are_told(state: dict[str, torch.Tensor], reason: str, tmp_path: Path) -> None:
