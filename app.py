@@ -28,4 +28,5 @@ if wanted := shared.entered():
     st.switch_page(wanted)
 with shared.told():
     shared.tell_notices()
+    shared.warn_if_read_only()
     page.run()

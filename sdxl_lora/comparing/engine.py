@@ -170,6 +170,7 @@ def _draw(
     captions = {row["key"]: row["prompt"] for row in record.rows}
     keys = list(captions)
     recipe = making.Recipe(model=system["source"], loras=system["loras"], **settings)
+    studio = studio or Studio(store.database)
     pictures = making.each_picture(captions, recipe, studio=studio, cancel=cancel)
     for made in pictures:
         row = keys.index(made.name)

@@ -6,15 +6,13 @@ already are kept: an interrupted run goes on where it stopped, and a model or Lo
 
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sdxl_lora import config, generation
+from sdxl_lora import config, files, generation
 from sdxl_lora.jobs.studio import Recorded, Studio
-from sdxl_lora.records import files
 from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
 
 
@@ -74,7 +72,7 @@ def each_picture(
     content = json.dumps([resolved.to_dict(), list(captions.items())], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     folder = config.home() / "evaluations" / "pictures" / digest
-    with files.explained(folder):
+    with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for place, (name, caption) in enumerate(captions.items()):
         path = folder / f"{name}.png"
@@ -83,8 +81,6 @@ def each_picture(
             studio = studio or Studio(config.home())
             for event in studio.run(request, cancel=cancel, session="evaluation"):
                 if isinstance(event, Recorded):
-                    partial = path.with_suffix(".part")
-                    with files.explained(path):
-                        shutil.copyfile(event.record.path, partial)
-                        partial.rename(path)
+                    with files.storage_errors(path):
+                        files.write_atomically(path, event.record.path.read_bytes())
         yield Made(name=name, path=path, request=request)

@@ -12,12 +12,12 @@ from typing import Any
 
 from PIL import Image
 
+from sdxl_lora import files
 from sdxl_lora.comparing import grid, voting
 from sdxl_lora.comparing.grid import Systems
 from sdxl_lora.comparing.voting import Standing
 from sdxl_lora.errors import ImageError
 from sdxl_lora.evaluation.pictures import read_picture
-from sdxl_lora.records import files
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonVote
 
 NOT_MADE = "not made yet"

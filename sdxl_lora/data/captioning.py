@@ -4,7 +4,6 @@ What has a caption keeps it, so an interrupted run goes on where it was. Knows n
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from huggingface_hub.errors import HTTPError
 from PIL import Image
 
-from sdxl_lora import plain_json
+from sdxl_lora import files, plain_json
 from sdxl_lora.data.images import decode
 from sdxl_lora.data.sources import IMAGE_SUFFIXES
 from sdxl_lora.errors import DataError, ModelUnavailableError, StorageError
@@ -110,10 +109,8 @@ def caption_folder(
         found = dict(zip(paths, captioner(images), strict=True))
         try:
             book.write(found)
-        except OSError as error:
-            raise StorageError(
-                f"captions cannot be written to {folder}: {error.strerror}; earlier ones are kept"
-            ) from None
+        except StorageError as error:
+            raise StorageError(f"{error}; earlier captions are kept") from None
         yield from (
             Captioned(name=str(path.relative_to(folder)), caption=text) for path, text in found.items()
         )
@@ -163,7 +160,7 @@ class Book:
         """Adds captions; the file is replaced as a whole, so it is never half-written."""
         if self._form == "txt":
             for picture, text in found.items():
-                _replace(picture.with_suffix(".txt"), f"{text}\n")
+                files.write_atomically(picture.with_suffix(".txt"), f"{text}\n".encode())
             return
         for picture, text in found.items():
             name = str(picture.relative_to(self._folder))
@@ -173,7 +170,7 @@ class Book:
             row[self._text_key] = text
         rows = [json.dumps(row, ensure_ascii=False) for row in self._rows.values()]
         body = "[\n" + ",\n".join(rows) + "\n]\n" if self._form == "json" else "\n".join(rows) + "\n"
-        _replace(self._file, body)
+        files.write_atomically(self._file, body.encode())
 
 
 def open_book(folder: Path, form: Form | None) -> Book:
@@ -199,9 +196,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    work = path.with_name(f".{path.name}.unfinished")
-    work.write_text(text, encoding="utf-8")
-    os.replace(work, path)

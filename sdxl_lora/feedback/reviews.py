@@ -12,7 +12,7 @@ from PIL import Image
 
 from sdxl_lora.errors import ImageError
 from sdxl_lora.feedback.preference import Features, Preference, learn, order
-from sdxl_lora.records import Record
+from sdxl_lora.records import Database, Record
 from sdxl_lora.records.votes import Vote, Votes
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.scoring.clip import ClipScorer
@@ -22,8 +22,8 @@ from sdxl_lora.search import Attempt
 class Reviews:
     """All votes under one data folder; may be used by several threads."""
 
-    def __init__(self, home: Path, *, clip: Callable[[], ClipScorer] = default_scorer) -> None:
-        self._votes = Votes(home)
+    def __init__(self, where: Path | Database, *, clip: Callable[[], ClipScorer] = default_scorer) -> None:
+        self._votes = Votes(where)
         self._clip = clip
         self._lock = threading.Lock()
         self._learned: dict[str, tuple[tuple[Vote, ...], Preference]] = {}

@@ -17,7 +17,7 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
-from sdxl_lora.records import Record, Store
+from sdxl_lora.records import Database, Record, Store
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring import base, checks, lettering
 from sdxl_lora.scoring.base import Scorer
@@ -43,16 +43,17 @@ class Studio:
     """Makes pictures, scores them and keeps them under one data folder."""
 
     def __init__(
-        self, home: Path, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
+        self, where: Path | Database, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
     ) -> None:
-        """Raises `StorageError` if `home` cannot be used.
+        """Raises `StorageError` if the data folder cannot be used.
 
         Args:
+            where: the data folder, or its database where others share it.
             scorer: asked for at each picture; None = `scoring.base.scorer_for` the picture's model.
             explain: also find out what of the words shows, and check what must not be wrong; takes about as long
                 again as the score, and several times that for words that were not seen lately.
         """
-        self.store = Store(home)
+        self.store = Store(where)
         self._scorer = scorer
         self._explains = explain
 

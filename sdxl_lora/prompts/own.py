@@ -3,7 +3,6 @@
 Shipped templates are never written to, and no own template takes the name of one through here.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from sdxl_lora import files
 from sdxl_lora.config import home
 from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
 from sdxl_lora.prompts import library
@@ -91,13 +91,7 @@ def save(template: Template) -> Path:
         )
     text = yaml.safe_dump(_as_dict(template), sort_keys=False, allow_unicode=True, width=100)
     path = _path(template.name)
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}; free space or choose a folder") from error
+    files.write_atomically(path, text.encode())
     return path
 
 

@@ -9,67 +9,26 @@ so no vote is lost with it. The id comes from the definition: the same compariso
 stopped. Knows nothing of models, providers and pages.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sdxl_lora import plain_json
+from sdxl_lora import files
 from sdxl_lora.errors import DataError, NotFoundError
-from sdxl_lora.records import files
-from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
+from sdxl_lora.records import comparison_files, sqlite
+from sdxl_lora.records.database import Database, Repository
+from sdxl_lora.records.tables import BallotRow, CellRow, ComparisonRow, ViewerRow
 
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
-_CELL = re.compile(r"(\d+)-(\d+)\.(png|jpg|webp|gif|bmp|tif)", re.ASCII)
-
-
-class ComparisonRow(Base):
-    """One comparison."""
-
-    __tablename__ = "comparisons"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime]  # UTC, without time zone
-    title: Mapped[str]
-    definition: Mapped[dict[str, Any]]  # "rows", "columns", "settings"
-    scores: Mapped[dict[str, Any]]  # what `comparing.engine.score` found; empty before
-
-
-class CellRow(Base):
-    """One cell that is settled: a picture, or the reason why there is none."""
-
-    __tablename__ = "comparison_cells"
-
-    comparison: Mapped[str] = mapped_column(primary_key=True)
-    column: Mapped[int] = mapped_column(primary_key=True)
-    row: Mapped[int] = mapped_column(primary_key=True)
-    file: Mapped[str]  # name in the comparison's folder; "" = none
-    reason: Mapped[str]
-    facts: Mapped[dict[str, Any]]  # seed, model, steps ...
-
-
-class BallotRow(Base):
-    """One vote: of one voter on one row."""
-
-    __tablename__ = "comparison_votes"
-
-    comparison: Mapped[str] = mapped_column(primary_key=True)
-    row: Mapped[int] = mapped_column(primary_key=True)
-    voter: Mapped[str] = mapped_column(primary_key=True)
-    created_at: Mapped[str]  # ISO 8601, UTC; sorts by time
-    choice: Mapped[int | None]  # the column; None = none is better
-    columns: Mapped[list[int]]  # in the order shown
-    blind: Mapped[bool]  # whether the voter had not seen the names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +76,12 @@ class ComparisonRecord:
         return [c for c, cell in cells if cell is not None and cell.path is not None and cell.path.is_file()]
 
 
-class ComparisonStore(DatabaseUser):
+class ComparisonStore(Repository):
     """All comparisons under one data folder. Methods raise `StorageError` where the disk refuses."""
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
-        self.folder = home / "comparisons"
+    def __init__(self, where: Database | Path) -> None:
+        super().__init__(where)
+        self.folder = self.home / "comparisons"
         self._enter_what_was_lost()
 
     def begin(self, definition: Mapping[str, Any], title: str) -> ComparisonRecord:
@@ -141,7 +100,7 @@ class ComparisonStore(DatabaseUser):
     ) -> None:
         """Settles a cell with a picture's file content; `suffix` as `.png`."""
         path = self._folder(identifier) / f"{column}-{row}{suffix}"
-        if not _CELL.fullmatch(path.name):
+        if comparison_files.place_of(path.name) is None:
             raise DataError(f"{suffix!r} is no suffix of a picture")
         files.write_atomically(path, data)
         self._settle(identifier, column, row, path.name, "", facts)
@@ -153,11 +112,12 @@ class ComparisonStore(DatabaseUser):
     def keep_scores(self, identifier: str, scores: Mapping[str, Any]) -> None:
         """Remembers what the columns scored."""
         statement = sa.update(ComparisonRow).where(ComparisonRow.id == identifier).values(scores=dict(scores))
-        self._write(statement)
+        with self.database.writing() as session:
+            session.execute(statement)
 
     def get(self, identifier: str) -> ComparisonRecord:
         """One comparison. Raises `NotFoundError` if there is none."""
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             found = session.get(ComparisonRow, identifier)
             if found is None:
                 raise NotFoundError(f"there is no comparison {identifier[:80]!r}; `compare` makes one")
@@ -168,16 +128,20 @@ class ComparisonStore(DatabaseUser):
         """(id, title, when begun) of every comparison, newest first."""
         columns = (ComparisonRow.id, ComparisonRow.title, ComparisonRow.created_at)
         newest = sa.select(*columns).order_by(ComparisonRow.created_at.desc(), ComparisonRow.id)
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             return [(i, title, when.replace(tzinfo=UTC)) for i, title, when in session.execute(newest)]
 
     def delete(self, identifier: str) -> None:
-        """Forgets a comparison with its pictures and votes."""
+        """Forgets a comparison with its pictures and votes, on a full disk too."""
         folder = self._folder(identifier)
-        with files.explained(folder, "delete"):
+        with files.storage_errors(folder, "delete"):
             shutil.rmtree(folder, ignore_errors=not folder.exists())
-        for model, key in ((CellRow, "comparison"), (BallotRow, "comparison"), (ComparisonRow, "id")):
-            self._write(sa.delete(model).where(getattr(model, key) == identifier))
+        self.database.forget(
+            sa.delete(CellRow).where(CellRow.comparison == identifier),
+            sa.delete(BallotRow).where(BallotRow.comparison == identifier),
+            sa.delete(ViewerRow).where(ViewerRow.comparison == identifier),
+            sa.delete(ComparisonRow).where(ComparisonRow.id == identifier),
+        )
 
     def vote(
         self,
@@ -189,30 +153,54 @@ class ComparisonStore(DatabaseUser):
         columns: Sequence[int],
         blind: bool,
     ) -> None:
-        """Keeps a vote; a second one of the same voter on the same row replaces the first."""
+        """Keeps a vote; a second one of the same voter on the same row replaces the first.
+
+        `blind` holds only for a voter who has not seen the names. Raises `NotFoundError`, `DataError`.
+        """
         record = self.get(identifier)
         if not 0 <= row < len(record.rows) or (choice is not None and choice not in columns):
             raise DataError("this vote is for a picture that was not on the ballot")
-        values = {
-            "row": row,
-            "voter": voter,
-            "created_at": _now(),
-            "choice": choice,
-            "columns": list(columns),
-            "blind": blind,
-        }
-        _append(self._folder(identifier) / "votes.jsonl", values)
-        self._enter_votes(identifier, [values])
+        blind = blind and not self.has_seen_names(identifier, voter)
+        with self.database.writing() as session:  # holds the lock: lines stand in the order of their times
+            newest = sa.select(sa.func.max(BallotRow.created_at)).where(BallotRow.comparison == identifier)
+            values = {
+                "row": row,
+                "voter": voter,
+                "created_at": _now(after=session.scalar(newest) or ""),
+                "choice": choice,
+                "columns": list(columns),
+                "blind": blind,
+            }
+            self._append(identifier, values)
+            session.execute(sqlite.insert_or_update(BallotRow, {"comparison": identifier, **values}))
 
     def votes(self, identifier: str) -> list[ComparisonVote]:
         """Every vote on a comparison, oldest first."""
         query = sa.select(BallotRow).where(BallotRow.comparison == identifier)
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             rows = session.scalars(query.order_by(BallotRow.created_at, BallotRow.row)).all()
         return [
             ComparisonVote(row=v.row, voter=v.voter, choice=v.choice, columns=tuple(v.columns), blind=v.blind)
             for v in rows
         ]
+
+    def saw_names(self, identifier: str, voter: str) -> None:
+        """From now on votes of this voter are not blind. Raises `NotFoundError`."""
+        self.get(identifier)
+        if not self.has_seen_names(identifier, voter):
+            with self.database.writing() as session:
+                self._append(identifier, {"voter": voter, comparison_files.SEEN: _now()})
+                values = {"comparison": identifier, "voter": voter}
+                session.execute(sqlite.insert_missing(ViewerRow, [values]))
+
+    def has_seen_names(self, identifier: str, voter: str) -> bool:
+        """Whether `saw_names` was said of this voter."""
+        with self.database.reading() as session:
+            return session.get(ViewerRow, (identifier, voter)) is not None
+
+    def _append(self, identifier: str, values: Mapping[str, Any]) -> None:
+        line = json.dumps(values, ensure_ascii=False).encode()
+        files.append_line(self._folder(identifier) / "votes.jsonl", line)
 
     def _folder(self, identifier: str) -> Path:
         if not _ID.fullmatch(identifier):  # it becomes part of a path
@@ -242,97 +230,57 @@ class ComparisonStore(DatabaseUser):
     ) -> None:
         values = {"comparison": identifier, "column": column, "row": row}
         values |= {"file": file, "reason": reason, "facts": dict(facts)}
-        statement = insert(CellRow).values(values)
-        self._write(
-            statement.on_conflict_do_update(index_elements=["comparison", "column", "row"], set_=values)
-        )
+        with self.database.writing() as session:
+            session.execute(sqlite.insert_or_update(CellRow, values))
 
-    def _enter_comparison(self, identifier: str) -> None:
-        definition = _read_json(self._folder(identifier) / "definition.json")
+    def _enter_comparison(self, identifier: str, *, repair: bool = False) -> None:
+        definition = comparison_files.read_definition(self._folder(identifier))
         if definition is None:
             return
-        begun = datetime.fromisoformat(definition.pop("created_at"))
         values = {
             "id": identifier,
-            "created_at": begun.replace(tzinfo=None),
-            "title": definition.pop("title"),
+            "created_at": definition.pop("created_at").astimezone(UTC).replace(tzinfo=None),
+            "title": str(definition.pop("title")),
+            "definition": definition,
+            "scores": {},
         }
-        statement = insert(ComparisonRow).values({**values, "definition": definition, "scores": {}})
-        self._write(statement.on_conflict_do_nothing())
-
-    def _enter_votes(self, identifier: str, votes: Sequence[Mapping[str, Any]]) -> None:
-        for vote in votes:
-            values = {"comparison": identifier, **vote}
-            statement = insert(BallotRow).values(values)
-            self._write(
-                statement.on_conflict_do_update(
-                    index_elements=["comparison", "row", "voter"],
-                    set_=values,
-                    where=BallotRow.created_at < statement.excluded.created_at,
-                )
-            )
+        with self.database.writing(repair=repair) as session:
+            session.execute(sqlite.insert_missing(ComparisonRow, [values]))
 
     def _enter_what_was_lost(self) -> None:
         """Comparisons, cells and votes whose files are here and whose rows are not."""
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             known = set(session.scalars(sa.select(ComparisonRow.id)))
             columns = (BallotRow.comparison, BallotRow.row, BallotRow.voter, BallotRow.created_at)
             voted = {(c, r, voter): when for c, r, voter, when in session.execute(sa.select(*columns))}
+            viewers = {(v.comparison, v.voter) for v in session.scalars(sa.select(ViewerRow))}
         for folder in sorted(self.folder.glob("[0-9a-f]*")):
-            if not _ID.fullmatch(folder.name):
+            if not _ID.fullmatch(folder.name) or not folder.is_dir():
                 continue
+            rows: list[sa.Executable] = []
             if folder.name not in known:
-                self._enter_comparison(folder.name)
-                for path in sorted(folder.iterdir()):
-                    if match := _CELL.fullmatch(path.name):
-                        self._settle(folder.name, int(match[1]), int(match[2]), path.name, "", {})
-            lost = [
-                vote
-                for vote in _lines(folder / "votes.jsonl")
-                if vote["created_at"] > voted.get((folder.name, vote["row"], vote["voter"]), "")
-            ]
-            self._enter_votes(folder.name, lost)
-
-    def _write(self, statement: sa.Executable) -> None:
-        with storage_errors(self._database), Session(self._engine) as session, session.begin():
-            session.execute(statement)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def _append(path: Path, values: Mapping[str, Any]) -> None:
-    """One line, on the disk when this returns; it never continues a line that a crash cut off."""
-    with files.explained(path), path.open("ab") as file:
-        start = b"" if file.tell() == 0 else b"\n"
-        file.write(start + json.dumps(values, ensure_ascii=False).encode())
-        file.flush()
-        os.fsync(file.fileno())
+                self._enter_comparison(folder.name, repair=True)
+                for column, row, name in comparison_files.cells(folder):
+                    values = {"comparison": folder.name, "column": column, "row": row, "file": name}
+                    rows.append(sqlite.insert_missing(CellRow, [{**values, "reason": "", "facts": {}}]))
+            votes, seen = comparison_files.lines(folder)
+            for vote in votes:
+                if vote["created_at"] > voted.get((folder.name, vote["row"], vote["voter"]), ""):
+                    values = {"comparison": folder.name, **vote}
+                    rows.append(sqlite.insert_or_update(BallotRow, values, only_if_older="created_at"))
+            for voter in seen:
+                if (folder.name, voter) not in viewers:
+                    values = {"comparison": folder.name, "voter": voter}
+                    rows.append(sqlite.insert_missing(ViewerRow, [values]))
+            if rows:
+                with self.database.writing(repair=True) as session:
+                    for statement in rows:
+                        session.execute(statement)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return
-    for line in lines:
-        try:
-            values = plain_json.parse(line)
-        except ValueError:  # cut off by a crash: its vote was never confirmed
-            continue
-        if isinstance(values, dict) and {"row", "voter", "created_at", "choice", "columns", "blind"} == set(
-            values
-        ):
-            yield values
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        values = plain_json.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    complete = isinstance(values, dict) and {"title", "created_at", "rows", "columns", "settings"} <= set(
-        values
-    )
-    return values if complete else None
+def _now(after: str = "") -> str:
+    """ISO 8601, UTC; `after`: the newest so far, behind which it sorts even where the clock was set back."""
+    now = datetime.now(UTC)
+    with contextlib.suppress(ValueError):
+        now = max(now, datetime.fromisoformat(after) + timedelta(microseconds=1))
+    return now.isoformat(timespec="microseconds")

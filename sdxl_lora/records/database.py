@@ -1,141 +1,49 @@
-"""The SQLite database of records: its tables, its versions, and what to do when it is damaged.
+"""The one database of a data folder: opened, checked and brought up to date once, shared by all stores.
 
-`PRAGMA user_version` counts the entries of `MIGRATIONS` a database has seen; to change the schema, change the
-mapped classes and append one entry. The database is an index: every picture can be entered again from its own
-PNG, so a damaged one is moved aside, never repaired. Knows nothing of pictures' contents.
+It is an index: every picture, report, comparison and vote can be entered again from its files, so a damaged database
+is moved aside, never repaired. Where the disk takes no writes it is read into memory: everything can be looked at,
+downloaded and deleted, and as soon as there is room the file is used again. Knows nothing of what the tables mean.
 """
 
 import contextlib
 import logging
 import sqlite3
-import unicodedata
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Session
 
+from sdxl_lora import files
 from sdxl_lora.errors import StorageError
-from sdxl_lora.records import layout
-from sdxl_lora.records.files import explained
-from sdxl_lora.records.metadata import finite
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.records import layout, sqlite, upgrading
 
 logger = logging.getLogger(__name__)
 
-BUSY_TIMEOUT = 10.0  # seconds to wait for another process to finish its write
-_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
+class Database:
+    """Sessions on the database under one data folder; may be used by several threads.
 
-class Base(DeclarativeBase):
-    """Root of the mapped classes."""
+    Raises `StorageError` if it cannot be used.
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: sa.JSON, list[int]: sa.JSON}
-
-
-class PictureRow(Base):
-    """One picture. Its file is `pictures/YYYY-MM-DD/<id>.png`, by the day in the id."""
-
-    __tablename__ = "pictures"
-
-    id: Mapped[str] = mapped_column(primary_key=True)  # sorts by time, see `layout.new_id`
-    created_at: Mapped[datetime]  # UTC, without time zone: SQLite has none
-    request: Mapped[dict[str, Any]]  # GenerationRequest.to_dict(), for this one picture
-    scores: Mapped[dict[str, Any]]  # scorer key -> values
-    seconds: Mapped[float]  # wall clock
-    session: Mapped[str] = mapped_column(index=True)
-    favourite: Mapped[bool] = mapped_column(index=True)
-    width: Mapped[int]  # px
-    height: Mapped[int]  # px
-    search_text: Mapped[str]  # what `search` looks in, case-folded: SQLite's LIKE folds ASCII only
-
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE pictures (
-            id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, request JSON NOT NULL,
-            scores JSON NOT NULL, seconds DOUBLE NOT NULL, session VARCHAR NOT NULL,
-            favourite BOOLEAN NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-            search_text VARCHAR NOT NULL)""",
-        "CREATE INDEX ix_pictures_session ON pictures (session)",
-        "CREATE INDEX ix_pictures_favourite ON pictures (favourite)",
-    ),
-    (
-        """CREATE TABLE evaluations (
-            id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, label VARCHAR NOT NULL,
-            folders JSON NOT NULL, summary JSON NOT NULL)""",
-    ),
-    (
-        """CREATE TABLE votes (
-            picture_id VARCHAR NOT NULL, brand VARCHAR NOT NULL, created_at DATETIME NOT NULL,
-            approved BOOLEAN NOT NULL, notes JSON NOT NULL, features JSON NOT NULL,
-            PRIMARY KEY (picture_id, brand))""",
-    ),
-    (
-        """CREATE TABLE comparisons (
-            id VARCHAR NOT NULL PRIMARY KEY, created_at DATETIME NOT NULL, title VARCHAR NOT NULL,
-            definition JSON NOT NULL, scores JSON NOT NULL)""",
-        """CREATE TABLE comparison_cells (
-            comparison VARCHAR NOT NULL, "column" INTEGER NOT NULL, row INTEGER NOT NULL,
-            file VARCHAR NOT NULL, reason VARCHAR NOT NULL, facts JSON NOT NULL,
-            PRIMARY KEY (comparison, "column", row))""",
-        """CREATE TABLE comparison_votes (
-            comparison VARCHAR NOT NULL, row INTEGER NOT NULL, voter VARCHAR NOT NULL,
-            created_at VARCHAR NOT NULL, choice INTEGER, columns JSON NOT NULL, blind BOOLEAN NOT NULL,
-            PRIMARY KEY (comparison, row, voter))""",
-    ),
-)
-
-
-def picture_values(
-    identifier: str,
-    *,
-    created_at: datetime,
-    request: GenerationRequest,
-    scores: dict[str, dict[str, Any]],
-    seconds: float,
-    size: tuple[int, int],
-    session: str = "",
-) -> dict[str, Any]:
-    """Column values of one new `PictureRow`; `size` is (width, height) in px."""
-    words = [request.prompt, request.negative_prompt, request.model, request.template]
-    words.append(str(request.seed))
-    words += [value for _, value in request.slots] + [lora.path for lora in request.loras]
-    return {
-        "id": identifier,
-        "created_at": created_at.astimezone(UTC).replace(tzinfo=None),
-        "request": request.to_dict(),
-        "scores": finite(scores),
-        "seconds": seconds,
-        "session": session,
-        "favourite": False,
-        "width": size[0],
-        "height": size[1],
-        "search_text": fold("\n".join(words)),
-    }
-
-
-def fold(text: str) -> str:
-    """`text` as it is searched: compatibility forms unified, case removed, in every script."""
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
-class DatabaseUser:
-    """Holds the engine of a data folder's database while in use; what every store begins with.
-
-    Raises `StorageError` if the database cannot be used. `notices`: what the user should be told, one line each.
+    Attributes:
+        notices: what the user should be told about opening it, one line each.
+        read_only: why nothing new can be kept, one line; "" where it can.
     """
 
     def __init__(self, home: Path) -> None:
-        self._database = layout.database_path(home)
-        engine, notices = open_engine(self._database)
-        self._engine: sa.Engine = engine
-        self.notices: tuple[str, ...] = notices
+        self.home = home
+        self.path = layout.database_path(home)
+        self.notices: tuple[str, ...] = ()
+        self.read_only = ""
+        self._forgotten: list[sa.Executable] = []  # in the copy in memory, not yet in the file
+        self._lock = threading.RLock()  # of the change from one engine to another
+        self._engine = self._open()
 
     def close(self) -> None:
-        """Give the database connections back."""
+        """Gives the connections back."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -144,105 +52,118 @@ class DatabaseUser:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads."""
+        with self._errors(), Session(self._engine) as session:
+            yield session
 
-def open_engine(path: Path) -> tuple[sa.Engine, tuple[str, ...]]:
-    """Engine on the database at `path`, created, checked and brought to the newest version.
+    @contextlib.contextmanager
+    def writing(self, *, repair: bool = False) -> Iterator[Session]:
+        """A session whose changes are kept together or not at all; others' writes wait until it ends.
 
-    Returns also what the user should be told: one line if a damaged database was moved aside.
-    Raises `StorageError` if the database cannot be used.
-    """
-    notices: tuple[str, ...] = ()
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _prepare(path)
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorname", "").split(".")[0] not in _DAMAGED:
-            raise _storage_error(path, error) from error
-        notices = (_move_aside(path),)
-        with storage_errors(path):
-            _prepare(path)
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT})
-    sa.event.listen(engine, "connect", _configure)
-    return engine, notices
+        Args:
+            repair: it only follows files, and may be lost: it is allowed on a disk that takes no writes, too.
+        """
+        if self.read_only and not repair and not self._try_again():
+            raise StorageError(self.read_only)
+        with self._errors(), Session(sqlite.for_writing(self._engine)) as session, session.begin():
+            yield session
 
+    def forget(self, *statements: sa.Executable) -> None:
+        """Executes DELETE statements whose files are gone, on a full disk too: there in memory until there is room."""
+        if self.read_only and not self._try_again():
+            self._forgotten += statements
+        with self.writing(repair=True) as session:
+            for statement in statements:
+                session.execute(statement)
 
-@contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn database errors of the block into a `StorageError` of one line."""
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        raise _storage_error(path, error.orig or error) from error
-    except sqlite3.Error as error:
-        raise _storage_error(path, error) from error
+    def _open(self) -> sa.Engine:
+        with files.storage_errors(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors():
+            try:
+                return self._open_file()
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                if sqlite.is_blocked(error) and self.path.is_file():
+                    return self._open_copy(error)
+                if not sqlite.is_damage(error):
+                    raise
+            aside = sqlite.move_aside(self.path)
+            notice = (
+                f"the database was damaged; it was moved to {aside.name} and rebuilt from the pictures, votes and"
+                " favourites (which session asked for a picture is lost)"
+            )
+            logger.warning("%s", notice)
+            self.notices += (notice,)
+            return self._open_file()
 
+    def _open_file(self) -> sa.Engine:
+        engine = sqlite.open_file(self.path)
+        with contextlib.ExitStack() as unless_ready:
+            unless_ready.callback(engine.dispose)
+            sqlite.check(engine)
+            told = upgrading.bring_up_to_date(engine, self.path)
+            self.notices += tuple(notice for notice in told if notice not in self.notices)
+            unless_ready.pop_all()
+        return engine
 
-def _storage_error(path: Path, error: BaseException) -> StorageError:
-    text = str(error)
-    if "full" in text:
-        advice = "the disk is full; free some space, or set SDXL_LORA_HOME to a folder on another disk"
-    elif "readonly" in text or "unable to open" in text:
-        advice = "it cannot be written; set SDXL_LORA_HOME to a folder that you may write"
-    elif "locked" in text or "busy" in text:
-        advice = f"another program kept it locked for {BUSY_TIMEOUT:g} s; close that program and try again"
-    elif "malformed" in text or "not a database" in text:
-        advice = "it is damaged; restart the program, which rebuilds it from the pictures"
-    else:
-        advice = f"{text}; restart the program, and check the disk if this comes back"
-    return StorageError(f"database {path}: {advice}")
+    def _open_copy(self, error: Exception) -> sa.Engine:
+        engine = sqlite.open_copy(self.path)
+        upgrading.bring_up_to_date(engine, None)
+        self.read_only = f"nothing new can be kept: database {self.path}: {sqlite.advice(_cause(error))}"
+        logger.warning("%s", self.read_only)
+        return engine
 
+    def _try_again(self) -> bool:
+        """Goes back to the file if the disk takes writes again; whether it does."""
+        with self._lock:
+            if not self.read_only:
+                return True  # another thread did
+            try:
+                engine = self._open_file()
+                with Session(sqlite.for_writing(engine)) as session, session.begin():
+                    for statement in self._forgotten:
+                        session.execute(statement)
+            except (sa.exc.DBAPIError, sqlite3.Error, StorageError) as error:
+                logger.info("the disk still refuses: %s", error)
+                return False
+            self._forgotten.clear()
+            self._engine, self.read_only = engine, ""
+            return True
 
-def _configure(connection: Any, _record: object) -> None:
-    # with WAL a power cut may lose the last rows; their files bring them back
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _prepare(path: Path) -> None:
-    """Check the database and migrate it; one process at a time. Raises `sqlite3.Error` or `StorageError`."""
-    # isolation_level None: transactions begin and end where this code says so
-    with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise _Damaged(verdict)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("BEGIN IMMEDIATE")
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns database errors of the block into a `StorageError` of one line."""
         try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                raise StorageError(
-                    f"database {path} belongs to a newer version of this program (schema {version}, known"
-                    f" {len(MIGRATIONS)}); update, or set SDXL_LORA_HOME to another folder"
-                )
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
-                    connection.execute(statement)
-            if version < len(MIGRATIONS):  # else write nothing: the disk may be full
-                connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            yield
+        except (sa.exc.DBAPIError, sqlite3.Error, sa.exc.TimeoutError) as error:
+            raise StorageError(f"database {self.path}: {sqlite.advice(_cause(error))}") from error
 
 
-class _Damaged(sqlite3.DatabaseError):
-    """`PRAGMA quick_check` found something."""
+class Repository:
+    """What every store begins with: the shared database, or one of its own on the data folder it is given.
 
-    sqlite_errorname = "SQLITE_CORRUPT"
+    Raises `StorageError` if the database cannot be used. `notices`: what the user should be told, one line each.
+    """
+
+    def __init__(self, where: Database | Path) -> None:
+        self._owns = not isinstance(where, Database)
+        self.database = where if isinstance(where, Database) else Database(where)
+        self.home = self.database.home
+        self.notices: tuple[str, ...] = self.database.notices
+
+    def close(self) -> None:
+        """Gives the connections of its own database back; a shared one stays open."""
+        if self._owns:
+            self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def _move_aside(path: Path) -> str:
-    """Rename the database and its journals; returns the line for the user."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    with explained(path, "move aside"):
-        for ending in ("", "-wal", "-shm"):
-            source = path.with_name(path.name + ending)
-            with contextlib.suppress(FileNotFoundError):  # no journal, or another process was first
-                source.rename(aside.with_name(aside.name + ending))
-    notice = (
-        f"the database was damaged; it was moved to {aside.name} and rebuilt from the pictures"
-        " (favourites and sessions are not in the pictures and are lost)"
-    )
-    logger.warning("%s", notice)
-    return notice
+def _cause(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error

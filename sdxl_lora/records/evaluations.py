@@ -8,31 +8,21 @@ opened.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sdxl_lora import plain_json
+from sdxl_lora import files
 from sdxl_lora.errors import NotFoundError
-from sdxl_lora.records import files
-from sdxl_lora.records.database import Base, DatabaseUser, storage_errors
+from sdxl_lora.records import sqlite
+from sdxl_lora.records.database import Database, Repository
+from sdxl_lora.records.tables import EvaluationRow
 
-
-class EvaluationRow(Base):
-    """One evaluation; the numbers are in its file."""
-
-    __tablename__ = "evaluations"
-
-    id: Mapped[str] = mapped_column(primary_key=True)  # hex digits of the report's content
-    created_at: Mapped[datetime]  # UTC, without time zone
-    label: Mapped[str]
-    folders: Mapped[dict[str, Any]]  # "generated", "reference" -> absolute path
-    summary: Mapped[dict[str, Any]]  # metric -> mean, ci95, n, higher_is_better
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +36,12 @@ class EvaluationRecord:
     summary: dict[str, dict[str, Any]]  # metric -> mean, ci95, n, higher_is_better
 
 
-class EvaluationStore(DatabaseUser):
+class EvaluationStore(Repository):
     """All evaluations under one data folder. Methods raise `StorageError` where the disk refuses."""
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
-        self.folder = home / "evaluations"
+    def __init__(self, where: Database | Path) -> None:
+        super().__init__(where)
+        self.folder = self.home / "evaluations"
         self._enter_lost_reports()
 
     def add(self, report: dict[str, Any], folders: dict[str, Path]) -> EvaluationRecord:
@@ -64,7 +54,7 @@ class EvaluationStore(DatabaseUser):
 
     def get(self, identifier: str) -> EvaluationRecord:
         """One evaluation by id. Raises `NotFoundError` if there is none."""
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             row = session.get(EvaluationRow, identifier)
             if row is None:
                 raise NotFoundError(f"there is no evaluation {identifier[:80]!r}; `evaluate` makes one")
@@ -73,7 +63,7 @@ class EvaluationStore(DatabaseUser):
     def all(self) -> list[EvaluationRecord]:
         """Every evaluation, newest first."""
         newest = sa.select(EvaluationRow).order_by(EvaluationRow.created_at.desc(), EvaluationRow.id)
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             return [_record(row) for row in session.scalars(newest)]
 
     def report(self, identifier: str) -> dict[str, Any]:
@@ -85,17 +75,18 @@ class EvaluationStore(DatabaseUser):
 
     def delete(self, identifier: str) -> None:
         """Forgets an evaluation; its pictures stay."""
-        with files.explained(self._path(identifier), "delete"):
+        with files.storage_errors(self._path(identifier), "delete"):
             self._path(identifier).unlink(missing_ok=True)
-        with storage_errors(self._database), Session(self._engine) as session, session.begin():
-            session.execute(sa.delete(EvaluationRow).where(EvaluationRow.id == identifier))
+        self.database.forget(sa.delete(EvaluationRow).where(EvaluationRow.id == identifier))
 
     def _path(self, identifier: str) -> Path:
         if not identifier.isalnum():  # it becomes part of a path
             raise NotFoundError(f"{identifier[:80]!r} is no id of an evaluation")
         return self.folder / f"{identifier}.json"
 
-    def _enter(self, report: dict[str, Any], folders: dict[str, str], created_at: datetime) -> None:
+    def _enter(
+        self, report: dict[str, Any], folders: dict[str, str], created_at: datetime, *, repair: bool = False
+    ) -> None:
         kept = ("mean", "ci95", "n", "higher_is_better")
         values = {
             "id": report["id"],
@@ -108,17 +99,25 @@ class EvaluationStore(DatabaseUser):
                 if "unavailable" not in metric
             },
         }
-        statement = insert(EvaluationRow).values(values)
-        with storage_errors(self._database), Session(self._engine) as session, session.begin():
-            session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+        with self.database.writing(repair=repair) as session:
+            session.execute(sqlite.insert_or_update(EvaluationRow, values))
 
     def _enter_lost_reports(self) -> None:
-        with storage_errors(self._database), Session(self._engine) as session:
+        with self.database.reading() as session:
             known = set(session.scalars(sa.select(EvaluationRow.id)))
         for path in sorted(self.folder.glob("*.json")):
-            if path.stem not in known and (report := _read(path)) is not None:
+            if path.stem in known or (report := _read(path)) is None or report["id"] != path.stem:
+                continue
+            try:
                 written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                self._enter(report, report.get("folders", {}), written)
+                self._enter(report, report.get("folders", {}), written, repair=True)
+            except (
+                OSError,
+                KeyError,
+                TypeError,
+                AttributeError,
+            ) as error:  # a stray file; others must be shown
+                logger.warning("%s is no report: %r", path, error)
 
 
 def _record(row: EvaluationRow) -> EvaluationRecord:
@@ -132,9 +131,6 @@ def _record(row: EvaluationRow) -> EvaluationRecord:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        report = plain_json.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    report = files.read_json(path)
     complete = isinstance(report, dict) and {"id", "label", "metrics"} <= set(report)
     return report if complete else None

@@ -24,6 +24,7 @@ from PIL import Image, PngImagePlugin
 from sdxl_lora import __version__, plain_json
 from sdxl_lora.errors import ImageError, InputError
 from sdxl_lora.records import a1111
+from sdxl_lora.records.reading import split
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
 
@@ -54,6 +55,7 @@ class PictureFacts:
     """What a picture file told about itself."""
 
     request: GenerationRequest  # of this one picture
+    said: dict[str, Any] = field(default_factory=dict)  # the request as written, unknown fields too
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)  # as written, see `ScoreCard.from_dict`
     seconds: float = 0.0  # wall-clock seconds it took
     created_at: datetime | None = None  # UTC; None: the file does not say
@@ -176,8 +178,11 @@ def _from_json(text: str, width: int, height: int) -> PictureFacts:
         if values["format"] > FORMAT:
             raise ImageError("this picture was made by a newer version of this program; update to read it")
         made = values.get("created_at")
+        known, unknown = split(_plain_request(values["request"]))
         return PictureFacts(
-            request=GenerationRequest.from_dict(_plain_request(values["request"])),
+            request=GenerationRequest.from_dict(known),
+            said=values["request"],
+            notes=tuple(f"{name}: made by a newer version, not known here" for name in unknown),
             scores={str(k): dict(v) for k, v in values.get("scores", {}).items()},
             seconds=float(values.get("seconds") or 0.0),
             created_at=datetime.fromisoformat(made).astimezone(UTC) if made else None,

@@ -1,49 +1,78 @@
 """Brings files and rows together again after a crash, a power cut, or a lost database.
 
-A file without a row is entered from its own text; a row without a file is dropped; temporary files that
-nobody will finish are deleted. Safe beside other processes that add and delete at the same time: files are
-renamed before their rows appear, and vanish before their rows do. Favourites and sessions are not in the
-files and cannot come back.
+A file without a row is entered from its own text; a row without a file is dropped; a row that an earlier version wrote
+gets the columns it did not know; temporary files that nobody will finish are deleted. Safe beside other processes that
+add and delete at the same time: files are renamed before their rows appear, and vanish before their rows do. Sessions
+are not in the files and cannot come back.
 """
 
 import logging
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Session
 
+from sdxl_lora import files
 from sdxl_lora.errors import ImageError
-from sdxl_lora.records import files, layout, metadata
-from sdxl_lora.records.database import PictureRow, picture_values
+from sdxl_lora.records import layout, metadata, sqlite
+from sdxl_lora.records.database import Database
+from sdxl_lora.records.searching import request_words
+from sdxl_lora.records.tables import PictureRow
 
 logger = logging.getLogger(__name__)
 
 STALE = 3600.0  # seconds after which nobody is still writing a temporary file
+_BATCH = 500  # rows of one transaction
 
 
-def reconcile(home: Path, engine: sa.Engine) -> tuple[str, ...]:
+def picture_values(
+    identifier: str,
+    *,
+    created_at: datetime,
+    request: dict[str, Any],
+    scores: dict[str, dict[str, Any]],
+    seconds: float,
+    size: tuple[int, int],
+    session: str = "",
+) -> dict[str, Any]:
+    """Column values of one new `PictureRow`; `size` is (width, height) in px."""
+    return {
+        "id": identifier,
+        "created_at": created_at.astimezone(UTC).replace(tzinfo=None),
+        "request": request,
+        "scores": metadata.finite(scores),
+        "seconds": seconds,
+        "session": session,
+        "favourite": False,
+        "width": size[0],
+        "height": size[1],
+        **_derived(request),
+    }
+
+
+def reconcile(database: Database) -> tuple[str, ...]:
     """Make rows and files agree; returns what the user should be told, one line each.
 
-    Takes one directory scan and one query where nothing is wrong. Raises `StorageError`.
+    Takes one directory scan and two queries where nothing is wrong. Raises `StorageError`.
     """
-    folder = layout.pictures_folder(home)
+    folder = layout.pictures_folder(database.home)
     found = _scan(folder)
-    with Session(engine) as session:
+    with database.reading() as session:
         rows = set(session.scalars(sa.select(PictureRow.id)))
     notices = []
-    entered, unreadable = _enter(engine, {i: found[i] for i in sorted(found.keys() - rows)})
+    entered, unreadable = _enter(database, {i: found[i] for i in sorted(found.keys() - rows)})
     if entered:
         notices.append(f"{entered} picture(s) were missing in the database and were entered again")
     if unreadable:
         notices.append(f"{unreadable} file(s) under {folder} do not say how they were made")
     # a file may have appeared after the scan, so look again before dropping its row
-    gone = [i for i in sorted(rows - found.keys()) if not layout.picture_path(home, i).exists()]
+    gone = [i for i in sorted(rows - found.keys()) if not _has_file(database.home, i)]
     if gone:
-        _drop(engine, gone)
+        _drop(database, gone)
         notices.append(f"{len(gone)} record(s) had lost their files and were dropped")
+    _complete(database)
     for notice in notices:
         logger.warning("%s", notice)
     return tuple(notices)
@@ -52,16 +81,27 @@ def reconcile(home: Path, engine: sa.Engine) -> tuple[str, ...]:
 def _scan(folder: Path) -> dict[str, Path]:
     """Every picture file by id; stale temporary files are deleted on the way."""
     found = {}
-    with files.explained(folder):
+    with files.storage_errors(folder, "read"):
         for path in folder.glob("*/*"):
             if path.suffix == ".png" and layout.is_id(path.stem):
                 found[path.stem] = path
-            elif path.suffix == files.TEMPORARY_SUFFIX and time.time() - path.stat().st_mtime > STALE:
+            elif path.suffix == files.TEMPORARY_SUFFIX and _is_stale(path):
                 path.unlink(missing_ok=True)
     return found
 
 
-def _enter(engine: sa.Engine, orphans: dict[str, Path]) -> tuple[int, int]:
+def _is_stale(path: Path) -> bool:
+    try:
+        return path.is_file() and time.time() - path.stat().st_mtime > STALE
+    except FileNotFoundError:  # its writer has just renamed it
+        return False
+
+
+def _has_file(home: Path, identifier: str) -> bool:
+    return layout.is_id(identifier) and layout.picture_path(home, identifier).exists()
+
+
+def _enter(database: Database, orphans: dict[str, Path]) -> tuple[int, int]:
     """Insert a row for every file that says how it was made; returns how many did, and how many did not."""
     values, unreadable = [], 0
     for identifier, path in orphans.items():
@@ -75,21 +115,40 @@ def _enter(engine: sa.Engine, orphans: dict[str, Path]) -> tuple[int, int]:
         values.append(
             picture_values(
                 identifier,
-                created_at=facts.created_at or datetime.fromtimestamp(path.stat().st_mtime, UTC),
-                request=facts.request,
+                created_at=facts.created_at or layout.moment(identifier),
+                request=facts.said or facts.request.to_dict(),
                 scores=facts.scores,
                 seconds=facts.seconds,
                 size=(facts.width, facts.height),
             )
         )
-    if values:
-        with Session(engine) as session, session.begin():
+    for start in range(0, len(values), _BATCH):
+        with database.writing(repair=True) as session:
             # the process that wrote the file may be committing its row just now: its row is the better one
-            session.execute(insert(PictureRow).on_conflict_do_nothing(), values)
+            session.execute(sqlite.insert_missing(PictureRow, values[start : start + _BATCH]))
     return len(values), unreadable
 
 
-def _drop(engine: sa.Engine, identifiers: list[str]) -> None:
-    with Session(engine) as session, session.begin():
+def _drop(database: Database, identifiers: list[str]) -> None:
+    with database.writing(repair=True) as session:
         for identifier in identifiers:
             session.execute(sa.delete(PictureRow).where(PictureRow.id == identifier))
+
+
+def _complete(database: Database) -> None:
+    """Fills the columns that an earlier version left empty."""
+    query = sa.select(PictureRow.id, PictureRow.request).where(PictureRow.model == "")
+    with database.reading() as session:
+        rows = session.execute(query).all()
+    if not rows:
+        return
+    with database.writing(repair=True) as session:
+        for identifier, request in rows:
+            change = sa.update(PictureRow).where(PictureRow.id == identifier)
+            session.execute(change.values(**_derived(request)))
+
+
+def _derived(request: Any) -> dict[str, str]:
+    """What the table keeps of a request beside its JSON."""
+    known = request if isinstance(request, dict) else {}
+    return {"search_text": request_words(known), "model": str(known.get("model") or "unknown")}

@@ -6,23 +6,27 @@ file, which the next start drops (`records.reconcile`). Several threads and proc
 once. Knows nothing of models.
 """
 
-import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Unpack
 
 import sqlalchemy as sa
 from PIL import Image
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
+from sdxl_lora import files
 from sdxl_lora.errors import NotFoundError, StorageError
-from sdxl_lora.records import files, layout, metadata
-from sdxl_lora.records.database import DatabaseUser, PictureRow, fold, picture_values, storage_errors
-from sdxl_lora.records.reconcile import reconcile
+from sdxl_lora.records import layout, metadata, sqlite
+from sdxl_lora.records.database import Database, Repository
+from sdxl_lora.records.journal import Journal, Line
+from sdxl_lora.records.reading import known_request
+from sdxl_lora.records.reconcile import picture_values, reconcile
+from sdxl_lora.records.searching import Filters, conditions
+from sdxl_lora.records.tables import PictureRow
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
 
@@ -45,21 +49,22 @@ class Record:
     favourite: bool
     width: int  # px
     height: int  # px
+    left_out: tuple[str, ...] = ()  # what a newer version says in the request, and this one does not know
 
 
-class Store(DatabaseUser):
+class Store(Repository):
     """All pictures under one folder.
 
     Opening it repairs what a crash left behind, as far as the disk allows; `notices` holds what the user should
     be told about that, one line each. Opening and every method raise `StorageError` where the disk refuses.
     """
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
-        self.home = home
+    def __init__(self, where: Database | Path) -> None:
+        super().__init__(where)
+        self._favourites = Journal(self.database, "favourites.jsonl", enter=_enter, tell=_tell)
         try:
-            with storage_errors(self._database):
-                repaired = reconcile(home, self._engine)
+            repaired = reconcile(self.database)
+            self._favourites.catch_up()
         except StorageError as error:  # what was kept can still be looked at, and deleted to make room
             logger.warning("not repaired: %s", error)
             repaired = (str(error),)
@@ -83,12 +88,12 @@ class Store(DatabaseUser):
             session: browser session that asked for it; not written into the file.
         """
         now = datetime.now(UTC)
-        identifier = layout.new_id(now)
+        identifier = layout.new_id(now, after=self._newest())
         path = layout.picture_path(self.home, identifier)
         values = picture_values(
             identifier,
             created_at=now,
-            request=request,
+            request=request.to_dict(),
             scores=(card or ScoreCard()).to_dict(),
             seconds=seconds,
             size=image.size,
@@ -99,10 +104,9 @@ class Store(DatabaseUser):
         )
         committed = False
         try:
-            with self._session() as connection, connection.begin():
-                statement = insert(PictureRow).values(values)
+            with self.database.writing() as connection:
                 # a process that started just now may have entered the file already, without the session
-                connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+                connection.execute(sqlite.insert_or_update(PictureRow, values))
             committed = True
         finally:
             if not committed:
@@ -111,55 +115,43 @@ class Store(DatabaseUser):
 
     def get(self, identifier: str) -> Record:
         """The record of that id. Raises `NotFoundError` if there is none."""
-        with self._session() as session:
+        with self.database.reading() as session:
             row = session.get(PictureRow, identifier)
             if row is None:
                 raise NotFoundError(f"there is no picture {identifier[:80]!r}; it may have been deleted")
             return self._record(row)
 
-    def page(
-        self,
-        offset: int = 0,
-        limit: int = 24,
-        *,
-        search: str = "",
-        favourite: bool | None = None,
-        session: str | None = None,
-    ) -> list[Record]:
-        """Records, newest first.
-
-        Args:
-            search: words that must all occur in prompt, negative prompt, model, template, slots, LoRA names
-                or seed; case is ignored.
-            favourite: True: only favourites; False: only the others.
-            session: only what this browser session asked for.
-        """
-        query = sa.select(PictureRow).where(*_conditions(search, favourite, session))
+    def page(self, offset: int = 0, limit: int = 24, **filters: Unpack[Filters]) -> list[Record]:
+        """Records that pass the filters, newest first."""
+        query = sa.select(PictureRow).where(*conditions(filters))
         query = query.order_by(PictureRow.id.desc()).offset(max(offset, 0)).limit(max(limit, 0))
-        with self._session() as connection:
+        with self.database.reading() as connection:
             return [self._record(row) for row in connection.scalars(query)]
 
-    def count(self, *, search: str = "", favourite: bool | None = None, session: str | None = None) -> int:
+    def count(self, **filters: Unpack[Filters]) -> int:
         """How many records `page` goes through with the same filters."""
-        query = sa.select(sa.func.count()).select_from(PictureRow)
-        query = query.where(*_conditions(search, favourite, session))
-        with self._session() as connection:
+        query = sa.select(sa.func.count()).select_from(PictureRow).where(*conditions(filters))
+        with self.database.reading() as connection:
             return connection.scalar(query) or 0
 
+    def models(self) -> list[str]:
+        """The models that pictures were made with, by name."""
+        query = sa.select(PictureRow.model).distinct().order_by(PictureRow.model)
+        with self.database.reading() as connection:
+            return list(connection.scalars(query))
+
     def delete(self, identifier: str) -> None:
-        """Remove picture, thumbnail and row for good. Raises `NotFoundError` if there is none."""
+        """Remove picture, thumbnail and row for good, on a full disk too. Raises `NotFoundError` if there is none."""
         record = self.get(identifier)
-        with files.explained(record.path, "delete"):
+        with files.storage_errors(record.path, "delete"):
             record.path.unlink(missing_ok=True)
             layout.thumbnail_path(self.home, identifier).unlink(missing_ok=True)
-        with self._session() as session, session.begin():
-            session.execute(sa.delete(PictureRow).where(PictureRow.id == identifier))
+        self.database.forget(sa.delete(PictureRow).where(PictureRow.id == identifier))
 
     def mark_favourite(self, identifier: str, favourite: bool = True) -> Record:
         """Set or clear the favourite mark. Raises `NotFoundError` if there is no such picture."""
-        with self._session() as session, session.begin():
-            change = sa.update(PictureRow).where(PictureRow.id == identifier)
-            session.execute(change.values(favourite=favourite))
+        self.get(identifier)
+        self._favourites.append({"picture": identifier, "favourite": favourite})
         return self.get(identifier)
 
     def thumbnail(self, record: Record) -> Path:
@@ -179,32 +171,32 @@ class Store(DatabaseUser):
             return record.path
         return path
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[Session]:
-        with storage_errors(self._database), Session(self._engine) as session:
-            yield session
+    def _newest(self) -> str:
+        with self.database.reading() as session:
+            return session.scalar(sa.select(sa.func.max(PictureRow.id))) or ""
 
     def _record(self, row: PictureRow) -> Record:
+        request, left_out = known_request(row.request)
         return Record(
             id=row.id,
             path=layout.picture_path(self.home, row.id),
             created_at=row.created_at.replace(tzinfo=UTC),
-            request=GenerationRequest.from_dict(row.request),
+            request=request,
             card=ScoreCard.from_dict(row.scores),
             seconds=row.seconds,
             session=row.session,
             favourite=row.favourite,
             width=row.width,
             height=row.height,
+            left_out=left_out,
         )
 
 
-def _conditions(search: str, favourite: bool | None, session: str | None) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [
-        PictureRow.search_text.contains(word, autoescape=True) for word in fold(search).split()
-    ]
-    if favourite is not None:
-        conditions.append(PictureRow.favourite.is_(favourite))
-    if session is not None:
-        conditions.append(PictureRow.session == session)
-    return conditions
+def _enter(session: Session, line: Line) -> None:
+    change = sa.update(PictureRow).where(PictureRow.id == str(line["picture"]))
+    session.execute(change.values(favourite=bool(line["favourite"])))
+
+
+def _tell(session: Session) -> Iterable[Line]:
+    query = sa.select(PictureRow.id).where(PictureRow.favourite.is_(True)).order_by(PictureRow.id)
+    return [{"picture": identifier, "favourite": True} for identifier in session.scalars(query)]

@@ -8,7 +8,6 @@ a folder: the user's data folder, and a model's own, which may come with what wa
 
 import json
 import math
-import os
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from sdxl_lora import plain_json
+from sdxl_lora import files, plain_json
 from sdxl_lora.errors import DataError, StorageError
 from sdxl_lora.generation import finishing_steps
 from sdxl_lora.search.attempts import Sketching
@@ -182,15 +181,7 @@ class Calibrations:
         kind = (calibration.model, calibration.template, calibration.scorer)
         others = [c for c in self if (c.model, c.template, c.scorer) != kind]
         text = json.dumps([asdict(c) for c in [*others, calibration]], indent=1, allow_nan=False)
-        partial = self.path.with_suffix(f".{os.getpid()}.part")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self.path)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write {self.path}: {error.strerror}; free space or choose a folder"
-            ) from error
+        files.write_atomically(self.path, text.encode())
 
     def __iter__(self) -> Iterator[Calibration]:
         """Every calibration; a damaged file is an error that says how to go on."""

@@ -15,6 +15,7 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.evaluation.pictures import read_picture
 from sdxl_lora.evaluation.report import to_json
 from sdxl_lora.evaluation.report_html import leading_metric, number
+from sdxl_lora.records import Database
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore, ComparisonVote
 from sdxl_lora.ui import evaluation_plots, evaluations, shared
 
@@ -23,14 +24,14 @@ SMALL = 360  # px; of the wall
 LETTERS = "ABCDEFGH"
 
 
-@st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda store: store.close())
-def _store(home: Path) -> ComparisonStore:
-    return ComparisonStore(home)
+@st.cache_resource(show_spinner=False, max_entries=1)
+def _store(_database: Database, home: Path) -> ComparisonStore:
+    return ComparisonStore(_database)
 
 
 def store() -> ComparisonStore:
     """The one store of this process. Raises `StorageError`."""
-    return _store(config.home())
+    return _store(shared.database(), config.home())
 
 
 @st.cache_data(show_spinner=False, max_entries=300)

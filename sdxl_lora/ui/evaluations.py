@@ -15,7 +15,9 @@ from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import SLICES
 from sdxl_lora.evaluation.pictures import read_picture
 from sdxl_lora.evaluation.report_html import number, worst_first
+from sdxl_lora.records import Database
 from sdxl_lora.records.evaluations import EvaluationRecord, EvaluationStore
+from sdxl_lora.ui import shared
 from sdxl_lora.ui.evaluation_plots import Report, has
 from sdxl_lora.ui.shared import escape
 
@@ -27,14 +29,14 @@ _MARKS = {"better": "▲ better", "worse": "▼ worse", "undecided": ""}
 _CLOSED = "metrics.closed"
 
 
-@st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda store: store.close())
-def _store(home: Path) -> EvaluationStore:
-    return EvaluationStore(home)
+@st.cache_resource(show_spinner=False, max_entries=1)
+def _store(_database: Database, home: Path) -> EvaluationStore:
+    return EvaluationStore(_database)
 
 
 def store() -> EvaluationStore:
     """The one store of this process. Raises `StorageError`."""
-    return _store(config.home())
+    return _store(shared.database(), config.home())
 
 
 @st.cache_data(show_spinner=False, max_entries=12)

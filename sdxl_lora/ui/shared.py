@@ -20,7 +20,7 @@ from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.attempts import BestOfNRunner
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.studio import Studio
-from sdxl_lora.records import Record
+from sdxl_lora.records import Database, Record
 
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
@@ -34,17 +34,34 @@ MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
 _STYLE = Path(__file__).with_name("style.css")
 
 
-@st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda parts: parts[1].close())
-def _shared(home: Path) -> tuple[Studio, JobQueue, Reviews]:
-    studio, reviews = Studio(home, explain=True), Reviews(home)
-    queue = JobQueue(BestOfNRunner(studio, reviews))
-    atexit.register(queue.close)  # Ctrl+C must not leave the worker inside a native call
-    return studio, queue, reviews
+class _Shared:
+    """What all sessions share of one data folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.database = Database(home)
+        self.studio = Studio(self.database, explain=True)
+        self.reviews = Reviews(self.database)
+        self.queue = JobQueue(BestOfNRunner(self.studio, self.reviews))
+        atexit.register(self.queue.close)  # Ctrl+C must not leave the worker inside a native call
+
+    def close(self) -> None:
+        self.queue.close()
+        self.database.close()
+
+
+@st.cache_resource(show_spinner=False, max_entries=1, on_release=_Shared.close)
+def _shared(home: Path) -> _Shared:
+    return _Shared(home)
+
+
+def database() -> Database:
+    """The one database of this process. Raises `StorageError` if the data folder cannot be used."""
+    return _shared(config.home()).database
 
 
 def studio() -> Studio:
-    """The one studio of this process. Raises `StorageError` if the data folder cannot be used."""
-    return _shared(config.home())[0]
+    """The one studio of this process. Raises as `database`."""
+    return _shared(config.home()).studio
 
 
 def find(identifier: str) -> Record | None:
@@ -56,13 +73,13 @@ def find(identifier: str) -> Record | None:
 
 
 def queue() -> JobQueue:
-    """The one queue of this process. Raises as `studio`."""
-    return _shared(config.home())[1]
+    """The one queue of this process. Raises as `database`."""
+    return _shared(config.home()).queue
 
 
 def reviews() -> Reviews:
-    """The votes of this process's data folder. Raises as `studio`."""
-    return _shared(config.home())[2]
+    """The votes of this process's data folder. Raises as `database`."""
+    return _shared(config.home()).reviews
 
 
 def histories() -> Histories:
@@ -131,6 +148,15 @@ def tell_notices() -> None:
         st.session_state["notices_told"] = True
         for notice in studio().store.notices:
             st.toast(escape(notice), icon=":material/build:", duration="long")
+
+
+def warn_if_read_only() -> None:
+    """Says on every page why nothing new can be kept, while that is so."""
+    if reason := database().read_only:
+        st.warning(
+            escape(f"{reason[:1].upper()}{reason[1:]}. Pictures can be looked at, downloaded and deleted."),
+            icon=":material/lock:",
+        )
 
 
 def style() -> None:

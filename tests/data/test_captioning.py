@@ -1,6 +1,7 @@
 """Captions are written in every form, and an interrupted run goes on."""
 
 import json
+import os
 import socket
 import time
 
@@ -75,11 +76,11 @@ def test_other_columns_of_the_metadata_are_kept(photos):
 def test_a_full_disk_is_one_line_and_keeps_what_was_written(photos, monkeypatch):
     caption, _ = counting()
 
-    def full(path, text):
+    def full(descriptor, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(captioning, "_replace", full)
-    with pytest.raises(StorageError, match="No space left"):
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageError, match=r"the disk is full; .* earlier captions are kept"):
         list(captioning.caption_folder(photos, caption))
 
 

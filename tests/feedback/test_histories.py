@@ -27,6 +27,25 @@ def test_a_damaged_history_begins_anew(home: Path, text: str) -> None:
     assert Histories(home).read("abc123") == History()
 
 
+def test_a_history_that_cannot_be_read_is_kept_beside(home: Path) -> None:
+    Histories(home).keep("abc123", TREE)
+    newer = (home / "histories" / "abc123.json").read_text().replace('"prompt"', '"wish": 1, "prompt"')
+    (home / "histories" / "abc123.json").write_text(newer)
+    Histories(home).keep("abc123", TREE)
+    assert (home / "histories" / "abc123.unread").read_text() == newer
+    assert Histories(home).read("abc123") == TREE
+
+
+def test_a_clock_that_was_set_back_does_not_lose_the_history_of_now(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "KEPT", 1)
+    Histories(home).keep("before", TREE)
+    os.utime(home / "histories" / "before.json", (4e9, 4e9))
+    Histories(home).keep("now", TREE)
+    assert Histories(home).read("now") == TREE
+
+
 def test_the_oldest_go_when_there_are_many(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histories, "KEPT", 2)
     for age, session in ((3, "old"), (2, "middle"), (1, "new")):

@@ -264,7 +264,6 @@ def test_a_path_that_cannot_be_read_says_why(tmp_path: Path, name: str) -> None:
         (ours(request={"prompt": "p", "loras": [{"path": "x", "wait": 1}]}), "cannot be used"),
         (ours(request={"prompt": "p", "loras": 5}), "cannot be used"),
         (ours(request={"prompt": "p", "slots": [1]}), "cannot be used"),
-        (ours(request={"prompt": "p", "unknown": 1}), "unknown request fields"),
         (ours(scores=[1]), "is damaged"),
         (ours(scores={"clip": 1}), "is damaged"),
         (ours(seconds="long"), "is damaged"),
@@ -276,6 +275,13 @@ def test_a_request_that_somebody_wrote_into_a_picture_is_checked(data: bytes, me
     with pytest.raises(ImageError, match=message) as caught:
         metadata.read(io.BytesIO(data))
     assert "\n" not in str(caught.value)
+
+
+def test_fields_of_a_newer_version_are_named_and_the_rest_is_read() -> None:
+    facts = metadata.read(io.BytesIO(ours(request={"prompt": "a cap", "upscale": 2})))
+    assert facts.request == GenerationRequest(prompt="a cap")
+    assert facts.notes == ("upscale: made by a newer version, not known here",)
+    assert facts.said == {"prompt": "a cap", "upscale": 2}
 
 
 def test_missing_facts_have_defaults() -> None:

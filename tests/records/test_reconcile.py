@@ -1,15 +1,15 @@
 """Files and rows agree again after a crash, and while other processes are at work."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from sdxl_lora.records import Store, files, layout, metadata, reconcile
+from sdxl_lora import files
+from sdxl_lora.errors import StorageError
+from sdxl_lora.records import Store, layout, metadata, reconcile
 from sdxl_lora.scoring.card import ScoreCard
 from tests.records.shared import PICTURE, add, pngs
 
@@ -67,7 +67,7 @@ def test_a_disk_too_full_for_repairs_still_shows_what_is_there(
     lost.path.unlink()
 
     def full(*_: object) -> None:
-        raise sa.exc.OperationalError("DELETE", {}, sqlite3.OperationalError("database or disk is full"))
+        raise StorageError("database: the disk is full")
 
     with monkeypatch.context() as patch:
         patch.setattr(reconcile, "_drop", full)

@@ -1,0 +1,8 @@
+"""The revisions of the database, which Alembic runs; `records.upgrading` decides when.
+
+`REVISIONS` names them in order so that opening an up-to-date database need not import Alembic; a test compares it
+with `versions/`.
+"""
+
+REVISIONS = ("0001", "0002")
+HEAD = REVISIONS[-1]

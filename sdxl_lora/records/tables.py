@@ -1,0 +1,128 @@
+"""The tables of the database, as SQLAlchemy maps them; portable, nothing here is SQLite's own.
+
+To change them, change the classes and add a revision under `migrations/versions`: only columns with a default on the
+server, tables and indexes may be added, so that a program of an earlier version can go on with the folder. The
+database is an index: pictures, reports, comparisons and votes can all be entered again from their files.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Root of the mapped classes."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: sa.JSON, list[int]: sa.JSON}
+
+
+class PictureRow(Base):
+    """One picture. Its file is `pictures/YYYY-MM-DD/<id>.png`, by the day in the id."""
+
+    __tablename__ = "pictures"
+    # every list is newest first, which is by id: with these a page of 24 reads 24 rows
+    __table_args__ = (
+        sa.Index("ix_pictures_session_id", "session", "id"),
+        sa.Index("ix_pictures_favourite_id", "favourite", "id"),
+        sa.Index("ix_pictures_model_id", "model", "id"),
+        sa.Index("ix_pictures_created_at", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # sorts by time, see `layout.new_id`
+    created_at: Mapped[datetime]  # UTC, without time zone: SQLite has none
+    request: Mapped[dict[str, Any]]  # GenerationRequest.to_dict(), for this one picture
+    scores: Mapped[dict[str, Any]]  # scorer key -> values
+    seconds: Mapped[float]  # wall clock
+    session: Mapped[str]
+    favourite: Mapped[bool]
+    width: Mapped[int]  # px
+    height: Mapped[int]  # px
+    search_text: Mapped[
+        str
+    ]  # see `searching.words_of`; what an earlier version wrote is replaced at the start
+    model: Mapped[str] = mapped_column(server_default="")  # "" = written by an earlier version
+
+
+class VoteRow(Base):
+    """One vote on a picture."""
+
+    __tablename__ = "votes"
+    __table_args__ = (sa.Index("ix_votes_approved_picture_id", "approved", "picture_id"),)
+
+    picture_id: Mapped[str] = mapped_column(primary_key=True)
+    brand: Mapped[str] = mapped_column(primary_key=True)  # "" = no brand
+    created_at: Mapped[datetime]  # UTC, without time zone
+    approved: Mapped[bool]
+    notes: Mapped[dict[str, Any]]  # "tags": what is wrong, "text": in the voter's own words
+    features: Mapped[dict[str, Any]]  # "model": name of the CLIP, "values": its embedding of the picture
+
+
+class EvaluationRow(Base):
+    """One evaluation; the numbers are in its file."""
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # hex digits of the report's content
+    created_at: Mapped[datetime]  # UTC, without time zone
+    label: Mapped[str]
+    folders: Mapped[dict[str, Any]]  # "generated", "reference" -> absolute path
+    summary: Mapped[dict[str, Any]]  # metric -> mean, ci95, n, higher_is_better
+
+
+class ComparisonRow(Base):
+    """One comparison."""
+
+    __tablename__ = "comparisons"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]  # UTC, without time zone
+    title: Mapped[str]
+    definition: Mapped[dict[str, Any]]  # "rows", "columns", "settings"
+    scores: Mapped[dict[str, Any]]  # what `comparing.engine.score` found; empty before
+
+
+class CellRow(Base):
+    """One cell of a comparison that is settled: a picture, or the reason why there is none."""
+
+    __tablename__ = "comparison_cells"
+
+    comparison: Mapped[str] = mapped_column(primary_key=True)
+    column: Mapped[int] = mapped_column(primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[str]  # name in the comparison's folder; "" = none
+    reason: Mapped[str]
+    facts: Mapped[dict[str, Any]]  # seed, model, steps ...
+
+
+class BallotRow(Base):
+    """One vote in a comparison: of one voter on one row."""
+
+    __tablename__ = "comparison_votes"
+
+    comparison: Mapped[str] = mapped_column(primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True)
+    voter: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[str]  # ISO 8601, UTC; sorts by time
+    choice: Mapped[int | None]  # the column; None = none is better
+    columns: Mapped[list[int]]  # in the order shown
+    blind: Mapped[bool]  # whether the voter had not seen the names
+
+
+class ViewerRow(Base):
+    """Somebody who has seen the names in a comparison, so that later votes are not blind."""
+
+    __tablename__ = "comparison_viewers"
+
+    comparison: Mapped[str] = mapped_column(primary_key=True)
+    voter: Mapped[str] = mapped_column(primary_key=True)
+
+
+class JournalRow(Base):
+    """How much of a file of `records.journal` has been entered."""
+
+    __tablename__ = "journals"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    entered: Mapped[int] = mapped_column(sa.BigInteger)  # bytes
