@@ -79,13 +79,13 @@ class Adapter:
         for parameter in self.parameters():
             # peft follows the base model's precision; updates of 1e-6 vanish below fp32
             parameter.data = parameter.data.float()
-        self._copies: list[Parameter] = []  # what the layers multiply with, where that is not the parameters
+        self.copies: list[Parameter] = []  # what the layers multiply with, where that is not the parameters
         if compute != torch.float32:
-            self._copies = self.parameters()
+            self.copies = self.parameters()
             self._trained = [(name, Parameter(copy.detach().clone())) for name, copy in self._trained]
             self._sums = [torch.empty_like(parameter) for parameter in self.parameters()]
             self._added = [torch.empty_like(parameter) for parameter in self.parameters()]
-            for copy in self._copies:
+            for copy in self.copies:
                 copy.data = copy.data.to(compute)
 
     def zero_gradients(self) -> None:
@@ -96,7 +96,7 @@ class Adapter:
     @torch.no_grad()
     def take_gradients(self) -> None:
         """To be called after every backward pass: what it found is added up in fp32 in the parameters' `grad`."""
-        found = [(i, copy.grad) for i, copy in enumerate(self._copies) if copy.grad is not None]
+        found = [(i, copy.grad) for i, copy in enumerate(self.copies) if copy.grad is not None]
         if not found:
             return
         parameters = self.parameters()
@@ -108,13 +108,13 @@ class Adapter:
         if more:
             torch._foreach_add_([self._sums[i] for i, _ in more], [self._added[i] for i, _ in more])
         for i, _ in found:
-            parameters[i].grad, self._copies[i].grad = self._sums[i], None
+            parameters[i].grad, self.copies[i].grad = self._sums[i], None
 
     @torch.no_grad()
     def refresh(self) -> None:
         """To be called whenever the parameters have changed: the layers multiply with them as they are now."""
-        if self._copies:
-            torch._foreach_copy_(list[Tensor](self._copies), list[Tensor](self.parameters()))
+        if self.copies:
+            torch._foreach_copy_(list[Tensor](self.copies), list[Tensor](self.parameters()))
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """(name, parameter) of everything trained, in a fixed order."""

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class Draws:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One step of one process, on the training device."""
+    """The pictures of one step of one process."""
 
     keys: tuple[str, ...]  # what the pictures are called
     latents: Tensor  # B x C x h x w, fp32, scaled
@@ -56,19 +56,26 @@ class Batch:
         None  # B x 1 x h x w, each picture's mean 1: what every latent counts; None: the same
     )
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """Every tensor changed, moved to another device for example."""
+        pooled = self.condition.pooled
+        return replace(
+            self,
+            latents=change(self.latents),
+            condition=TextCondition(
+                change(self.condition.embeddings), None if pooled is None else change(pooled)
+            ),
+            time_ids=None if self.time_ids is None else change(self.time_ids),
+            weights=None if self.weights is None else change(self.weights),
+        )
+
     def only(self, places: Sequence[int]) -> "Batch":
         """The pictures at `places`."""
         index = torch.tensor(places, device=self.latents.device)
-        pooled = self.condition.pooled
-        return Batch(
+        return replace(
+            self.map(lambda tensor: tensor[index]),
             keys=tuple(self.keys[place] for place in places),
-            latents=self.latents[index],
-            condition=TextCondition(
-                self.condition.embeddings[index], None if pooled is None else pooled[index]
-            ),
-            time_ids=None if self.time_ids is None else self.time_ids[index],
             regular=tuple(self.regular[place] for place in places),
-            weights=None if self.weights is None else self.weights[index],
         )
 
 
@@ -224,17 +231,17 @@ class Feed:
         self._survey, self._latents, self._text = survey, latents, text
         self._time_ids, self._dropout, self._original_size = time_ids, caption_dropout, original_size
         self._vae_factor = vae_factor
-        self._device = device or torch.device("cpu")
+        self.device = device or torch.device("cpu")
 
     def batch(self, rows: Sequence[int], draws: Draws) -> Batch:
         """The pictures `rows`, all of one size, with this step's variants, captions and dropouts."""
         variants = torch.randint(self._survey.variants, (len(rows),), generator=draws.of("variant")).tolist()
-        moments = self._latents.posteriors(rows, variants).to(self._device)
-        noise = torch.randn(moments[:, 0].shape, generator=draws.of("posterior")).to(self._device)
+        moments = self._latents.posteriors(rows, variants).to(self.device)
+        noise = torch.randn(moments[:, 0].shape, generator=draws.of("posterior")).to(self.device)
         return Batch(
             keys=tuple(self._survey.source.keys[row] for row in rows),
             latents=draw(moments, noise),
-            condition=self._text.encode(self._captions(rows, draws)).to(self._device),
+            condition=self._text.encode(self._captions(rows, draws)).to(self.device),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
             regular=tuple(row >= self._survey.own for row in rows),
             weights=self._weights(rows, variants),
@@ -245,7 +252,7 @@ class Feed:
         if masks is None or not any(row in masks.paths for row in rows):
             return None
         placements = [placement(row, variant) for row, variant in zip(rows, variants, strict=True)]
-        return masks.weights(rows, placements, self._vae_factor).to(self._device)
+        return masks.weights(rows, placements, self._vae_factor).to(self.device)
 
     def _captions(self, rows: Sequence[int], draws: Draws) -> list[str | None]:
         which = torch.rand(len(rows), generator=draws.of("caption")).tolist()
@@ -261,4 +268,4 @@ class Feed:
             placement = self._survey.placement(row, variant)
             ids = placement.time_ids()
             values.append((*placement.target, *ids[2:]) if self._original_size == "target" else ids)
-        return torch.tensor(values, dtype=torch.float32, device=self._device)
+        return torch.tensor(values, dtype=torch.float32, device=self.device)

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
+from torch.utils.checkpoint import checkpoint
 
+from sdxl_lora.training import compiling
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     CachedLatents,
@@ -33,9 +35,8 @@ from sdxl_lora.training.text import TextCondition, TextEncoding
 
 _TEXT_BATCH = 64
 _FEW_TOKENS = 4096  # latents a picture; up to here plain products beat PyTorch's fused attention on CPUs
-_PIXELS_AT_ONCE = (
-    1024 * 1024
-)  # the VAE takes 3 GB for them in fp32, less than training; more at once is no faster
+# the VAE takes 3 GB for them in fp32, less than training; more at once is no faster
+_PIXELS_AT_ONCE = 1024 * 1024
 _PICTURES_AT_ONCE = 16
 
 
@@ -87,6 +88,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     settings = LoraSettings(
         rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target
     )
+    cached = isinstance(text, CachedText) and isinstance(latents, CachedLatents)
     adapter = Adapter(parts, settings, setup.seed, setup.compute)
     _switch_on(setup, parts)
     feed = Feed(
@@ -97,7 +99,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
         caption_dropout=config.caption_dropout,
         original_size=config.original_size,
         vae_factor=base.vae_factor,
-        device=device,
+        device=torch.device("cpu") if cached else device,  # on a GPU a thread makes the next batch
     )
     yield Components(
         unet=unet,
@@ -206,18 +208,23 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
     if config.enable_npu_flash_attention:
         unet.enable_npu_flash_attention()
     if config.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
+        unet.enable_gradient_checkpointing(_checkpointed)
         for name, part in parts.items():
             if name != "unet":
                 part.gradient_checkpointing_enable()
     on_cpu = setup.accelerator.device.type == "cpu" and setup.accelerator.mixed_precision == "no"
     if config.compile:
-        unet.compile_repeated_blocks(dynamic=True)
+        compiling.compile_blocks(unet, one_size=len(setup.survey.buckets) == 1)
     elif on_cpu and packed.pack(unet):  # kernels for small models
         if tokens <= _FEW_TOKENS and not config.enable_xformers_memory_efficient_attention:
             attention.install(unet)
             blocks.install(unet)
         _use_once(setup, unet)
+
+
+def _checkpointed(module: Any, *inputs: Any) -> Any:
+    """`module(*inputs)`, computed again in the backward pass. Nothing in it is random: no generator has to be read."""
+    return checkpoint(module.__call__, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 def _use_once(setup: Setup, unet: Any) -> None:

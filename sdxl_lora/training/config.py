@@ -121,6 +121,7 @@ class TrainingConfig:
     no_text_cache: bool = option(False, "encode captions in every step")
     training_cache_dir: str | None = option(None, "None: cache/training under SDXL_LORA_HOME")
     compile: bool = option(False, "compile the UNet's blocks with torch.compile")
+    cuda_graphs: bool = option(False, "on a GPU: start forward and backward pass as one; for small batches")
     validation_steps: int | None = option(None, "draw validation pictures every so many updates, not epochs")
     trigger_words: str | None = option(None, "words that call the LoRA up; written into its metadata")
     class_data_dir: str | None = option(
@@ -185,6 +186,8 @@ class TrainingConfig:
             raise RequestError(
                 "--use_dora needs the norms of plain weights; leave it or --base_precision int8 out"
             )
+        if self.cuda_graphs and self.train_text_encoder:
+            raise RequestError("--cuda_graphs records the UNet alone; leave it or --train_text_encoder out")
         if self.use_8bit_adam and self.optimizer not in ("adamw", "adamw8bit"):
             raise RequestError(
                 f"--use_8bit_adam and --optimizer {self.optimizer} are two optimizers; choose one"

@@ -7,7 +7,7 @@ update's number, so a run that goes on from a checkpoint is the run that was nev
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,24 +16,27 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from PIL import Image
+from torch import Tensor
 from torch.nn import Parameter
 
 from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import (
     checkpoints,
     components,
+    cuda_graph,
     export,
     optimizers,
     out_of_memory,
+    prefetch,
     schedule,
     validation,
 )
-from sdxl_lora.training.batches import Draws
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.ema import MovingAverage
 from sdxl_lora.training.events import Event, Saved, Started, StepRecord, Validated
 from sdxl_lora.training.loss import denoising_loss
 from sdxl_lora.training.plan import Update
+from sdxl_lora.training.prefetch import StepInputs
 from sdxl_lora.training.setup import Setup
 
 Scorer = Callable[[Sequence[Image.Image], Sequence[str]], list[float]]
@@ -47,6 +50,7 @@ class _State:
     parts: Components
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    backward: cuda_graph.Backward
     average: MovingAverage | None
     applied: int = 0  # updates that changed the weights; fp16 overflows do not
 
@@ -116,10 +120,8 @@ def _train(setup: Setup, score: Scorer | None) -> Iterator[Event]:
         trained_parameters=sum(parameter.numel() for parameter in parts.adapter.parameters()),
     )
     samples: tuple[int, tuple[Image.Image, ...]] | None = None
-    for update in setup.plan.updates(start):
-        if update.index >= setup.total:
-            break
-        yield _update(state, update)
+    for update, steps in prefetch.of_updates(setup, parts.feed, parts.scheduler, start):
+        yield _update(state, update, steps)
         step = update.index + 1
         last = step == setup.total
         if (
@@ -153,16 +155,18 @@ def _make_state(setup: Setup, parts: Components) -> _State:
     config = setup.config
     optimizer = optimizers.build(config, parts.adapter.parameters(), setup.learning_rate)
     device = setup.accelerator.device.type
+    scaler = torch.amp.GradScaler(device, enabled=setup.accelerator.mixed_precision == "fp16")
     return _State(
         setup=setup,
         parts=parts,
         optimizer=optimizer,
-        scaler=torch.amp.GradScaler(device, enabled=setup.accelerator.mixed_precision == "fp16"),
+        scaler=scaler,
+        backward=_backward(setup, parts, scaler),
         average=MovingAverage(parts.adapter.named_parameters(), config.ema_decay) if config.use_ema else None,
     )
 
 
-def _update(state: _State, update: Update) -> StepRecord:
+def _update(state: _State, update: Update, steps: Iterable[StepInputs]) -> StepRecord:
     """One optimizer update."""
     setup, parts, optimizer = state.setup, state.parts, state.optimizer
     config, accelerator = setup.config, setup.accelerator
@@ -171,28 +175,13 @@ def _update(state: _State, update: Update) -> StepRecord:
     parts.adapter.zero_gradients()
     loss = torch.zeros((), device=accelerator.device)
     named: list[tuple[str, float]] = []
-    for step, part in enumerate(update.slices[accelerator.process_index]):
-        draws = Draws(seed=setup.seed, update=update.index, step=step, rank=accelerator.process_index)
-        batch = parts.feed.batch(part.rows, draws)
-        with setup.autocast():
-            losses = denoising_loss(
-                parts.unet,
-                parts.scheduler,
-                batch,
-                draws,
-                dtype=setup.dtype,
-                noise_offset=config.noise_offset,
-                snr_gamma=config.snr_gamma,
-                debiased=config.debiased_estimation,
-                prior_weight=config.prior_loss_weight,
-                without_lora=parts.adapter.off if config.prior_prediction else None,
-            )
-        weighted = losses.mean() * part.weight
-        state.scaler.scale(weighted).backward()
+    for inputs in steps:
+        weight = torch.tensor(inputs.part.weight).to(accelerator.device, non_blocking=True)
+        losses = state.backward(inputs, weight)
         parts.adapter.take_gradients()
-        loss += weighted.detach()
-        if config.debug_loss and part.weight:
-            named += zip(batch.keys, losses.detach().tolist(), strict=True)
+        loss += losses.mean() * weight
+        if config.debug_loss and inputs.part.weight:
+            named += zip(inputs.batch.keys, losses.tolist(), strict=True)
     parameters = parts.adapter.parameters()
     sum_gradients(parameters, accelerator)
     state.scaler.unscale_(optimizer)
@@ -221,6 +210,30 @@ def _update(state: _State, update: Update) -> StepRecord:
         skipped=skipped,
         losses=tuple(named),
     )
+
+
+def _backward(setup: Setup, parts: Components, scaler: torch.amp.GradScaler) -> cuda_graph.Backward:
+    """A function that computes the losses of a step and leaves the gradients of their weighted mean."""
+    config = setup.config
+
+    def backward(inputs: StepInputs, weight: Tensor) -> Tensor:
+        with setup.autocast():
+            losses = denoising_loss(
+                parts.unet,
+                parts.scheduler,
+                inputs.batch,
+                inputs.noise,
+                inputs.timesteps,
+                dtype=setup.dtype,
+                snr_gamma=config.snr_gamma,
+                debiased=config.debiased_estimation,
+                prior_weight=config.prior_loss_weight,
+                without_lora=parts.adapter.off if config.prior_prediction else None,
+            )
+        scaler.scale(losses.mean() * weight).backward()
+        return losses.detach()
+
+    return cuda_graph.GraphedBackward(backward, parts.adapter.copies) if config.cuda_graphs else backward
 
 
 def sum_gradients(parameters: Sequence[Parameter], accelerator: Accelerator) -> None:

@@ -82,10 +82,10 @@ def denoising_loss(
     unet: Any,
     scheduler: DDPMScheduler,
     batch: Batch,
-    draws: Draws,
+    noise: Tensor,
+    timesteps: Tensor,
     *,
     dtype: torch.dtype = torch.float32,
-    noise_offset: float = 0.0,
     snr_gamma: float | None = None,
     debiased: bool = False,
     prior_weight: float = 1.0,
@@ -97,8 +97,6 @@ def denoising_loss(
     `prior_weight`; with `without_lora`, inside which `unet` is the frozen model, what it answers there is their
     target.
     """
-    noise = draw_noise(batch, draws, noise_offset)
-    timesteps = draw_timesteps(batch, draws, scheduler)
     noisy = scheduler.add_noise(batch.latents, noise, timesteps)
     answer = predict(unet, noisy, timesteps, batch, dtype)
     right = target(scheduler, batch.latents, noise, timesteps)

@@ -89,6 +89,7 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
     accelerator = make_accelerator(config, warn)
     optimizers.require_package(config, accelerator.device)
     check_attention(config)
+    check_graphs(config, accelerator)
     folder = base_model.locate(
         config.pretrained_model_name_or_path, revision=config.revision, cache_dir=config.cache_dir
     )
@@ -216,6 +217,13 @@ def trackers(report_to: str, warn: Callable[[str], None]) -> list[str]:
     raise InputError(
         f"--report_to {report_to}: no such tracker here; installed: {', '.join([*available, 'none'])}"
     )
+
+
+def check_graphs(config: TrainingConfig, accelerator: Accelerator) -> None:
+    """Raises `InputError` where passes cannot be recorded."""
+    half = config.base_precision in ("auto", "int8") and accelerator.mixed_precision != "no"
+    if config.cuda_graphs and not (accelerator.device.type == "cuda" and half):
+        raise InputError("--cuda_graphs needs a CUDA GPU and --mixed_precision bf16 or fp16; leave it out")
 
 
 def check_attention(config: TrainingConfig) -> None:

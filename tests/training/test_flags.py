@@ -88,6 +88,7 @@ OURS = [
     "no_text_cache",
     "training_cache_dir",
     "compile",
+    "cuda_graphs",
     "validation_steps",
     "trigger_words",
     "class_data_dir",

@@ -16,6 +16,7 @@ from sdxl_lora.data import geometry
 from sdxl_lora.data.sources import open_source
 from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import loop, setup
+from sdxl_lora.training.batches import Draws
 from sdxl_lora.training.events import Notice, Saved, StepRecord, Validated
 from sdxl_lora.training.randomness import derive, generator
 from tests.training.conftest import SIZES, run
@@ -336,7 +337,7 @@ def test_the_loss_of_every_picture_is_told_when_asked_for(configure, pictures):
 def test_time_ids_stay_fp32_and_follow_the_placement(configure, pictures):
     prepared = setup.prepare(configure(mixed_precision="bf16", center_crop=True), print)
     parts = next(item for item in loop.components.load(prepared) if isinstance(item, loop.Components))
-    batch = parts.feed.batch([2], loop.Draws(seed=0, update=0, step=0, rank=0))
+    batch = parts.feed.batch([2], Draws(seed=0, update=0, step=0, rank=0))
     assert batch.time_ids.dtype == torch.float32
     source = open_source(str(pictures))
     expected = geometry.place(SIZES[source.keys.index("2.png")], (64, 64)).time_ids()
@@ -359,19 +360,3 @@ def test_both_architectures_draw_validation_pictures_of_the_training_size(
     images = next(event for event in events if isinstance(event, Validated)).images
     assert [image.size for image in images] == [(64, 64)] * 2
     assert images[0].tobytes() != images[1].tobytes()  # seeds of their own
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo's own
-def test_compiled_blocks_train_with_the_same_losses(configure, tmp_path, monkeypatch):
-    plain = losses(run(configure(max_train_steps=2)))
-    compiled, asked = UNet2DConditionModel.compile_repeated_blocks, []
-
-    def without_a_compiler(unet, **keywords):
-        asked.append(keywords)
-        compiled(unet, backend="aot_eager", **keywords)  # traced and differentiated, not translated to C++
-
-    monkeypatch.setattr(UNet2DConditionModel, "compile_repeated_blocks", without_a_compiler)
-    traced = losses(run(configure(max_train_steps=2, compile=True, output_dir=str(tmp_path / "compiled"))))
-    assert asked == [{"dynamic": True}]
-    assert traced == pytest.approx(plain, rel=1e-4)

@@ -21,6 +21,11 @@ def scheduler(prediction: str = "epsilon") -> DDPMScheduler:
     )
 
 
+def loss_of(unet, process, data: Batch, **settings) -> torch.Tensor:
+    noise, timesteps = draw_noise(data, DRAWS, 0.0), draw_timesteps(data, DRAWS, process)
+    return denoising_loss(unet, process, data, noise, timesteps, **settings)
+
+
 def batch(count: int = 3) -> Batch:
     latents = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     return Batch(
@@ -63,14 +68,14 @@ def test_the_velocity_is_the_rotation_of_signal_and_noise():
 def test_a_model_that_knows_the_answer_has_no_loss():
     process, data = scheduler(), batch()
     noise = draw_noise(data, DRAWS, 0.0)
-    losses = denoising_loss(lambda *a, **k: (noise,), process, data, DRAWS)
+    losses = loss_of(lambda *a, **k: (noise,), process, data)
     assert losses.tolist() == [0, 0, 0]
 
 
 def test_losses_are_means_per_picture():
     process, data = scheduler(), batch()
     noise = draw_noise(data, DRAWS, 0.0)
-    losses = denoising_loss(lambda *a, **k: (torch.zeros_like(noise),), process, data, DRAWS)
+    losses = loss_of(lambda *a, **k: (torch.zeros_like(noise),), process, data)
     assert torch.allclose(losses, noise.square().mean(dim=(1, 2, 3)))
 
 
@@ -114,18 +119,18 @@ class Doubling:
 
 
 def test_regularisation_pictures_count_their_weight_and_others_one():
-    plain = denoising_loss(Doubling(), scheduler(), batch(), DRAWS)
-    halved = denoising_loss(Doubling(), scheduler(), batch(), DRAWS, prior_weight=0.5)
+    plain = loss_of(Doubling(), scheduler(), batch())
+    halved = loss_of(Doubling(), scheduler(), batch(), prior_weight=0.5)
     assert torch.allclose(halved, plain * torch.tensor([1.0, 0.5, 1.0]))
 
 
 def test_the_target_of_regularisation_pictures_is_the_frozen_models_answer():
     unet, given = Doubling(), batch()
-    losses = denoising_loss(unet, scheduler(), given, DRAWS, without_lora=unet.off)
+    losses = loss_of(unet, scheduler(), given, without_lora=unet.off)
     steps = draw_timesteps(given, DRAWS, scheduler())
     noisy = scheduler().add_noise(given.latents, draw_noise(given, DRAWS, 0.0), steps)
     assert losses[1] == pytest.approx(float((noisy[1] ** 2).mean()), rel=1e-5)  # (3 - 2)^2 of what came in
-    plain = denoising_loss(Doubling(), scheduler(), given, DRAWS)
+    plain = loss_of(Doubling(), scheduler(), given)
     assert torch.equal(losses[[0, 2]], plain[[0, 2]])
 
 
@@ -138,8 +143,8 @@ def test_latents_count_as_the_masks_weights_say():
 
     weights = torch.zeros(3, 1, 8, 8)
     weights[..., :4] = 2  # mean 1: the left half alone
-    masked = denoising_loss(unet, process, replace(made, weights=weights), DRAWS)
+    masked = loss_of(unet, process, replace(made, weights=weights))
     noise = draw_noise(made, DRAWS, 0.0)
     assert torch.allclose(masked, noise[..., :4].pow(2).mean(dim=(1, 2, 3)))
-    same = denoising_loss(unet, process, replace(made, weights=torch.ones(3, 1, 8, 8)), DRAWS)
-    assert torch.allclose(same, denoising_loss(unet, process, made, DRAWS))
+    same = loss_of(unet, process, replace(made, weights=torch.ones(3, 1, 8, 8)))
+    assert torch.allclose(same, loss_of(unet, process, made))

@@ -9,7 +9,7 @@ from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import components, setup
 from sdxl_lora.training.batches import Draws
 from sdxl_lora.training.events import StepRecord
-from sdxl_lora.training.loss import denoising_loss
+from sdxl_lora.training.loss import denoising_loss, draw_noise, draw_timesteps
 from tests.training.conftest import run
 from tests.training.test_loop import weights
 
@@ -31,12 +31,13 @@ def test_regularisation_pictures_alone_teach_nothing_when_the_frozen_model_answe
     batch = parts.feed.batch(range(4, 7), Draws(seed=1, update=0, step=0, rank=0))
     assert all(batch.regular)
     draws = Draws(seed=1, update=0, step=0, rank=0)
-    found = denoising_loss(parts.unet, parts.scheduler, batch, draws, without_lora=parts.adapter.off)
+    random = draw_noise(batch, draws, 0.0), draw_timesteps(batch, draws, parts.scheduler)
+    found = denoising_loss(parts.unet, parts.scheduler, batch, *random, without_lora=parts.adapter.off)
     assert found.abs().max() < 1e-9  # the fresh LoRA changes nothing, and is right already
     for name, parameter in parts.adapter.named_parameters():
         if "lora_B" in name:
             torch.nn.init.ones_(parameter)
-    moved = denoising_loss(parts.unet, parts.scheduler, batch, draws, without_lora=parts.adapter.off)
+    moved = denoising_loss(parts.unet, parts.scheduler, batch, *random, without_lora=parts.adapter.off)
     assert moved.min() > 1e-6  # and what it changes there is an error
 
 
