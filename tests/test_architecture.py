@@ -146,3 +146,17 @@ def test_nothing_is_left_to_do() -> None:
         name: re.findall(r"\b(?:TODO|FIXME|XXX|HACK|NotImplementedError)\b", text(name)) for name in PRODUCT
     }
     assert {name: marks for name, marks in found.items() if marks} == {}
+
+
+def test_only_models_and_what_trains_them_reach_into_a_pipeline() -> None:
+    """Everybody else encodes, denoises and decodes through `models.engine.Engine`."""
+    parts = {"unet", "vae", "tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "pipeline"}
+    inside = ("sdxl_lora/models/", "sdxl_lora/training/", "sdxl_lora/mini/")
+    wrong = [
+        f"{name}:{node.lineno} .{node.attr}"
+        for name in PACKAGE_SOURCES
+        if not name.startswith(inside)
+        for node in ast.walk(parse(name))
+        if isinstance(node, ast.Attribute) and node.attr in parts
+    ]
+    assert wrong == []

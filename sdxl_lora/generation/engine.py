@@ -1,11 +1,10 @@
-"""Request -> pictures, step by step: the only caller of the diffusers pipelines.
+"""Request -> pictures, step by step, by whatever engine runs the model.
 
-The pipelines run in threads and report through a queue, so that `generate` can be an ordinary generator. Every
+The engine works in threads and reports through a queue, so that `generate` can be an ordinary generator. Every
 picture is drawn by a call of its own, from its own seed on the CPU's random numbers: it is the same alone or in a
 batch, and its starting noise is the same on every device. Small models draw several pictures at once, see `workers`.
 """
 
-import copy
 import queue
 import threading
 import time
@@ -15,17 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import SchedulerMixin
 from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.errors import Cancelled, RequestError
-from sdxl_lora.generation import previews, strides
-from sdxl_lora.generation.decoding import decode
-from sdxl_lora.generation.embeddings import Embeddings, embed
+from sdxl_lora.generation import strides
+from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.workers import picture_workers
-from sdxl_lora.models import guidance, schedulers
+from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings, Engine
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import ResolvedRequest
 
@@ -64,9 +62,9 @@ class _Picture:
 
     index: int
     request: ResolvedRequest  # of this picture alone
-    pipeline: DiffusionPipeline  # with a scheduler of its own
+    engine: Engine
+    scheduler: SchedulerMixin  # of its own
     embeddings: Embeddings
-    predictions: previews.Predictions
     generator: torch.Generator  # of its noise
 
 
@@ -88,13 +86,13 @@ class _Run:
     def draw_all(self) -> None:
         """Runs in a thread of its own; every event, then the end mark, goes into the queue."""
         try:
-            with self._model.use(self._stopped) as pipeline:
+            with self._model.use(self._stopped) as engine:
                 embeddings = self._embed()
                 self.events.put(Started(request=self._request, count=self._request.count))
                 self._started = time.perf_counter()
                 with picture_workers(self._model, self._request.count) as workers:
                     pictures = [
-                        workers.submit(self._draw, pipeline, embeddings, index)
+                        workers.submit(self._draw, engine, embeddings, index)
                         for index in range(self._request.count)
                     ]
                     try:
@@ -111,85 +109,70 @@ class _Run:
         request = self._request
         return embed(self._model, request.prompt, request.negative_prompt, guided=request.guidance > 1)
 
-    def _draw(self, shared: DiffusionPipeline, embeddings: Embeddings, index: int) -> None:
+    def _draw(self, engine: Engine, embeddings: Embeddings, index: int) -> None:
         if self._stopped():
             raise Cancelled("cancelled")
         request = self._request.for_picture(index)
         started = time.perf_counter()
-        # a shallow copy: the weights are shared, the scheduler and the state of the call are not
-        pipeline = copy.copy(shared)
-        pipeline.scheduler = schedulers.make(request.scheduler, shared.scheduler)
         picture = _Picture(
             index=index,
             request=request,
-            pipeline=pipeline,
+            engine=engine,
+            scheduler=engine.new_scheduler(request.scheduler),
             embeddings=embeddings,
-            predictions=previews.Predictions(pipeline.scheduler),
             generator=torch.Generator("cpu").manual_seed(request.seed),
         )
         if not request.sketch_steps:
-            latents = self._denoise(picture, num_inference_steps=request.steps)
+            latents = self._denoise(picture, steps=request.steps)
         else:
             latents = self._finish_sketch(picture, request.sketch_steps)
-        image = decode(pipeline, latents)
+        image = engine.decode(latents)
         seconds = time.perf_counter() - started
         self._deliver(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
 
     def _finish_sketch(self, picture: _Picture, sketch_steps: int) -> Tensor:
         """Latents of a picture whose first half goes in the strides of a sketch, which may be drawn already."""
-        request, scheduler = picture.request, picture.pipeline.scheduler
+        request, scheduler = picture.request, picture.scheduler
         strides.check_scheduler(scheduler)
-        rest = strides.remaining(scheduler, request.steps, sketch_steps)
-        latents = strides.middles(self._model).find(strides.key_of(request, sketch_steps))
+        rest = strides.remaining_timesteps(scheduler, request.steps, sketch_steps)
+        latents = strides.prefix_latents(self._model).find(strides.key_of(request, sketch_steps))
         done = 0
         if latents is None:
-            done = strides.middle(sketch_steps)
-            latents = self._denoise(picture, until=done, more=len(rest), num_inference_steps=sketch_steps)
-        scheduler.set_timesteps(timesteps=rest)
-        # the pipeline takes latents for noise of unit variance, and scales them
-        start = latents / scheduler.init_noise_sigma
-        return self._denoise(picture, done=done, timesteps=rest, latents=start)
+            done = strides.handoff_step(sketch_steps)
+            latents = self._denoise(picture, steps=sketch_steps, stop_after=done, more=len(rest))
+        return self._denoise(picture, done=done, timesteps=tuple(rest), latents=latents)
 
-    def _denoise(
-        self, picture: _Picture, *, done: int = 0, until: int | None = None, more: int = 0, **how: Any
-    ) -> Tensor:
-        """Latents after the steps that the pipeline's arguments `how` say.
+    def _denoise(self, picture: _Picture, *, done: int = 0, more: int = 0, **way: Any) -> Tensor:
+        """Latents at the end of a way, or of its first part.
 
         Args:
             done: steps of the picture that were reported before.
-            until: leave after so many steps; `more` follow later.
+            more: steps that follow later.
+            way: steps, timesteps, latents, stop_after of `Denoising`.
         """
-        request, pipeline = picture.request, picture.pipeline
-        end = request.guidance_end
-        start = how.get("timesteps", [guidance.first_timestep(pipeline)])[0]
-        steps: int = how.get("num_inference_steps", 0)  # 0 where this is not an even way from its start
-        middle = strides.middle(steps) if strides.possible(pipeline.scheduler) else 0
-
-        def after_step(
-            running: DiffusionPipeline, step: int, _: Any, tensors: dict[str, Any]
-        ) -> dict[str, Any]:
-            if self._stopped() or step + 1 == until:
-                running._interrupt = True  # the pipeline skips its remaining steps
-            if not self._stopped():
-                whole = done + (until or running.num_timesteps) + more
-                self._report(
-                    picture.index, done + step + 1, whole, picture.predictions.latest(tensors["latents"])
-                )
-            if step + 1 == middle:
-                strides.middles(self._model).keep(strides.key_of(request, steps), tensors["latents"])
-            return guidance.after_step(running, step, tensors, end)
-
-        latents: Tensor = pipeline(
-            **picture.embeddings,
-            **how,
-            guidance_scale=guidance.scale_at(pipeline, start, request.guidance, end),
+        request = picture.request
+        course = Denoising(
             width=request.width,
             height=request.height,
+            scheduler=picture.scheduler,
             generator=picture.generator,
-            output_type="latent",
-            callback_on_step_end=after_step,
-            callback_on_step_end_tensor_inputs=guidance.wanted_tensors(pipeline),
-        ).images
+            guidance=request.guidance,
+            guidance_end=request.guidance_end,
+            **way,
+        )
+        handoff = strides.handoff_step(course.steps or 0) if strides.possible(picture.scheduler) else 0
+
+        def on_step(step: DenoisedStep) -> bool:
+            if self._stopped():
+                return False
+            whole = done + (course.stop_after or step.count) + more
+            self._report(picture, done + step.number, whole, step.predicted)
+            if course.steps is not None and step.number == handoff:
+                key = strides.key_of(request, course.steps)
+                strides.prefix_latents(self._model).keep(key, step.latents)
+            return True
+
+        latents = picture.engine.denoise(picture.embeddings, course, on_step)
         if self._stopped():
             raise Cancelled("cancelled")
         return latents
@@ -205,20 +188,16 @@ class _Run:
                 self.events.put(self._finished.pop(self._delivered))
                 self._delivered += 1
 
-    def _report(self, picture: int, step: int, steps: int, predicted: Tensor) -> None:
-        preview = self._preview(predicted) if _shows_preview(step, steps) else None
+    def _report(self, picture: _Picture, step: int, steps: int, predicted: Tensor) -> None:
+        preview: Image.Image | None = None
+        if _shows_preview(step, steps):
+            preview = picture.engine.preview(predicted, (picture.request.width, picture.request.height))
         with self._lock:
             self._steps_done += 1
             elapsed = time.perf_counter() - self._started
             left = self._request.count * steps - self._steps_done
             eta = elapsed / self._steps_done * left
-            self.events.put(StepDone(picture=picture, step=step, steps=steps, eta=eta, preview=preview))
-
-    def _preview(self, latents: Tensor) -> Image.Image:
-        memory = self._model.base.memory
-        if "preview" not in memory:
-            memory["preview"] = previews.fit(self._model.pipeline.vae)
-        return previews.draw(latents, memory["preview"], (self._request.width, self._request.height))
+            self.events.put(StepDone(picture=picture.index, step=step, steps=steps, eta=eta, preview=preview))
 
 
 def _shows_preview(step: int, steps: int) -> bool:

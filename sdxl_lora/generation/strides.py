@@ -20,7 +20,7 @@ from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import OWN_SCHEDULER, ResolvedRequest
 
 _SAMPLER = "euler"  # its name in `models.schedulers`
-_REMEMBERED = 128  # middles; at most 0.3 MB each
+_REMEMBERED = 128  # prefix latents; at most 0.3 MB each
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 Key = tuple[object, ...]
@@ -59,30 +59,30 @@ def _unable(sampler: str) -> RequestError:
 
 def can_finish_sketches(model: LoadedModel) -> bool:
     """Whether pictures of this model, with its own sampler, can be finished from sketches."""
-    return possible(model.pipeline.scheduler)
+    return possible(model.engine.new_scheduler())
 
 
-def middle(steps: int) -> int:
+def handoff_step(steps: int) -> int:
     """Steps of a sketch after which it is left."""
     return steps // 2
 
 
 def finishing_steps(steps: int, sketch_steps: int) -> int:
     """About how many steps are left from the middle of a sketch to a whole picture of `steps`."""
-    return math.ceil(steps * (sketch_steps - middle(sketch_steps)) / sketch_steps)
+    return math.ceil(steps * (sketch_steps - handoff_step(sketch_steps)) / sketch_steps)
 
 
-def remaining(scheduler: EulerDiscreteScheduler, steps: int, sketch_steps: int) -> list[float]:
+def remaining_timesteps(scheduler: EulerDiscreteScheduler, steps: int, sketch_steps: int) -> list[float]:
     """Timesteps from the middle of a sketch on: its own there, then those of the even way that lie behind it."""
     scheduler.set_timesteps(sketch_steps)
-    start = float(scheduler.timesteps[middle(sketch_steps)])
+    start = float(scheduler.timesteps[handoff_step(sketch_steps)])
     scheduler.set_timesteps(steps)
     return [start, *(float(t) for t in scheduler.timesteps if t < start)]
 
 
-def middles(model: LoadedModel) -> LruCache[Key, Tensor]:
+def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
     """Latents in the middle of the even ways that were gone last, by `key_of`."""
-    kept: LruCache[Key, Tensor] = model.base.memory.setdefault("middles", LruCache(_REMEMBERED))
+    kept: LruCache[Key, Tensor] = model.base.memory.setdefault("prefix_latents", LruCache(_REMEMBERED))
     return kept
 
 

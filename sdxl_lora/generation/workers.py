@@ -23,7 +23,7 @@ def is_small(model: LoadedModel) -> bool:
         return False
     memory = model.base.memory
     if "parameters" not in memory:
-        memory["parameters"] = sum(parameter.numel() for parameter in model.pipeline.unet.parameters())
+        memory["parameters"] = model.engine.parameters
     return bool(memory["parameters"] < _SMALL)
 
 

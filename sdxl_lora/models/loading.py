@@ -21,6 +21,7 @@ from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError
 from sdxl_lora.models import hub, identity, lora, registry, schedulers
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
 from sdxl_lora.models.quiet import quiet
+from sdxl_lora.models.torch_engine import TorchEngine
 from sdxl_lora.request import GenerationRequest, LoraSpec
 
 _KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
@@ -53,9 +54,9 @@ class ModelConfig:
 
 @dataclass(kw_only=True, eq=False)
 class Base:
-    """A pipeline that may be shared; everything on it is touched under `lock` only."""
+    """An engine that may be shared; everything on it is touched under `lock` only."""
 
-    pipeline: DiffusionPipeline
+    engine: TorchEngine
     lock: threading.Lock = field(default_factory=threading.Lock)
     loras: tuple[LoraSpec, ...] = ()  # the ones that are on now
     adapters: lora.MergedAdapters = field(default_factory=lora.MergedAdapters)  # their trace in the weights
@@ -66,8 +67,8 @@ class Base:
 class LoadedModel:
     """A handle on the shared base: which LoRAs and scheduler to use it with.
 
-    `pipeline` is the diffusers pipeline as it is; whoever calls it does so inside `with model.use()`, which
-    waits for the model and puts this handle's LoRAs on.
+    Whoever encodes, denoises or decodes with `engine` does so inside `with model.use()`, which waits for the model and
+    merges this handle's LoRAs into it.
     """
 
     config: ModelConfig
@@ -78,8 +79,9 @@ class LoadedModel:
     base: Base = field(repr=False)
 
     @property
-    def pipeline(self) -> DiffusionPipeline:
-        return self.base.pipeline
+    def engine(self) -> TorchEngine:
+        """What runs the model; see `models.engine.Engine`."""
+        return self.base.engine
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,8 +89,8 @@ class LoadedModel:
         return dtype_of(self.precision)
 
     @contextmanager
-    def use(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[DiffusionPipeline]:
-        """The pipeline for this caller alone, with this handle's LoRAs on.
+    def use(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[TorchEngine]:
+        """The engine for this caller alone, with this handle's LoRAs on.
 
         Raises `LoraError`, or `Cancelled` if `stopped()` comes true while waiting.
         """
@@ -97,17 +99,17 @@ class LoadedModel:
                 raise Cancelled("cancelled while waiting for the model")
         try:
             self._load_adapters()
-            yield self.base.pipeline
+            yield self.base.engine
         finally:
             self.base.lock.release()
 
     def _load_adapters(self) -> None:
         if self.base.loras == self.config.loras:
             return
-        files = lora.check(identity.pinned(self.config.loras), self.pipeline, self.info.name)
+        files = lora.check(identity.pinned(self.config.loras), self.engine.pipeline, self.info.name)
         self.base.loras = ()
         self.base.adapters.unload()
-        self.base.adapters = lora.load_adapters(files, self.pipeline)
+        self.base.adapters = lora.load_adapters(files, self.engine.pipeline)
         self.base.loras = self.config.loras
 
 
@@ -135,9 +137,9 @@ def load(config: ModelConfig) -> LoadedModel:
         base = _cache.get(key)
         if base is None:
             _cache.clear()  # one model at a time: make room first
-            base = Base(pipeline=_build(info, info.folder, device, precision))
+            base = Base(engine=TorchEngine(_build(info, info.folder, device, precision), info.capabilities))
             _cache[key] = base
-    lora.check(config.loras, base.pipeline, info.name)
+    lora.check(config.loras, base.engine.pipeline, info.name)
     return LoadedModel(
         config=config,
         info=info,
@@ -158,7 +160,7 @@ def wrap(pipeline: DiffusionPipeline, info: registry.ModelInfo, precision: Preci
         architecture=info.architecture,
         device=choose_device(pipeline.device.type),
         precision=precision,
-        base=Base(pipeline=pipeline),
+        base=Base(engine=TorchEngine(pipeline, info.capabilities)),
     )
 
 

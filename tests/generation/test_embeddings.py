@@ -20,7 +20,7 @@ def encodings(model: LoadedModel) -> Iterator[list[int]]:
     """Grows by one with every run of the first text encoder."""
     model.base.memory.clear()
     runs: list[int] = []
-    hook = model.pipeline.text_encoder.register_forward_hook(lambda *_: runs.append(1))
+    hook = model.engine.pipeline.text_encoder.register_forward_hook(lambda *_: runs.append(1))
     yield runs
     hook.remove()
 
@@ -61,7 +61,7 @@ def test_memory_of_prompts_is_bounded(model: LoadedModel) -> None:
 def test_an_empty_negative_prompt_is_zeros_where_the_model_says_so(model: LoadedModel) -> None:
     with model.use():
         embeddings = embed(model, "a jacket", "", guided=True)
-    assert model.pipeline.config.force_zeros_for_empty_prompt
+    assert model.engine.pipeline.config.force_zeros_for_empty_prompt
     assert not embeddings["negative_prompt_embeds"].any()
     assert embeddings["prompt_embeds"].any()
 

@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from PIL import Image
 
 from sdxl_lora.errors import Cancelled, RequestError, StudioError
-from sdxl_lora.generation import PictureDone, Started, StepDone, decoding, engine, generate, resolve
+from sdxl_lora.generation import PictureDone, Started, StepDone, generate, resolve
 from sdxl_lora.models import identity, loading, registry, schedulers
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
 from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
@@ -104,12 +104,14 @@ def test_pictures_come_in_their_order_whichever_is_ready_first(
 ) -> None:
     calls = iter(range(3))
 
-    def slow_at_first(*arguments: Any) -> Image.Image:
+    decode = model.engine.decode
+
+    def slow_at_first(latents: torch.Tensor) -> Image.Image:
         if next(calls) == 0:
             time.sleep(0.3)
-        return decoding.decode(*arguments)
+        return decode(latents)
 
-    monkeypatch.setattr(engine, "decode", slow_at_first)
+    monkeypatch.setattr(model.engine, "decode", slow_at_first)
     assert [picture.index for picture in _pictures(model, replace(request_, count=3))] == [0, 1, 2]
 
 
@@ -143,7 +145,7 @@ def test_cancelling_stops_within_one_step_and_skips_the_decoder(
 ) -> None:
     cancel = threading.Event()
     steps, decoded = 0, []
-    hook = model.pipeline.vae.decoder.register_forward_hook(lambda *_: decoded.append(True))
+    hook = model.engine.pipeline.vae.decoder.register_forward_hook(lambda *_: decoded.append(True))
 
     def run() -> None:
         nonlocal steps
@@ -168,7 +170,7 @@ def test_no_step_follows_a_cancel(model: LoadedModel, request_: ResolvedRequest)
         if len(done) == 4:
             cancel.set()
 
-    hook = model.pipeline.unet.register_forward_hook(count)
+    hook = model.engine.pipeline.unet.register_forward_hook(count)
     with pytest.raises(Cancelled):
         list(generate(model, replace(request_, steps=50), cancel=cancel))
     hook.remove()

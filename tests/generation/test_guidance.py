@@ -22,7 +22,7 @@ def picture(model: LoadedModel, request: ResolvedRequest) -> bytes:
 def batches(model: LoadedModel) -> Iterator[list[int]]:
     """How many latents the UNet saw at each step: 2 where guided, 1 where not."""
     seen: list[int] = []
-    hook = model.pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    hook = model.engine.pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     yield seen
     hook.remove()
 
@@ -76,4 +76,4 @@ def test_an_end_outside_the_way_is_refused_in_one_line(end: float) -> None:
 def test_a_call_of_the_pipeline_alone_starts_as_the_studio_does(
     end: float, scale: float, model: LoadedModel
 ) -> None:
-    assert guidance.arguments(model.pipeline, 3.0, end)["guidance_scale"] == scale
+    assert guidance.arguments(model.engine.pipeline, 3.0, end)["guidance_scale"] == scale

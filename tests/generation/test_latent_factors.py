@@ -34,7 +34,7 @@ def test_pictures_and_previews_have_the_size_asked_for(folder: Path, factor: int
     previews = [event.preview.size for event in events if isinstance(event, StepDone) and event.preview]
     assert previews == [(96, 64)] * 2
     assert [event.image.size for event in events if isinstance(event, PictureDone)] == [(96, 64)]
-    assert model.pipeline.vae_scale_factor == factor
+    assert model.engine.pipeline.vae_scale_factor == factor
 
 
 def test_a_picture_is_bit_for_bit_the_stock_pipelines(folder: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdxl_lora.generation import PictureDone, generate, long_prompts
+from sdxl_lora.generation import PictureDone, generate
 from sdxl_lora.generation.embeddings import embed
+from sdxl_lora.models import long_prompts
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
 from sdxl_lora.request import ResolvedRequest
 
@@ -20,7 +21,8 @@ def either(request: pytest.FixtureRequest, tiny_sdxl: Path, tiny_sd: Path) -> Lo
 
 @pytest.mark.parametrize("negative", ["", "blurry"])
 def test_a_short_prompt_is_encoded_as_the_pipeline_does_it(either: LoadedModel, negative: str) -> None:
-    with either.use() as pipeline, torch.no_grad():
+    with either.use() as engine, torch.no_grad():
+        pipeline = engine.pipeline
         ours = long_prompts.encode(pipeline, "a navy jacket", negative, guided=True)
         theirs = pipeline.encode_prompt(
             "a navy jacket",
@@ -63,8 +65,8 @@ def test_a_weight_of_one_changes_nothing_and_others_move_only_their_words(either
 
 
 def test_brackets_without_a_number_are_characters(either: LoadedModel) -> None:
-    assert not long_prompts.needed(either.pipeline, "a (navy) cap [red]", "")
-    assert long_prompts.count(either.pipeline, "a(b)") == 4
+    assert not long_prompts.needed(either.engine.pipeline, "a (navy) cap [red]", "")
+    assert long_prompts.count(either.engine.pipeline, "a(b)") == 4
 
 
 @pytest.mark.parametrize("prompt", ["jacket " * 40, "a (navy:1.4) cap"])

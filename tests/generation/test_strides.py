@@ -25,7 +25,7 @@ def finished(request_: ResolvedRequest) -> ResolvedRequest:
 
 
 def forget(model: LoadedModel) -> None:
-    model.base.memory.pop("middles", None)
+    model.base.memory.pop("prefix_latents", None)
 
 
 @pytest.mark.parametrize(("precision", "end"), [("fp32", 1.0), ("bf16", 1.0), ("fp32", 0.6), ("fp32", 0.2)])
@@ -97,7 +97,7 @@ def test_cancel_stops_in_both_halves(model: LoadedModel, finished: ResolvedReque
 @pytest.mark.parametrize(("steps", "sketch"), [(20, 6), (20, 5), (20, 4), (30, 9), (50, 3)])
 def test_the_second_half_goes_on_where_the_first_ends(spacing: str, steps: int, sketch: int) -> None:
     scheduler = EulerDiscreteScheduler(timestep_spacing=spacing)
-    rest = strides.remaining(scheduler, steps, sketch)
+    rest = strides.remaining_timesteps(scheduler, steps, sketch)
     scheduler.set_timesteps(sketch)
     assert rest[0] == scheduler.timesteps[sketch // 2]
     assert rest == sorted(set(rest), reverse=True)
@@ -112,13 +112,13 @@ def test_only_a_sampler_that_remembers_nothing_can_change_its_stride(
     for request in (replace(finished, scheduler="unipc"), replace(finished, scheduler="dpm++ 2m")):
         with pytest.raises(RequestError, match="cannot finish a sketch; choose euler"):
             resolve(request)
-    own = model.pipeline.scheduler
-    model.pipeline.scheduler = EulerDiscreteScheduler.from_config(own.config, use_karras_sigmas=True)
+    own = model.engine.pipeline.scheduler
+    model.engine.pipeline.scheduler = EulerDiscreteScheduler.from_config(own.config, use_karras_sigmas=True)
     try:
         with pytest.raises(RequestError, match="EulerDiscreteScheduler cannot finish a sketch"):
             drawn(model, finished)
     finally:
-        model.pipeline.scheduler = own
+        model.engine.pipeline.scheduler = own
 
 
 @pytest.mark.parametrize(("sketch", "reason"), [(10, "no fewer"), (1, "not between"), (-2, "not between")])

@@ -17,8 +17,8 @@ from tests import tiny
 
 
 def test_the_pipeline_class_follows_from_the_files(tiny_sdxl: Path, tiny_sd: Path) -> None:
-    assert isinstance(load(ModelConfig(model=str(tiny_sdxl))).pipeline, StableDiffusionXLPipeline)
-    assert isinstance(load(ModelConfig(model=str(tiny_sd))).pipeline, StableDiffusionPipeline)
+    assert isinstance(load(ModelConfig(model=str(tiny_sdxl))).engine.pipeline, StableDiffusionXLPipeline)
+    assert isinstance(load(ModelConfig(model=str(tiny_sd))).engine.pipeline, StableDiffusionPipeline)
 
 
 def test_the_same_model_is_loaded_once(tiny_sdxl: Path) -> None:
@@ -36,14 +36,14 @@ def test_another_model_or_precision_takes_its_place(tiny_sdxl: Path, tiny_sd: Pa
 
 
 def test_only_the_unet_is_reduced_on_a_processor(tiny_sdxl: Path) -> None:
-    pipeline = load(ModelConfig(model=str(tiny_sdxl), precision="bf16", device="cpu")).pipeline
+    pipeline = load(ModelConfig(model=str(tiny_sdxl), precision="bf16", device="cpu")).engine.pipeline
     assert pipeline.unet.dtype == torch.bfloat16
     others = (pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
     assert {part.dtype for part in others} == {torch.float32}
 
 
 def test_a_reduced_unet_takes_and_gives_single_precision(tiny_sdxl: Path) -> None:
-    unet = load(ModelConfig(model=str(tiny_sdxl), precision="bf16", device="cpu")).pipeline.unet
+    unet = load(ModelConfig(model=str(tiny_sdxl), precision="bf16", device="cpu")).engine.pipeline.unet
     condition = {"text_embeds": torch.zeros(1, 32), "time_ids": torch.full((1, 6), 1001.0)}
     inputs = (torch.randn(1, 4, 16, 16), torch.tensor(999), torch.randn(1, 77, 64))
     with torch.no_grad():
@@ -112,5 +112,5 @@ def test_a_pipeline_in_training_can_be_wrapped(tiny_sdxl: Path) -> None:
     pipeline = tiny.sdxl_pipeline()
     model = loading.wrap(pipeline, registry.describe(str(tiny_sdxl)))
     with model.use() as used:
-        assert used is pipeline
+        assert used.pipeline is pipeline
     assert model.dtype == torch.float32

@@ -19,7 +19,8 @@ def _model(folder: Path, *specs: LoraSpec) -> LoadedModel:
 
 
 def _latents(model: LoadedModel) -> torch.Tensor:
-    with model.use() as pipeline:
+    with model.use() as engine:
+        pipeline = engine.pipeline
         images = pipeline(
             "a jacket",
             num_inference_steps=1,
@@ -54,10 +55,12 @@ def test_both_layouts_change_the_picture_alike(
 
 def test_after_a_lora_the_model_is_bit_for_bit_what_it_was(tiny_sdxl: Path, files: dict[str, Path]) -> None:
     before = _latents(_model(tiny_sdxl))
-    weights = {key: value.clone() for key, value in _model(tiny_sdxl).pipeline.unet.state_dict().items()}
+    weights = {
+        key: value.clone() for key, value in _model(tiny_sdxl).engine.pipeline.unet.state_dict().items()
+    }
     _latents(_model(tiny_sdxl, LoraSpec(path=str(files["sdxl-peft"]))))
     assert torch.equal(_latents(_model(tiny_sdxl)), before)
-    after = _model(tiny_sdxl).pipeline.unet.state_dict()
+    after = _model(tiny_sdxl).engine.pipeline.unet.state_dict()
     assert after.keys() == weights.keys()
     assert all(torch.equal(after[key], weights[key]) for key in weights)
 

@@ -56,9 +56,11 @@ def _changed(
     model = _load(folder, file, weight)
     layers = layers or (("unet", LINEAR),)
     before = [_weight(StableDiffusionXLPipeline.from_pretrained(folder), *layer) for layer in layers]
-    with model.use() as pipeline:
+    with model.use() as engine:
+        pipeline = engine.pipeline
         on = [_weight(pipeline, *layer) for layer in layers]
-    with load(ModelConfig(model=str(folder), precision="fp32")).use() as pipeline:
+    with load(ModelConfig(model=str(folder), precision="fp32")).use() as engine:
+        pipeline = engine.pipeline
         off = [_weight(pipeline, *layer) for layer in layers]
     assert all(torch.equal(one, other) for one, other in zip(before, off, strict=True))
     return list(zip(before, on, strict=True))
@@ -171,7 +173,8 @@ def test_stock_diffusers_draws_the_same_whatever_the_header_says(
     stock = StableDiffusionXLPipeline.from_pretrained(tiny_sdxl)
     stock.load_lora_weights(tmp_path, weight_name=file.name)
     expected, plain = _drawn(stock), _drawn(StableDiffusionXLPipeline.from_pretrained(tiny_sdxl))
-    with _load(tiny_sdxl, file).use() as pipeline:
+    with _load(tiny_sdxl, file).use() as engine:
+        pipeline = engine.pipeline
         ours = _drawn(pipeline)
     effect = (expected - plain).abs().max()
     assert effect > 1e-2
@@ -192,7 +195,8 @@ def test_a_dora_is_the_same_from_either_layout(tiny_sdxl: Path, tmp_path: Path) 
     save_file(to_kohya(state, alphas, "sdxl", 1), tmp_path / "kohya.safetensors")
     weights = []
     for path in (file, tmp_path / "kohya.safetensors"):
-        with _load(tiny_sdxl, path).use() as pipeline:
+        with _load(tiny_sdxl, path).use() as engine:
+            pipeline = engine.pipeline
             weights.append([_weight(pipeline, "unet", layer) for layer in (LINEAR, CONV)])
     assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 
@@ -317,7 +321,8 @@ def test_a_file_that_fails_while_loading_leaves_the_model_as_it_was(
         pass
     with pytest.raises(LoraError, match=reason), _load(tiny_sdxl, bad).use():
         pass
-    with load(ModelConfig(model=str(tiny_sdxl), precision="fp32")).use() as pipeline:
+    with load(ModelConfig(model=str(tiny_sdxl), precision="fp32")).use() as engine:
+        pipeline = engine.pipeline
         stock = StableDiffusionXLPipeline.from_pretrained(tiny_sdxl).unet.state_dict()
         assert all(torch.equal(value, stock[key]) for key, value in pipeline.unet.state_dict().items())
 
@@ -326,7 +331,8 @@ def test_a_loaded_lora_is_no_longer_tied_to_the_disk(tiny_sdxl: Path, tmp_path: 
     file = tmp_path / "x.safetensors"
     save_file({A: _rand(4, 32), B: _rand(32, 4)}, file)
     model = _load(tiny_sdxl, file)
-    with model.use() as pipeline:
+    with model.use() as engine:
+        pipeline = engine.pipeline
         before = _drawn(pipeline)
         file.write_bytes(b"short")  # in place: whoever had it mapped would be killed
         assert torch.equal(_drawn(pipeline), before)
@@ -335,7 +341,8 @@ def test_a_loaded_lora_is_no_longer_tied_to_the_disk(tiny_sdxl: Path, tmp_path: 
 def test_a_drawing_model_has_no_layers_more_than_without_loras(tiny_sdxl: Path, tmp_path: Path) -> None:
     save_file({A: _rand(4, 32), B: _rand(32, 4)}, tmp_path / "x.safetensors")
     plain = [name for name, _ in tiny.sdxl_pipeline().unet.named_modules()]
-    with _load(tiny_sdxl, tmp_path / "x.safetensors").use() as pipeline:
+    with _load(tiny_sdxl, tmp_path / "x.safetensors").use() as engine:
+        pipeline = engine.pipeline
         assert [name for name, _ in pipeline.unet.named_modules()] == plain
 
 

@@ -5,7 +5,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from PIL import Image
 
-from sdxl_lora.generation import previews
+from sdxl_lora.models import previews
 from tests import tiny
 
 

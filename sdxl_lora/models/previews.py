@@ -6,7 +6,7 @@ coloured squares that its own encoder has turned into latents, so it fits whatev
 """
 
 import functools
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,10 @@ _LATENTS_PER_SQUARE = 4
 
 
 class Predictions:
-    """Keeps the latest prediction of the finished latents of a scheduler, which goes on working as before."""
+    """Keeps the latest prediction of the finished latents of a scheduler, which goes on working as before.
+
+    As a context manager it gives the scheduler its own method back at the end.
+    """
 
     def __init__(self, scheduler: SchedulerMixin) -> None:
         self._scheduler = scheduler
@@ -36,6 +39,12 @@ class Predictions:
             return output if return_dict else (output.prev_sample,)
 
         scheduler.step = recording
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._scheduler.step  # of the instance; its class has the original
 
     def latest(self, latents: Tensor) -> Tensor:
         """The prediction; `latents` (the noisy ones) where the scheduler makes none. NCHW."""
