@@ -9,7 +9,7 @@ from sdxl_lora.evaluation.pairing import SLICES
 from sdxl_lora.evaluation.report import to_csv, to_json
 from sdxl_lora.evaluation.report_html import leading_metric, to_html
 from sdxl_lora.records.evaluations import EvaluationRecord
-from sdxl_lora.ui import evaluation_plots, shared
+from sdxl_lora.ui import evaluation_plots, new_evaluation, shared
 from sdxl_lora.ui import evaluations as ui
 
 COMMAND = "python -m sdxl_lora evaluate --generated PICTURES --reference PHOTOS --captions CAPTIONS.jsonl"
@@ -52,9 +52,9 @@ def choose(records: dict[str, EvaluationRecord]) -> tuple[list[str], str | None]
     """Which runs are shown, and which of them the others are measured against."""
     names = list(records)
     left, right = st.columns([3, 2])
-    chosen = left.multiselect(
-        "Runs", names, default=names[:2] if len(names) > 1 else names, key="metrics.runs", max_selections=6
-    )
+    known = [name for name in st.session_state.get(new_evaluation.RUNS, names[:2]) if name in names]
+    st.session_state[new_evaluation.RUNS] = known  # without those deleted since
+    chosen = left.multiselect("Runs", names, key=new_evaluation.RUNS, max_selections=6)
     baseline = right.selectbox(
         "Baseline run",
         chosen,
@@ -167,9 +167,11 @@ shared.session_id()
 st.title("Metrics", anchor=False)
 records = {ui.name(record): record for record in ui.store().all()}
 if not records:
+    new_evaluation.show(expanded=True)
     nothing_yet()
     claims()
     st.stop()
+new_evaluation.show(expanded=False)
 chosen, baseline = choose(records)
 if not chosen:
     st.info("Choose a run above.")
