@@ -4,6 +4,6 @@ In reading order: `config` (every setting), `flags` (command line -> config), `b
 files say), `survey` (what the data set holds), `plan` (which pictures make which update), `randomness`
 (every draw is a function of seed, step and rank), `text` and `latents` (encoding), `cache` (disk,
 memory-mapped), `batches`, `prefetch`, `loss`, `adapter`, `compiling`, `cuda_graph`, `cpu` (kernels that only
-CPUs use), `optimizers`, `schedule`, `ema`, `loop` (a generator of events), `checkpoints`, `export`,
-`validation`, `run` (what a person sees).
+CPUs use), `optimizers`, `schedule`, `ema`, `loop` (a generator of events), `stopping`
+(signals), `lock`, `checkpoints`, `export`, `validation`, `run` (what a person sees).
 """

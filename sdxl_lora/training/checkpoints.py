@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 STATE = "training_state.pt"
 _NAME = re.compile(r"checkpoint-(\d+)")
 UNFINISHED = ".unfinished-"
+_NO_SPACE = 1 << 22  # bytes
 
 Identity = Mapping[str, Any]  # everything that decides what is learned: name -> JSON value
 Warn = Callable[[str], None]
@@ -78,7 +79,7 @@ def save(
     ) as error:  # torch.save reports a full disk as RuntimeError
         shutil.rmtree(work, ignore_errors=True)
         raise StorageError(
-            f"{final} cannot be written: {_reason(error)}; earlier checkpoints are intact"
+            f"{final} cannot be written: {reason(error, output_dir)}; earlier checkpoints are intact"
         ) from None
     clean(output_dir)
     return final
@@ -101,7 +102,7 @@ def replaced_together(output_dir: Path) -> Iterator[Path]:
         _flush(output_dir)
     except OSError as error:
         raise StorageError(
-            f"{output_dir} cannot be written: {_reason(error)}; the checkpoints are intact"
+            f"{output_dir} cannot be written: {reason(error, output_dir)}; the checkpoints are intact"
         ) from None
 
 
@@ -226,7 +227,11 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+def reason(error: BaseException, folder: Path) -> str:
+    """Why nothing could be written to `folder`, in words. PyTorch tells of a full disk as of any other failure."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, RuntimeError):
+        full = shutil.disk_usage(folder).free < _NO_SPACE
+    if full:
         return "the disk is full"
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]

@@ -135,6 +135,7 @@ class TrainingConfig:
         None, "folder of masks, PNGs named as the pictures: white is what counts, a logo for example"
     )
     unmasked_weight: float = option(0.1, "what the black parts of masks count beside the white ones")
+    save_every_minutes: float | None = option(None, "a checkpoint also whenever so many minutes have passed")
     resume_strict: bool = option(False, "a checkpoint that is not there is an error")
     dry_run: bool = option(False, "say what would be done, and stop before loading weights")
 
@@ -162,6 +163,7 @@ class TrainingConfig:
             "network_alpha",
             "snr_gamma",
             "prior_loss_weight",
+            "save_every_minutes",
         ):
             _check(name, getattr(self, name), 0, math.inf)
         _check("seed", self.seed, 0, 2**63 - 1)

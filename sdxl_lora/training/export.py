@@ -64,6 +64,12 @@ def write_lora(
     tensor_file.write(folder / KOHYA_NAME, kohya, {"format": "pt", **header})
 
 
+def public_name(name: str) -> str:
+    """A hub id or a name as it is; of a local path only the last part: files travel, and paths tell about people."""
+    path = Path(name).expanduser()
+    return path.resolve().name if path.is_absolute() or path.exists() else name
+
+
 def metadata(state: Mapping[str, Tensor], facts: LoraFacts) -> dict[str, str]:
     """The header of the weights' files."""
     header = {

@@ -6,6 +6,7 @@ import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError
 
 from sdxl_lora.errors import InputError, StorageError
+from sdxl_lora.training import lock
 from sdxl_lora.training.checkpoints import UNFINISHED
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.setup import Setup
@@ -28,7 +29,7 @@ def upload(config: TrainingConfig, setup: Setup) -> None:
             repo_id=repository,
             folder_path=setup.output_dir,
             commit_message="LoRA",
-            ignore_patterns=["checkpoint-*/**", f"{UNFINISHED}*", "logs/**"],
+            ignore_patterns=["checkpoint-*/**", f"{UNFINISHED}*", "logs/**", lock.NAME],
             token=config.hub_token,
         )
     except (HfHubHTTPError, OSError, ValueError) as error:

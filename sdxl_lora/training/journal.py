@@ -15,6 +15,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from sdxl_lora.errors import StorageError
+from sdxl_lora.training.checkpoints import reason
 from sdxl_lora.training.events import StepRecord, Validated
 from sdxl_lora.training.runs import METRICS_NAME, read_journal
 
@@ -88,5 +89,5 @@ class Journal:
             yield
         except OSError as error:
             raise StorageError(
-                f"{self._folder} cannot be written: {error.strerror or error}; checkpoints are intact"
+                f"{self._folder} cannot be written: {reason(error, self._folder)}; checkpoints are intact"
             ) from None

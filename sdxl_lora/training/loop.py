@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class _State:
     scaler: torch.amp.GradScaler
     backward: cuda_graph.Backward
     average: MovingAverage | None
+    saved: float = field(default_factory=time.monotonic)  # seconds, when the newest checkpoint was complete
     applied: int = 0  # updates that changed the weights; fp16 overflows do not
 
     @contextmanager
@@ -95,17 +96,20 @@ class _State:
         self.applied = values["applied"]
 
 
-def train(setup: Setup, score: Scorer | None = None) -> Iterator[Event]:
-    """Runs `setup` to its end. `score` gives each validation picture a number (its CLIP score, say).
+def train(
+    setup: Setup, score: Scorer | None = None, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Runs `setup` to its end, or to the end of the update in which `stop` is true in any process: what was learned is
+    saved then. `score` gives each validation picture a number (its CLIP score, say).
 
     Raises `StorageError` when a checkpoint cannot be written, `TrainingError` when memory runs out or the gradients are
     not finite; what was saved before stays.
     """
     with out_of_memory.explained(setup):
-        yield from _train(setup, score)
+        yield from _train(setup, score, stop)
 
 
-def _train(setup: Setup, score: Scorer | None) -> Iterator[Event]:
+def _train(setup: Setup, score: Scorer | None, stop: Callable[[], bool]) -> Iterator[Event]:
     config, accelerator = setup.config, setup.accelerator
     parts = yield from _load(setup)
     state = _make_state(setup, parts)
@@ -121,22 +125,26 @@ def _train(setup: Setup, score: Scorer | None) -> Iterator[Event]:
     )
     samples: tuple[int, tuple[Image.Image, ...]] | None = None
     for update, steps in prefetch.of_updates(setup, parts.feed, parts.scheduler, start):
-        yield _update(state, update, steps)
+        record, stopping, due = _update(state, update, steps, stop)
+        yield record
         step = update.index + 1
         last = step == setup.total
         if (
             config.validation_prompts
             and accelerator.is_main_process
-            and (last or _validation_due(setup, update))
+            and (last or (_validation_due(setup, update) and not stopping))
         ):
-            record = _validate(state, step, score)
-            samples = (step, record.images)
-            yield record
-        if last or step % config.checkpointing_steps == 0:
+            drawn = _validate(state, step, score)
+            samples = (step, drawn.images)
+            yield drawn
+        if last or stopping or due or step % config.checkpointing_steps == 0:
             if accelerator.is_main_process:
                 pictures = samples[1] if samples and samples[0] == step else ()
                 yield Saved(step=step, path=_save(state, step, pictures))
             accelerator.wait_for_everyone()
+            state.saved = time.monotonic()
+        if stopping and not last:
+            return
     if accelerator.is_main_process:
         _finish(state, max(start, setup.total), samples[1] if samples else ())
         yield Saved(step=max(start, setup.total), path=setup.output_dir, finished=True)
@@ -166,8 +174,10 @@ def _make_state(setup: Setup, parts: Components) -> _State:
     )
 
 
-def _update(state: _State, update: Update, steps: Iterable[StepInputs]) -> StepRecord:
-    """One optimizer update."""
+def _update(
+    state: _State, update: Update, steps: Iterable[StepInputs], stop: Callable[[], bool]
+) -> tuple[StepRecord, bool, bool]:
+    """One optimizer update; whether any process is to stop, and whether a checkpoint is due by the clock."""
     setup, parts, optimizer = state.setup, state.parts, state.optimizer
     config, accelerator = setup.config, setup.accelerator
     began = time.perf_counter()
@@ -199,10 +209,12 @@ def _update(state: _State, update: Update, steps: Iterable[StepInputs]) -> StepR
         state.applied += 1
         if state.average is not None:
             state.average.update()
-    return StepRecord(
+    wishes = torch.tensor([float(stop()), float(_save_due(state))]).to(loss.device, non_blocking=True)
+    total, stopping, due = accelerator.reduce(torch.cat([loss[None], wishes]), "sum").tolist()
+    record = StepRecord(
         step=update.index + 1,
         epoch=update.epoch,
-        loss=float(accelerator.reduce(loss, "sum")),
+        loss=total,
         learning_rate=learning_rate,
         grad_norm=norm,
         pictures=update.pictures,
@@ -210,6 +222,14 @@ def _update(state: _State, update: Update, steps: Iterable[StepInputs]) -> StepR
         skipped=skipped,
         losses=tuple(named),
     )
+    return record, stopping > 0, due > 0
+
+
+def _save_due(state: _State) -> bool:
+    """By the clock of the main process."""
+    minutes = state.setup.config.save_every_minutes
+    late = minutes is not None and time.monotonic() - state.saved >= 60 * minutes
+    return late and state.setup.accelerator.is_main_process
 
 
 def _backward(setup: Setup, parts: Components, scaler: torch.amp.GradScaler) -> cuda_graph.Backward:
@@ -295,17 +315,20 @@ def _finish(state: _State, step: int, samples: tuple[Image.Image, ...]) -> None:
     """The finished LoRA, at the top of the output folder; every file appears at once or not at all."""
     folder = state.setup.output_dir
     with checkpoints.replaced_together(folder) as work:
-        _export(state, step, samples, work)
+        _export(state, step, samples, work, sheet=(folder / validation.SHEET_NAME).is_file())
 
 
-def _export(state: _State, step: int, samples: tuple[Image.Image, ...], folder: Path) -> None:
+def _export(
+    state: _State, step: int, samples: tuple[Image.Image, ...], folder: Path, *, sheet: bool = False
+) -> None:
+    """`sheet`: a run that was finished before has its sample sheet."""
     adapter = state.parts.adapter
     facts = facts_of(state.setup, step, int(adapter.parts["unet"].config.layers_per_block))
     with state.finished_weights() if step else nullcontext():
         export.write_lora(folder, adapter.state(), adapter.metadata(), facts)
-    sample = (
-        validation.save_sheet(samples, state.setup.config.num_validation_images, folder) if samples else None
-    )
+    sample = validation.SHEET_NAME if sheet else None
+    if samples:
+        sample = validation.save_sheet(samples, state.setup.config.num_validation_images, folder)
     export.write_notes(folder, state.setup.config, facts, sample)
 
 
@@ -315,8 +338,8 @@ def facts_of(setup: Setup, step: int, layers_per_block: int) -> export.LoraFacts
     return export.LoraFacts(
         title=setup.output_dir.resolve().name,
         architecture=setup.base.architecture,
-        base_model=config.pretrained_model_name_or_path,
-        dataset=config.dataset,
+        base_model=export.public_name(config.pretrained_model_name_or_path),
+        dataset=export.public_name(config.dataset),
         licence=setup.survey.source.licence,
         pictures=len(setup.survey),
         resolution=setup.resolution,

@@ -5,8 +5,9 @@ are loaded.
 """
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from sdxl_lora.errors import InputError
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.ema import kept
 
+_DEFAULT_RATE = next(item.default for item in fields(TrainingConfig) if item.name == "learning_rate")
 _PACKAGES = {"adamw8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedulefree": "schedulefree"}
 
 
@@ -34,6 +36,24 @@ def require_package(config: TrainingConfig, device: torch.device) -> None:
         raise InputError(f"the optimizer adamw8bit needs a CUDA GPU, and this is {device.type}; use adamw")
     if name == "schedulefree" and config.lr_scheduler not in ("constant", "constant_with_warmup"):
         raise InputError(f"schedulefree replaces --lr_scheduler {config.lr_scheduler}; leave that out")
+
+
+def rate(config: TrainingConfig, warn: Callable[[str], None]) -> float:
+    """The learning rate: as set, or what suits the optimizer where it was left at its default; warns of an odd one."""
+    name = name_of(config)
+    if name == "prodigy":
+        if config.learning_rate == _DEFAULT_RATE:
+            warn("prodigy finds its rate itself: --learning_rate is 1, by which it multiplies that")
+            return 1.0
+        low, high = 0.1, 10.0
+    else:
+        low, high = 1e-6, 1e-2
+    if config.learning_rate and not low <= config.learning_rate <= high:
+        warn(
+            f"--learning_rate {config.learning_rate:g} is unusual for {name}, "
+            f"which works between {low:g} and {high:g}"
+        )
+    return config.learning_rate
 
 
 def build(

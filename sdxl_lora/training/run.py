@@ -9,6 +9,8 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 import diffusers
 import torch
@@ -16,10 +18,12 @@ import transformers
 from tqdm import tqdm
 
 from sdxl_lora.errors import StudioError
-from sdxl_lora.training import estimates, flags, hub_upload, loop, report
+from sdxl_lora.training import checkpoints, estimates, flags, hub_upload, lock, loop, report, stopping
+from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.events import Encoded, Event, Notice, Saved, Started, StepRecord, Validated
 from sdxl_lora.training.journal import Journal
 from sdxl_lora.training.setup import Setup, gigabytes, prepare
+from sdxl_lora.training.stopping import StopRequest
 
 _SMOOTHING = 0.9  # of the loss that is shown
 _LINE_EVERY = 20.0  # seconds between lines where nobody watches a bar
@@ -27,46 +31,73 @@ ScorerFor = Callable[[Setup], loop.Scorer | None]
 
 
 def main(arguments: Sequence[str] | None = None, scorer_for: ScorerFor | None = None) -> int:
-    """Trains as `arguments` say. Exit code 0, 2 for anything that must be put right first, 130 when
-    interrupted.
+    """Trains as `arguments` say. Exit code 0, 2 for anything that must be put right first, 128 and
+    the signal's number when stopped by one (Ctrl-C: 130).
     """
     for library in (transformers, diffusers):  # one bar, ours; and no warnings beside one line of error
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
+    folder = Path()
     try:
         config = flags.parse(sys.argv[1:] if arguments is None else arguments)
-        setup = prepare(config, _note)
-        hub_upload.require_login(config)
-        if config.dry_run:
-            if setup.accelerator.is_main_process:
-                for line in report.dry_run(setup, estimates.estimate(setup)):
-                    print(line)
-            return 0
-        run(setup, scorer_for(setup) if scorer_for else None)
-        hub_upload.upload(config, setup)
+        folder = Path(config.output_dir).expanduser()
+        first = os.environ.get("RANK", "0") == "0" and not config.dry_run
+        with lock.held(folder) if first else nullcontext():
+            return _main(config, scorer_for)
     except StudioError as error:
         if os.environ.get("RANK", "0") == "0":
             _say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        _say("interrupted; start the same command with --resume_from_checkpoint latest to go on")
+        _say(f"interrupted; {_how_to_go_on(folder)}")
         return 130
+
+
+def _main(config: TrainingConfig, scorer_for: ScorerFor | None) -> int:
+    setup = prepare(config, _note)
+    hub_upload.require_login(config)
+    if config.dry_run:
+        if setup.accelerator.is_main_process:
+            for line in report.dry_run(setup, estimates.estimate(setup)):
+                print(line)
+        return 0
+    with stopping.on_signals() as stop:
+        finished = run(setup, scorer_for(setup) if scorer_for else None, stop)
+        if not finished:
+            if setup.accelerator.is_main_process and stop.signal:
+                _say(f"stopped by {stop.signal.name}; {_how_to_go_on(setup.output_dir)}")
+            return stop.exit_code
+    hub_upload.upload(config, setup)
     return 0
 
 
-def run(setup: Setup, score: loop.Scorer | None = None) -> None:
-    """Runs a prepared setup to its end and tells about it on the main process."""
+def _how_to_go_on(folder: Path) -> str:
+    if any((path / checkpoints.MANIFEST).is_file() for path in checkpoints.candidates(folder)):
+        return "start the same command with --resume_from_checkpoint latest to go on"
+    return "nothing was saved yet: the same command begins anew"
+
+
+def run(setup: Setup, score: loop.Scorer | None = None, stop: StopRequest | None = None) -> bool:
+    """Runs a prepared setup and tells about it on the main process; whether it came to its end.
+
+    Until the first update there is nothing to save: a signal ends the run at once.
+    """
     screen = _Screen(setup) if setup.accelerator.is_main_process else None
     if screen is not None:
         for line in report.summary(setup):
             _say(line)
+    finished = False
     try:
-        for event in loop.train(setup, score):
+        for event in loop.train(setup, score, stop or (lambda: False)):
             if screen is not None:
                 screen.show(event)
+            if stop is not None and stop() and isinstance(event, Encoded | Notice):
+                return False
+            finished = isinstance(event, Saved) and event.finished
     finally:
         if screen is not None:
             screen.close()
+    return finished or (stop is None or not stop())
 
 
 class _Screen:

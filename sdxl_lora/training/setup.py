@@ -131,7 +131,8 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         seed=seed,
     )
     total = config.max_train_steps or config.num_train_epochs * plan.updates_per_epoch
-    learning_rate = config.learning_rate * (_pictures_per_update(plan) if config.scale_lr else 1)
+    rate = optimizers.rate(config, warn)
+    learning_rate = rate * (_pictures_per_update(plan) if config.scale_lr else 1)
     who = identity.of_run(
         config,
         base,

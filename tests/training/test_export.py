@@ -131,7 +131,7 @@ def test_the_header_names_title_base_resolution_data_trigger_and_hash(configure,
         assert header["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
         assert header["modelspec.resolution"] == "64x64"
         assert header["modelspec.trigger_phrase"] == "Halden"
-        assert header["ss_dataset_name"] == str(pictures)
+        assert header["ss_dataset_name"] == pictures.name
         assert (header["ss_network_dim"], header["ss_network_alpha"]) == ("4", "2.0")
         assert (
             header["modelspec.hash_sha256"]

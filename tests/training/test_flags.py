@@ -96,6 +96,7 @@ OURS = [
     "prior_prediction",
     "mask_dir",
     "unmasked_weight",
+    "save_every_minutes",
     "resume_strict",
     "dry_run",
 ]
