@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import sdxl_lora  # noqa: F401  first: makes torchvision importable beside a CPU build of torch
 
@@ -24,6 +25,7 @@ from diffusers import AutoPipelineForText2Image, DiffusionPipeline  # isort: ski
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
+from sdxl_lora.models.precision import dtype_of
 from sdxl_lora.request import GenerationRequest
 
 PROMPT = (
@@ -61,7 +63,9 @@ def main() -> None:
 def _stock(request: GenerationRequest) -> Callable[[int], object]:
     """Draws pictures one by one with the pipeline as diffusers loads it."""
     folder = registry.fetch(request.model).folder
-    pipeline: DiffusionPipeline = AutoPipelineForText2Image.from_pretrained(folder, use_safetensors=True)
+    pipeline: DiffusionPipeline = AutoPipelineForText2Image.from_pretrained(
+        folder, use_safetensors=True, **_stock_precision(request)
+    )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     assert request.seed is not None  # resolved
@@ -81,6 +85,11 @@ def _stock(request: GenerationRequest) -> Callable[[int], object]:
         ]
 
     return run
+
+
+def _stock_precision(request: GenerationRequest) -> dict[str, Any]:
+    """On a GPU the stock pipeline is given our precision; on a processor it is as diffusers loads it, in fp32."""
+    return {"dtype": dtype_of(request.precision)} if torch.cuda.is_available() else {}
 
 
 def _ours(request: GenerationRequest) -> Callable[[int], object]:

@@ -10,7 +10,7 @@ from typing import Any
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-_DOUBLED = (
+_CFG_BATCHED = (
     "prompt_embeds",
     "add_text_embeds",
     "add_time_ids",
@@ -19,22 +19,23 @@ _DOUBLED = (
 
 def arguments(pipeline: DiffusionPipeline, scale: float, end: float) -> dict[str, Any]:
     """What a call of `pipeline` takes for guidance of this scale up to `end`, where it needs no callback of its own."""
+    switch = Switch(end)
 
-    def switch(
-        running: DiffusionPipeline, step: int, _: float, tensors: Mapping[str, Tensor]
+    def after_step(
+        running: DiffusionPipeline, step: int, _: object, tensors: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        return after_step(running, step, tensors, end)
+        return switch(running, step, tensors)
 
     return {
         "guidance_scale": scale_at(pipeline, first_timestep(pipeline), scale, end),
-        "callback_on_step_end": switch,
+        "callback_on_step_end": after_step,
         "callback_on_step_end_tensor_inputs": wanted_tensors(pipeline),
     }
 
 
 def wanted_tensors(pipeline: DiffusionPipeline) -> list[str]:
-    """What `after_step` needs of the pipeline: the `callback_on_step_end_tensor_inputs` of its call."""
-    return [name for name in ("latents", *_DOUBLED) if name in pipeline._callback_tensor_inputs]
+    """What a `Switch` needs of the pipeline: the `callback_on_step_end_tensor_inputs` of its call."""
+    return [name for name in ("latents", *_CFG_BATCHED) if name in pipeline._callback_tensor_inputs]
 
 
 def first_timestep(pipeline: DiffusionPipeline) -> int:
@@ -47,17 +48,28 @@ def scale_at(pipeline: DiffusionPipeline, timestep: float, scale: float, end: fl
     return scale if timestep >= (1 - end) * (first_timestep(pipeline) + 1) else 1.0
 
 
-def after_step(
-    running: DiffusionPipeline, step: int, tensors: Mapping[str, Tensor], end: float
-) -> dict[str, Tensor]:
-    """Switches guidance off if the step after `step` is not guided; the tensors that the pipeline goes on with.
+class Switch:
+    """Switches guidance off in one call of a pipeline, where the share `end` of its way is done.
 
-    The way diffusers' guide on callbacks describes it ("Dynamic classifier-free guidance").
+    The way diffusers' guide on callbacks describes it ("Dynamic classifier-free guidance"). The timesteps lie on the
+    pipeline's device: they are read once, because every reading waits for a GPU to finish what it was given.
     """
-    timesteps = running.scheduler.timesteps
-    if step + 1 >= len(timesteps) or not running.do_classifier_free_guidance:
-        return {}
-    if scale_at(running, float(timesteps[step + 1]), running.guidance_scale, end) > 1:
-        return {}
-    running._guidance_scale = 1.0
-    return {name: tensors[name].chunk(2)[1] for name in _DOUBLED if name in tensors}
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+        self._timesteps: list[float] | None = None
+
+    def __call__(
+        self, running: DiffusionPipeline, step: int, tensors: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """To be called after every step; the tensors that the pipeline goes on with."""
+        if self._end >= 1 or not running.do_classifier_free_guidance:
+            return {}
+        if self._timesteps is None:
+            self._timesteps = running.scheduler.timesteps.tolist()
+        if step + 1 >= len(self._timesteps):
+            return {}
+        if scale_at(running, self._timesteps[step + 1], running.guidance_scale, self._end) > 1:
+            return {}
+        running._guidance_scale = 1.0
+        return {name: tensors[name].chunk(2)[1] for name in _CFG_BATCHED if name in tensors}

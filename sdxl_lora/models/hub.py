@@ -39,7 +39,21 @@ def cached_folder(repository: str) -> Path | None:
         return None
     folder = Path(index).parent
     parts = [name for name in _components(Path(index)) if (folder / name / "config.json").is_file()]
-    return folder if parts and all(any((folder / name).glob(f"*{_WEIGHTS}")) for name in parts) else None
+    return folder if parts and all(is_whole(folder / name) for name in parts) else None
+
+
+def is_whole(component: Path) -> bool:
+    """Whether a component's folder has weights, and of sharded ones every shard."""
+    if not any(component.glob(f"*{_WEIGHTS}")):
+        return False
+    for index in component.glob(f"*{_WEIGHTS}.index*.json"):
+        try:
+            shards = set(plain_json.parse(index.read_bytes())["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+        if not all((component / shard).is_file() for shard in shards):
+            return False
+    return True
 
 
 def cached_component(repository: str) -> Path | None:
@@ -104,7 +118,13 @@ def select_files(names: list[str]) -> list[str]:
             name for name in weights if re.fullmatch(r"(diffusion_pytorch_)?model[\w-]*", Path(name).stem)
         ]
         half = [name for name in weights if ".fp16" in Path(name).name]
-        configs = [name for name in inside if name.endswith(_CONFIGS) and not name.endswith(".index.json")]
+        configs = [name for name in inside if name.endswith(_CONFIGS) and ".index." not in name]
+        # which shard holds what, of the weights that are taken
+        configs += [
+            name
+            for name in inside
+            if name.endswith(".json") and f"{_WEIGHTS}.index" in name and (".fp16" in name) == bool(half)
+        ]
         if folder in ("safety_checker", "feature_extractor"):
             continue  # never loaded, see models.loading
         chosen += configs + (half or plain)

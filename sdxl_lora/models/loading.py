@@ -1,4 +1,4 @@
-"""`ModelConfig` -> `LoadedModel`: the only place where pipelines are built.
+"""`ModelConfig` -> `LoadedModel`: which model is in memory, and who uses it now.
 
 One base model is kept per process and shared. Its weights are used by one worker at a time, under its lock,
 because LoRAs change it and diffusers' pipelines keep state in themselves. Taking other LoRAs does not reload
@@ -9,22 +9,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from diffusers import DiffusionPipeline
 
 from sdxl_lora.config import Architecture, Precision
-from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError
-from sdxl_lora.models import hub, identity, lora, registry, schedulers
+from sdxl_lora.errors import Cancelled, InputError
+from sdxl_lora.models import identity, lora, registry, schedulers
+from sdxl_lora.models.building import build
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
-from sdxl_lora.models.quiet import quiet
 from sdxl_lora.models.torch_engine import TorchEngine
 from sdxl_lora.request import GenerationRequest, LoraSpec
 
-_KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
 _POLL = 0.1  # seconds between looks at `stopped` while waiting for the model
 
 
@@ -137,7 +134,7 @@ def load(config: ModelConfig) -> LoadedModel:
         base = _cache.get(key)
         if base is None:
             _cache.clear()  # one model at a time: make room first
-            base = Base(engine=TorchEngine(_build(info, info.folder, device, precision), info.capabilities))
+            base = Base(engine=TorchEngine(build(info, info.folder, device, precision), info.capabilities))
             _cache[key] = base
     lora.check(config.loras, base.engine.pipeline, info.name)
     return LoadedModel(
@@ -168,75 +165,3 @@ def unload() -> None:
     """Forgets the shared model, so that its memory is free once nobody uses it."""
     with _cache_lock:
         _cache.clear()
-
-
-def _build(info: registry.ModelInfo, folder: Path, device: Device, precision: Precision) -> DiffusionPipeline:
-    kind = StableDiffusionXLPipeline if info.architecture == "sdxl" else StableDiffusionPipeline
-    half = dtype_of(precision)
-    # on processors only the UNet gains from bf16: text encoders run once, and the decoder loses detail
-    rest = torch.float32 if device == "cpu" else half
-    parts: dict[str, Any] = {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "requires_safety_checker": False,
-    }
-    if info.architecture == "sdxl":
-        parts = {"add_watermarker": False}
-        if (
-            info.half_precision_vae is not None
-            and half == torch.float16
-            and (fixed := hub.cached_component(info.half_precision_vae))
-        ):
-            parts["vae"] = AutoencoderKL.from_pretrained(fixed, dtype=half, use_safetensors=True)
-    try:
-        with quiet():
-            pipeline = kind.from_pretrained(
-                folder,
-                dtype={"unet": half, "default": rest},
-                use_safetensors=True,
-                local_files_only=True,
-                variant="fp16" if any((folder / "unet").glob("*.fp16.safetensors")) else None,
-                **parts,
-            )
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelUnavailableError(f"{info.name} cannot be loaded from {folder}: {reason}") from error
-    pipeline.set_progress_bar_config(disable=True)
-    if pipeline.vae.dtype == torch.float16 and pipeline.vae.config.force_upcast:
-        pipeline.vae.to(torch.float32)  # what diffusers would do at every decode
-    if half != torch.float32:
-        # a third less time in convolutions; in fp32 pictures stay bit for bit the stock pipeline's
-        pipeline.unet.to(memory_format=torch.channels_last)
-        pipeline.vae.to(memory_format=torch.channels_last)
-    if half != rest:
-        _cast_at_border(pipeline.unet, half, rest)
-    return pipeline.to(device)
-
-
-def _cast_at_border(unet: torch.nn.Module, inside: torch.dtype, outside: torch.dtype) -> None:
-    """Lets a UNet in `inside` precision be called with, and answer in, `outside` precision.
-
-    Latents and the scheduler's arithmetic so stay in single precision, which costs nothing at their size.
-    """
-
-    def cast(value: Any, dtype: torch.dtype) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value.to(dtype) if value.is_floating_point() else value
-        if isinstance(value, tuple):
-            return tuple(cast(item, dtype) for item in value)
-        if isinstance(value, UNet2DConditionOutput):
-            return UNet2DConditionOutput(sample=cast(value.sample, dtype))
-        if isinstance(value, dict):
-            return {key: item if key in _KEPT else cast(item, dtype) for key, item in value.items()}
-        return value
-
-    def before(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        sample, *rest = args
-        time, others = tuple(rest[:1]), tuple(rest[1:])  # the timestep is second in line
-        return (cast(sample, inside), *time, *cast(others, inside)), cast(kwargs, inside)
-
-    def after(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        return cast(output, outside)
-
-    unet.register_forward_pre_hook(before, with_kwargs=True)
-    unet.register_forward_hook(after, with_kwargs=True)

@@ -21,8 +21,9 @@ from sdxl_lora.models.capabilities import Capabilities
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
 STUDIO_FILE = "studio.json"  # in a model's folder: defaults and capabilities
+_NEVER_LOADED = ("safety_checker", "feature_extractor", "image_encoder")
 _PIPELINE_MULTIPLE = 8  # px; diffusers draws no other sizes, whatever the VAE
-_ROOM_FOR_SDXL = 10 * 10**9  # bytes of free GPU memory
+_ROOM_FOR_SDXL = 11 * 10**9  # bytes of GPU memory; with its own decoder it peaks at 10.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,10 @@ def resolve_auto() -> str:
     """ "sdxl" where a CUDA device has room for it and its weights are here, else "mini"."""
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
-        if free >= _ROOM_FOR_SDXL and describe("sdxl").present:
+        own = (
+            torch.cuda.memory_reserved()
+        )  # by this process: SDXL that is loaded must not make room look short
+        if free + own >= _ROOM_FOR_SDXL and describe("sdxl").present:
             return "sdxl"
     return "mini"
 
@@ -176,7 +180,8 @@ def _describe_mini() -> ModelInfo:
 def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = None) -> ModelInfo:
     """`usual`: capabilities that hold where the folder's `studio.json` does not say otherwise."""
     facts = architecture.read(folder)
-    sizes = [sorted((folder / part).glob("*.safetensors")) for part in facts.components]
+    drawing = [folder / part for part in facts.components if part not in _NEVER_LOADED]
+    sizes = [sorted(part.glob("*.safetensors")) for part in drawing]
     defaults = ModelDefaults(guidance=_GUIDANCE[facts.architecture], width=facts.side, height=facts.side)
     own = _studio_file(folder)
     return ModelInfo(
@@ -184,7 +189,7 @@ def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = 
         source=str(folder),
         architecture=facts.architecture,
         defaults=_own_defaults(own, defaults),
-        present=all(sizes),
+        present=all(hub.is_whole(part) for part in drawing),
         capabilities=capabilities.read(
             {**(usual or {}), **own.get("capabilities", {})},
             file=folder / STUDIO_FILE,

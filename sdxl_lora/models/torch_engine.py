@@ -71,6 +71,7 @@ class TorchEngine:
         pipeline = copy.copy(self.pipeline)
         pipeline.scheduler = way.scheduler
         predictions = previews.Predictions(way.scheduler)
+        switch = guidance.Switch(way.guidance_end)
         start: float = guidance.first_timestep(pipeline) if way.timesteps is None else way.timesteps[0]
 
         def after_step(running: Any, step: int, _: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -83,7 +84,7 @@ class TorchEngine:
             )
             if not on_step(done) or step + 1 == way.stop_after:
                 running._interrupt = True  # the pipeline skips its remaining steps
-            return guidance.after_step(running, step, tensors, way.guidance_end)
+            return switch(running, step, tensors)
 
         with predictions:
             latents: Tensor = pipeline(

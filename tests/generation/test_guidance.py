@@ -1,5 +1,6 @@
 """Guidance on the first part of the way only: `models.guidance`, seen from the pictures it makes."""
 
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -77,3 +78,31 @@ def test_a_call_of_the_pipeline_alone_starts_as_the_studio_does(
     end: float, scale: float, model: LoadedModel
 ) -> None:
     assert guidance.arguments(model.engine.pipeline, 3.0, end)["guidance_scale"] == scale
+
+
+class _Counted:
+    """Timesteps that count how often they are brought to the processor."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def tolist(self) -> list[float]:
+        self.read += 1
+        return [900.0, 600.0, 300.0]
+
+
+@pytest.mark.parametrize(("end", "reads"), [(1.0, 0), (0.5, 1)])
+def test_a_way_waits_for_the_gpu_once_at_most(end: float, reads: int) -> None:
+    timesteps = _Counted()
+    config = types.SimpleNamespace(num_train_timesteps=1000)
+    running = types.SimpleNamespace(
+        scheduler=types.SimpleNamespace(timesteps=timesteps, config=config),
+        do_classifier_free_guidance=True,
+        guidance_scale=5.0,
+        _guidance_scale=5.0,
+    )
+    switch = guidance.Switch(end)
+    for step in range(3):
+        switch(running, step, {})
+    assert timesteps.read == reads
+    assert running._guidance_scale == (5.0 if end == 1 else 1.0)

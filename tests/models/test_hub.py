@@ -61,6 +61,30 @@ def test_half_precision_weights_are_preferred_and_pickles_never_chosen() -> None
     ]
 
 
+@pytest.mark.parametrize("half", [True, False])
+def test_of_sharded_weights_the_index_comes_along(half: bool) -> None:
+    stem = "unet/diffusion_pytorch_model"
+    whole = [
+        f"{stem}-00001-of-00002.safetensors",
+        f"{stem}-00002-of-00002.safetensors",
+        f"{stem}.safetensors.index.json",
+    ]
+    fp16 = [
+        f"{stem}.fp16-00001-of-00002.safetensors",
+        f"{stem}.fp16-00002-of-00002.safetensors",
+        f"{stem}.safetensors.index.fp16.json",
+    ]
+    names = [
+        "model_index.json",
+        "unet/config.json",
+        *whole,
+        *(fp16 if half else []),
+        f"{stem}.bin.index.json",
+    ]
+    wanted = ["model_index.json", "unet/config.json", *(fp16 if half else whole)]
+    assert sorted(hub.select_files(names)) == sorted(wanted)
+
+
 def test_a_fetched_model_is_present_and_not_fetched_again(tiny_sdxl: Path, hub_server: LocalHub) -> None:
     hub_server.repositories["someone/tiny"] = tiny_sdxl
     seen: list[tuple[str, int, int]] = []

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.models import registry
@@ -63,6 +64,22 @@ def test_auto_is_mini_on_a_machine_without_a_large_gpu_or_the_weights(
     monkeypatch.setenv("SDXL_LORA_MINI", str(tiny_sdxl))
     assert registry.resolve_auto() == "mini"
     assert registry.describe("auto").name == "mini"
+
+
+def test_auto_stays_with_sdxl_once_it_is_in_the_gpus_memory(
+    tiny_sdxl: Path, put_in_cache: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_cache(registry.describe("sdxl").source, tiny_sdxl)
+    gigabytes = 10**9
+    memory = {"free": 12 * gigabytes, "own": 0}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (memory["free"], 12 * gigabytes))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: memory["own"])
+    assert registry.resolve_auto() == "sdxl"
+    memory.update(free=4 * gigabytes, own=8 * gigabytes)  # it is loaded
+    assert registry.resolve_auto() == "sdxl"
+    memory.update(free=4 * gigabytes, own=0)  # somebody else is there
+    assert registry.resolve_auto() == "mini"
 
 
 def test_available_names_what_is_here_and_what_could_be(
