@@ -44,7 +44,7 @@ def show(identifier: str) -> None:
     """Votes first, names later."""
     record = ui.store().get(identifier)
     votes = ui.store().votes(identifier)
-    voter = shared.session_id()
+    voter = shared.voter_id()
     if record.missing:
         new_comparison.missing(record)
     turns = set(ui.ballots(record, voter))
@@ -60,7 +60,7 @@ def show(identifier: str) -> None:
     if view == "Vote without names":
         ui.vote(record, votes, voter)
         return
-    ui.saw_names(record)
+    ui.saw_names(record, voter)
     st.header("Votes", anchor=False)
     ui.wins(record, votes)
     st.header("Scores", anchor=False)

@@ -155,7 +155,7 @@ class ComparisonStore(Repository):
     ) -> None:
         """Keeps a vote; a second one of the same voter on the same row replaces the first.
 
-        `blind` holds only for a voter who has not seen the names. Raises `NotFoundError`, `DataError`.
+        `blind` counts only for a voter who has not seen the names. Raises `NotFoundError`, `DataError`.
         """
         record = self.get(identifier)
         if not 0 <= row < len(record.rows) or (choice is not None and choice not in columns):

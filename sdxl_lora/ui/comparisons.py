@@ -66,7 +66,7 @@ def vote(record: ComparisonRecord, votes: list[ComparisonVote], voter: str) -> b
     row = left[0]
     columns = voting.ballot(record.id, row, voter, record.pictures(row))
     st.markdown(f"**{shared.escape(record.rows[row]['prompt'])}**")
-    if _seen(record):
+    if store().has_seen_names(record.id, voter):
         st.caption(
             "You have seen the names: votes from now on are kept, but not counted among the blind ones."
         )
@@ -95,20 +95,19 @@ def vote(record: ComparisonRecord, votes: list[ComparisonVote], voter: str) -> b
 
 def _cast(record: ComparisonRecord, row: int, voter: str, choice: int | None, columns: list[int]) -> None:
     try:
-        store().vote(record.id, row, voter, choice=choice, columns=columns, blind=not _seen(record))
+        store().vote(record.id, row, voter, choice=choice, columns=columns, blind=True)
     except StudioError as error:
         st.toast(
             f"The vote is not kept: {shared.escape(str(error))}", icon=":material/error:", duration="long"
         )
 
 
-def saw_names(record: ComparisonRecord) -> None:
-    """From now on this session's votes on this comparison are not blind."""
-    st.session_state[f"compare.seen.{record.id}"] = True
-
-
-def _seen(record: ComparisonRecord) -> bool:
-    return bool(st.session_state.get(f"compare.seen.{record.id}"))
+def saw_names(record: ComparisonRecord, voter: str) -> None:
+    """From now on votes of this voter on this comparison are not blind, after the browser was closed too."""
+    try:
+        store().saw_names(record.id, voter)
+    except StudioError as error:
+        st.caption(shared.escape(str(error)))
 
 
 def wins(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:

@@ -29,6 +29,8 @@ TEMPLATES = "pages/templates.py"
 _IN_APP = "in_app"  # set by `entered`: app.py runs around the page
 _WANTED = "wanted"
 _SYNTAX = re.compile(r"[\\`*_{}\[\]()<>#+\-!|~$]|:(?=\w)")
+_VOTER = "studio_voter"  # in cookies and in the session's state
+_TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SESSION = re.compile(r"[0-9a-f]{12}")
 MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
 _STYLE = Path(__file__).with_name("style.css")
@@ -134,6 +136,27 @@ def session_id() -> str:
         st.query_params["session"] = session
     _enter()
     return session
+
+
+def voter_id() -> str:
+    """Who votes: the same browser after it was closed, too, by a cookie that this sets; without cookies the session.
+
+    It holds a random number and nothing else, and goes nowhere but here.
+    """
+    known = str(st.context.cookies.get(_VOTER, ""))
+    if _TOKEN.fullmatch(known):
+        return known
+    state = st.session_state
+    if _VOTER not in state:
+        state[_VOTER] = secrets.token_hex(16)
+    voter = str(state[_VOTER])
+    # set once: another tab of this browser may have been faster, and counts from its next start on
+    script = f"""<script>
+        if (!/(?:^|; ){_VOTER}=/.test(document.cookie))
+            document.cookie = "{_VOTER}={voter}; path=/; max-age={400 * 86_400}; SameSite=Strict";
+    </script>"""
+    st.html(script, unsafe_allow_javascript=True)
+    return voter
 
 
 def adopt(session: str) -> None:

@@ -59,6 +59,10 @@ def test_votes_are_cast_without_names_and_counted_with_them(
     wait(browser, lambda d: count(d, "[class*=st-key-grid-wall] img") == 4)
     with ComparisonStore(server_home) as store:
         assert len(store.votes(record.id)) == 2
+    browser.switch_to.new_window("tab")  # the same browser, without the first tab's address
+    open_page(browser, f"{server}/compare?comparison={record.id}")
+    click(browser, "button", "Vote without names")
+    visible(browser, "[data-testid=stAlert]", "you have voted on every row")
 
 
 def test_everything_is_downloaded_as_one_picture(
