@@ -1,6 +1,7 @@
 """A finished picture: its card with what can be done next, and the dialog that tells everything about it."""
 
 import re
+import textwrap
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ import streamlit as st
 
 from sdxl_lora.errors import NotFoundError, StudioError
 from sdxl_lora.feedback.reviews import brand_of
+from sdxl_lora.prompts import emphasis
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import composer, shared, votes, why
@@ -33,8 +35,11 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
     framed = not small and votes.selected() == record.id
     with st.container(key=f"card-{'framed-' if framed else ''}{key}", gap="xsmall"):
         st.image(image, width="stretch", alt=record.request.prompt)
-        _facts(record, small=small)
-        if not small:
+        if small:
+            with st.container(key=f"name-{key}", gap=None):
+                _name_and_verdict(record)
+        else:
+            _facts(record)
             why.show(record, key)
         if framed:
             with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
@@ -57,6 +62,7 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
                 key=f"{key}.words",
                 icon=":material/edit:",
                 help="Same seed, change the words",
+                disabled=bool(record.left_out),
             ):
                 change_words(record)
             if st.button(
@@ -121,7 +127,12 @@ def _details(record: Record, *, keys: bool) -> None:
             hide_header=True,
         )
         if st.button(
-            "Use these settings", key=f"{key}.recall", type="primary", icon=":material/tune:", width="stretch"
+            "Use these settings",
+            key=f"{key}.recall",
+            type="primary",
+            icon=":material/tune:",
+            width="stretch",
+            disabled=bool(record.left_out),
         ):
             composer.open_with(record.request, "All settings of the picture are filled in.")
             st.switch_page(shared.CREATE)
@@ -178,6 +189,23 @@ def settings(record: Record) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value]
 
 
+def name(request: GenerationRequest) -> str:
+    """What a picture shows, in a few words: colour and product, or the first words that say it."""
+    slots = dict(request.slots)
+    if product := slots.get("product", "").strip():
+        words = " ".join(filter(None, (slots.get("colour", "").strip(), product)))
+    else:
+        said = emphasis.plain(request.prompt)
+        found = re.search(
+            r"\b(?:photograph(?:y)?|photo|picture|image) of (.+)", said, re.IGNORECASE | re.DOTALL
+        )
+        words = re.split(r",| with | on an? | in front ", found[1] if found else said.strip(), maxsplit=1)[0]
+        words = re.sub(r"^(?:an?|the) ", "", words.strip(), flags=re.IGNORECASE) or said.strip()
+    short = textwrap.shorten(words, 44, placeholder=" …")
+    short = words[:42] + " …" if short.strip() == "…" else short  # one word that is longer than that
+    return short[:1].upper() + short[1:]
+
+
 def file_name(request: GenerationRequest) -> str:
     """A name that says what is in the file: the first words and the seed."""
     words = re.findall(r"\w+", request.prompt.lower())[:6]
@@ -196,18 +224,40 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     return moment.astimezone().strftime("%d %b %Y")
 
 
-def _facts(record: Record, *, small: bool = False) -> None:
+def _facts(record: Record) -> None:
     """Scores, seed and age in small print."""
     lines, help_text = [], None
     if record.card.scored:  # the others are behind the button that tells why
         lines.append(f"{escape(record.card.scorer)} **{record.card.score:.2f}**")
         help_text = SCORE_HELP.format(name=record.card.scorer)
-    age = "" if small else f" · {ago(record.created_at)}"
-    lines.append(f"Seed {record.request.seed}{age}")
-    st.caption(
-        shared.composed(("  \n" if small else " · ").join(lines)),
-        help=shared.composed(help_text or "") or None,
-    )
+    lines.append(f"Seed {record.request.seed} · {ago(record.created_at)}")
+    st.caption(shared.composed(" · ".join(lines)), help=shared.composed(help_text or "") or None)
+    if record.left_out:
+        names = escape(", ".join(record.left_out))
+        st.caption(
+            shared.composed(
+                f":material/update: Made by a newer version: {names} is not known here, so it cannot be made again."
+            )
+        )
+
+
+def _name_and_verdict(record: Record) -> None:
+    """What it shows in a few words, then what people said of it, or else the checks."""
+    st.markdown(shared.composed(f"**{escape(name(record.request))}**"))
+    vote = votes.vote_on(record)
+    if vote is not None:
+        sign = (
+            ":green[:material/thumb_up:] Approved"
+            if vote.approved
+            else ":red[:material/thumb_down:] Rejected"
+        )
+        st.caption(shared.composed(sign))
+        return
+    label, icon = why.in_short(record.card)
+    if label != why.UNKNOWN:
+        st.caption(shared.composed(f"{icon} {escape(label)}"))
+    else:
+        st.caption(shared.composed(ago(record.created_at)))
 
 
 def _more(record: Record, key: str, *, wide: bool = True) -> None:
@@ -216,6 +266,7 @@ def _more(record: Record, key: str, *, wide: bool = True) -> None:
         key=f"{key}.more",
         icon=":material/auto_awesome:",
         help="New seeds, same settings" if wide else "More like this: new seeds, same settings",
+        disabled=bool(record.left_out),  # it would be another picture
         width="stretch" if wide else "content",
     ):
         more_like(record)

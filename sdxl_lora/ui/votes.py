@@ -66,7 +66,7 @@ def show(record: Record, key: str, *, keys: bool) -> None:
     """The votes on one picture; `keys`: it is the one that the keys are for, and has room for words."""
     if said := st.session_state.pop(_SAID, None):
         st.toast(shared.escape(said[0]), icon=said[1])
-    vote = _vote_on(record)
+    vote = vote_on(record)
     for words, letter, means, approves, given in _VERDICTS:
         on = vote is not None and vote.approved == approves
         st.button(
@@ -83,7 +83,7 @@ def show(record: Record, key: str, *, keys: bool) -> None:
 
 def wrong(record: Record, key: str) -> None:
     """After a rejection: what is wrong, and what would be changed because of it."""
-    vote = _vote_on(record)
+    vote = vote_on(record)
     if vote is None or vote.approved:
         return
     with st.container(border=True, key=f"wrong-{key}"):
@@ -171,11 +171,12 @@ def _take(record: Record, edits: list[Correction], *, run: bool) -> None:
 def _is_rejected(identifier: str) -> bool:
     """Whether the picture of that id, which is there, has just been rejected without a reason yet."""
     record = shared.find(identifier)
-    vote = None if record is None else _vote_on(record)
+    vote = None if record is None else vote_on(record)
     return vote is not None and not vote.approved and not (vote.tags or vote.text)
 
 
-def _vote_on(record: Record) -> Vote | None:
+def vote_on(record: Record) -> Vote | None:
+    """The vote on a picture; None where there is none, or none can be read."""
     try:
         return shared.reviews().vote_on(record)
     except StudioError:

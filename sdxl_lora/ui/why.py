@@ -30,6 +30,8 @@ _SIGNS = {True: ":green[:material/check_circle:]", False: ":red[:material/cancel
 _BOX = "#e5484d"  # of words that were read
 _LOOKS = 640  # px, the longer side at which boxes are drawn
 
+UNKNOWN = "Why?"
+
 
 def show(record: Record, key: str) -> None:
     """A button that says how much shows, and what is behind it."""
@@ -37,16 +39,7 @@ def show(record: Record, key: str) -> None:
     findings, checks = _findings(card), _checks(card)
     if not (findings or checks or card.lettering or card.search):
         return
-    states = [_state(found) for found in findings]
-    label = f"{states.count(True)} of {len(findings)} as asked" if findings else "Why?"
-    label += f", {states.count(None)} unclear" if None in states else ""
-    if states and states.count(None) == len(states):
-        label = "Hard to tell what shows"
-    failed = [gate for gate in checks if gate.passed is False]
-    wrong_garment = any(found.attribute == GARMENT and _state(found) is False for found in findings)
-    if failed or wrong_garment:  # never nearly right
-        label = gate_in_words(failed[0]) if failed else _GATES[GARMENT][1]
-    icon = ":material/error:" if failed or wrong_garment else ":material/fact_check:"
+    label, icon = in_short(card)
     with st.popover(
         escape(label), icon=icon, key=f"{key}.why", help="What shows, what was checked, what was tried"
     ):
@@ -61,6 +54,21 @@ def show(record: Record, key: str) -> None:
         _lettering(record)
         _tried(card.search)
         _numbers(card)
+
+
+def in_short(card: ScoreCard) -> tuple[str, str]:
+    """What became of a picture in a few words, and a sign for it; `UNKNOWN` where nothing is known."""
+    findings, checks = _findings(card), _checks(card)
+    states = [_state(found) for found in findings]
+    label = f"{states.count(True)} of {len(findings)} as asked" if findings else UNKNOWN
+    label += f", {states.count(None)} unclear" if None in states else ""
+    if states and states.count(None) == len(states):
+        label = "Hard to tell what shows"
+    failed = [gate for gate in checks if gate.passed is False]
+    wrong_garment = any(found.attribute == GARMENT and _state(found) is False for found in findings)
+    if failed or wrong_garment:  # never nearly right
+        label = gate_in_words(failed[0]) if failed else _GATES[GARMENT][1]
+    return label, ":material/error:" if failed or wrong_garment else ":material/fact_check:"
 
 
 def gate_in_words(gate: Gate) -> str:

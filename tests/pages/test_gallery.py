@@ -1,11 +1,17 @@
 """The gallery: everything made so far."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 
+import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.records import Record
-from sdxl_lora.ui import shared
+from sdxl_lora.records.tables import PictureRow
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.ui import pictures, shared
 
 Open = Callable[..., AppTest]
 Make = Callable[..., list[Record]]
@@ -41,6 +47,103 @@ def test_search_finds_by_words_of_the_prompt(open_app: Open, make: Make) -> None
     assert at.subheader[0].value == "No picture fits"
     at.button(key="gallery.everything").click().run()
     assert shown(at) == [coat.id, jacket.id]
+
+
+def test_a_word_is_not_found_inside_another(open_app: Open, make: Make) -> None:
+    coat, _ = make("a tailored jacket", "a red coat")
+    at = open_app(PAGE)
+    at.text_input(key="gallery.search").set_value("RED").run()
+    assert shown(at) == [coat.id]
+
+
+def test_beginnings_of_words_are_offered_where_no_word_fits(open_app: Open, make: Make) -> None:
+    _, jacket = make("a navy jacket", "a red coat")
+    at = open_app(PAGE)
+    at.text_input(key="gallery.search").set_value("jack").run()
+    assert shown(at) == []
+    assert at.button(key="gallery.wider").label == "1 with words that begin so"
+    at.button(key="gallery.wider").click().run()
+    assert shown(at) == [jacket.id]
+
+
+def test_approved_and_rejected_can_be_looked_at_alone(open_app: Open, make: Make) -> None:
+    hat, coat, jacket = make("a navy jacket", "a red coat", "a hat")
+    shared.reviews().vote(jacket, approved=True)
+    shared.reviews().vote(coat, approved=False)
+    at = open_app(PAGE)
+    for verdict, expected in (("Approved", jacket), ("Rejected", coat), ("No verdict", hat)):
+        at.button_group(key="gallery.show").set_value(verdict).run()
+        assert shown(at) == [expected.id]
+
+
+def test_only_the_pictures_of_one_model_or_day(open_app: Open, make: Make) -> None:
+    [jacket] = make("a navy jacket")
+    other = replace(jacket.request, model="sdxl")
+    with Image.open(jacket.path) as image:
+        foreign = shared.studio().store.add(image.convert("RGB"), request=other)
+    at = open_app(PAGE)
+    assert at.selectbox(key="gallery.model").options == ["Any model", "mini", "sdxl"]
+    at.selectbox(key="gallery.model").set_value("sdxl").run()
+    assert shown(at) == [foreign.id]
+    at.selectbox(key="gallery.made").set_value("Today").run()
+    assert shown(at) == [foreign.id]
+    at.selectbox(key="gallery.made").set_value("Choose days").run()
+    long_ago = date(2020, 1, 1)
+    at.date_input(key="gallery.days").set_value((long_ago, long_ago)).run()
+    assert at.subheader[0].value == "No picture fits"
+    at.button(key="gallery.everything").click().run()
+    assert shown(at) == [foreign.id, jacket.id]
+
+
+def test_a_card_says_what_it_shows_and_what_people_said_before_any_number(open_app: Open, make: Make) -> None:
+    [jacket] = make("a photography of a navy windbreaker jacket with a star, studio background")
+    at = open_app(PAGE)
+    assert "**Navy windbreaker jacket**" in [text.value for text in at.markdown]
+    assert not any("Seed" in caption.value for caption in at.caption)
+    shared.reviews().vote(jacket, approved=True)
+    assert any("Approved" in caption.value for caption in at.run().caption)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "slots", "expected"),
+    [
+        ("outer, Halden Coat, a photo of an olive coat, snow", (), "Olive coat"),
+        ("x", (("product", "coat"), ("colour", "red")), "Red coat"),
+        ("a (navy:1.3) cap", (), "Navy cap"),
+        ("w" * 300, (), "W" + "w" * 41 + " …"),
+        ("with", (), "With"),
+        ("the", (), "The"),
+    ],
+)
+def test_a_picture_is_called_by_what_it_shows(prompt: str, slots: tuple, expected: str) -> None:
+    assert pictures.name(GenerationRequest(prompt=prompt, slots=slots)) == expected
+
+
+def test_a_picture_of_a_newer_version_can_be_looked_at_but_not_made_again(open_app: Open, make: Make) -> None:
+    [record] = make("a navy jacket")
+    with shared.database().writing() as session:
+        row = session.get(PictureRow, record.id)
+        row.request = {**row.request, "upscale": 2}
+    at = open_app(PAGE)
+    assert at.button(key=f"gallery.{record.id}.more").disabled
+    at.button(key=f"gallery.{record.id}.details").click().run()
+    assert any("newer version: upscale is not known here" in caption.value for caption in at.caption)
+    assert at.button(key=f"details.{record.id}.recall").disabled
+
+
+def test_a_disk_that_takes_no_writes_is_said_on_every_page(open_app: Open, make: Make, monkeypatch) -> None:
+    [record] = make("a navy jacket")
+    monkeypatch.setattr(shared.database(), "read_only", "nothing new can be kept: the disk is full")
+    monkeypatch.setattr(shared.database(), "_try_again", lambda: False)
+    at = open_app()
+    assert "Nothing new can be kept: the disk is full" in at.warning[0].value
+    at.switch_page(PAGE).run()
+    at.button(key=f"gallery.{record.id}.favourite").click().run()
+    at.button(key=f"gallery.{record.id}.details").click().run()
+    at.button(key=f"details.{record.id}.confirm").click().run()
+    assert not at.exception
+    assert shown(at) == []
+    assert not record.path.exists()
 
 
 def test_favourites_can_be_marked_and_looked_at_alone(open_app: Open, make: Make) -> None:

@@ -1,0 +1,83 @@
+"""The gallery's dialog in a real browser: Esc closes it, deleting closes it, and nothing breaks on the way."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from sdxl_lora.records import Store
+from tests.browser.conftest import ROOT, resize, serving
+from tests.browser.test_studio import PHONE, click, visible, wait
+
+pytestmark = pytest.mark.browser
+
+OLD_FOLDER = ROOT / "tests" / "records" / "folders" / "schema-4"
+JACKET, SHOES = "20261127-045110-187314-975191", "20261127-045114-550346-0cfa96"
+DIALOG = "[role=dialog]"
+
+
+@pytest.fixture(scope="module")
+def gallery(
+    chromium: tuple[str, str], tiny_mini: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """Address and data folder of a studio with four pictures."""
+    home = tmp_path_factory.mktemp("gallery") / "home"
+    shutil.copytree(OLD_FOLDER, home)
+    with serving(tmp_path_factory.mktemp("gallery-server"), home, tiny_mini) as address:
+        yield f"{address}/gallery", home
+
+
+def is_gone(browser: WebDriver, css: str) -> bool:
+    return bool(browser.execute_script("return !document.querySelector(arguments[0])", css))
+
+
+def card(identifier: str) -> str:
+    return f"[class*='st-key-card-gallery-{identifier}']"
+
+
+def open_details(browser: WebDriver, address: str, identifier: str) -> None:
+    browser.get(address)
+    visible(browser, card(identifier))
+    click(browser, f"[class*='st-key-gallery-{identifier}-details'] button")
+    visible(browser, DIALOG, "Use these settings")
+
+
+def assert_nothing_broke(browser: WebDriver) -> None:
+    assert is_gone(browser, "[data-testid=stException]")
+
+
+@pytest.mark.parametrize("size", [(1280, 900), PHONE])
+def test_escape_closes_the_details(
+    browser: WebDriver, gallery: tuple[str, Path], size: tuple[int, int]
+) -> None:
+    resize(browser, *size)
+    open_details(browser, gallery[0], SHOES)
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    wait(browser, lambda _: is_gone(browser, DIALOG))
+    assert_nothing_broke(browser)
+
+
+def test_deleting_closes_the_details_and_takes_the_card_away(
+    browser: WebDriver, gallery: tuple[str, Path]
+) -> None:
+    open_details(browser, gallery[0], JACKET)
+    click(browser, f"{DIALOG} button", "Delete")
+    click(browser, "button", "Delete this picture")
+    wait(browser, lambda _: is_gone(browser, DIALOG) and is_gone(browser, card(JACKET)))
+    visible(browser, card(SHOES))
+    assert_nothing_broke(browser)
+
+
+def test_a_picture_deleted_by_another_program_closes_its_details(
+    browser: WebDriver, gallery: tuple[str, Path]
+) -> None:
+    open_details(browser, gallery[0], SHOES)
+    with Store(gallery[1]) as store:
+        store.delete(SHOES)
+    click(browser, f"{DIALOG} button", "Approve")
+    wait(browser, lambda _: is_gone(browser, DIALOG) and is_gone(browser, card(SHOES)))
+    assert_nothing_broke(browser)
