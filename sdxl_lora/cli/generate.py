@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
 from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
 from sdxl_lora.prompts import translation
-from sdxl_lora.request import MAX_COUNT, GenerationRequest, LoraSpec
+from sdxl_lora.request import MAX_COUNT, GenerationRequest, flags, schema
 
 if TYPE_CHECKING:
     from sdxl_lora.jobs.studio import Studio
@@ -29,53 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defaults come from `SDXL_LORA_<FLAG>` in the environment, then from the model."""
     add, setting = parser.add_argument, terminal.setting
     add("prompt", nargs="?", default="", metavar="PROMPT", help="what to draw; with --template: words to add")
-    add("--negative", default=setting("negative"), metavar="TEXT", help="what to keep out of the picture")
     add("--template", metavar="NAME", help=f"fill a template: {', '.join(prompts.templates())}")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        dest="slots",
-        metavar="KEY=VALUE",
-        help="fill one slot; repeatable",
-    )
-    add("--model", default=setting("model") or "auto", help="mini, sdxl, sd14, a folder or a hub id")
-    add(
-        "--lora",
-        action="append",
-        default=[],
-        dest="loras",
-        metavar="PATH[:WEIGHT]",
-        help="use a LoRA; repeatable",
-    )
-    add("--steps", type=int, default=setting("steps"), metavar="N", help="denoising steps")
-    add(
-        "--guidance", type=float, default=setting("guidance"), metavar="G", help="hold to the prompt; 1 = off"
-    )
-    add(
-        "--guidance-end",
-        type=float,
-        default=setting("guidance_end"),
-        metavar="SHARE",
-        help="share of the way with guidance, 0 to 1",
-    )
-    add("--seed", type=int, default=setting("seed"), metavar="N", help="the same seed, the same picture")
-    add(
-        "--count", type=int, default=setting("count") or 1, metavar="N", help="pictures; their seeds count up"
-    )
-    add("--width", type=int, default=setting("width"), metavar="PX", help="a multiple of 8")
-    add("--height", type=int, default=setting("height"), metavar="PX", help="a multiple of 8")
-    add("--precision", default=setting("precision") or "auto", help=", ".join(get_args(config.Precision)))
-    add(
-        "--scheduler", default=setting("scheduler"), metavar="NAME", help="sampler other than the model's own"
-    )
-    add(
-        "--sketch-steps",
-        type=int,
-        default=setting("sketch_steps"),
-        metavar="N",
-        help="half of the way in the strides of a sketch of N steps, as the loop finishes its sketches",
-    )
+    flags.add(parser)
     add(
         "--min-score",
         type=float,
@@ -104,10 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="put copies of the pictures here",
     )
     add("--json", action="store_true", help="print one JSON object instead of lines")
+    add("--schema", action="store_true", help="print the JSON schema of a request, and make nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Makes, records and names the pictures. Raises `InputError`, `ModelUnavailableError`, `StorageError`."""
+    if arguments.schema:
+        terminal.print_json(schema.json_schema())
+        return 0
     request = build_request(arguments)
     if arguments.output is not None:
         _check_writable(arguments.output)
@@ -143,8 +102,9 @@ def _limits(request: GenerationRequest) -> "dict[str, Limits]":
 
 def build_request(arguments: argparse.Namespace) -> GenerationRequest:
     """The request these arguments describe. Raises `PromptError`, `RequestError`."""
-    slots = _slots(arguments.slots)
-    prompt, negative = arguments.prompt, arguments.negative
+    values = flags.values(arguments)
+    slots = dict(values.pop("slots"))
+    prompt, negative = arguments.prompt, values.pop("negative_prompt", None)
     if arguments.template is not None:
         template = prompts.get(arguments.template)
         for name, english in translation.of_fields(slots).items():
@@ -159,31 +119,10 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
     return GenerationRequest(
         prompt=prompt,
         negative_prompt=negative or "",
-        model=arguments.model,
-        loras=tuple(LoraSpec.parse(lora) for lora in arguments.loras),
-        steps=arguments.steps,
-        guidance=arguments.guidance,
-        guidance_end=arguments.guidance_end,
-        seed=arguments.seed,
-        count=arguments.count,
-        width=arguments.width,
-        height=arguments.height,
-        precision=arguments.precision,
-        scheduler=arguments.scheduler,
-        sketch_steps=arguments.sketch_steps,
         template=arguments.template or "",
         slots=tuple(slots.items()),
+        **values,
     )
-
-
-def _slots(pairs: list[str]) -> dict[str, str]:
-    slots = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise PromptError(f"--set {pair!r} is not of the form KEY=VALUE")
-        slots[key.strip()] = value.strip()
-    return slots
 
 
 def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iterator["Record"]:

@@ -4,23 +4,15 @@ Pure: requests in, words out.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sdxl_lora import prompts
 from sdxl_lora.errors import InputError
 from sdxl_lora.prompts import Template
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import FIELDS, Field, GenerationRequest
 
-_SETTINGS = {
-    "model": "Model",
-    "loras": "LoRAs",
-    "steps": "Steps",
-    "guidance": "Guidance",
-    "width": "Width",
-    "height": "Height",
-    "precision": "Precision",
-    "scheduler": "Scheduler",
-}
+_WORDS = ("prompt", "negative_prompt")  # told apart word by word
 _SAME = 0.5  # share of words in common from which only the others are named
 _OF_THE_MODEL = (None, "auto")  # left to the model, which may have decided meanwhile
 
@@ -67,11 +59,21 @@ def changes(before: GenerationRequest, after: GenerationRequest) -> tuple[Change
 
 def _settings(before: GenerationRequest, after: GenerationRequest) -> list[Change]:
     found = []
-    for name, label in _SETTINGS.items():
-        old, now = getattr(before, name), getattr(after, name)
-        if old != now and old not in _OF_THE_MODEL and now not in _OF_THE_MODEL:
-            found.append(Change(what=label, before=_text(old), after=_text(now)))
+    for field in FIELDS:
+        if field.wished and field.name not in _WORDS:
+            old, now = _meant(before, field), _meant(after, field)
+            if old != now and old not in _OF_THE_MODEL and now not in _OF_THE_MODEL:
+                words = [field.kind.words(value) for value in (old, now)]
+                found.append(Change(what=field.label, before=words[0], after=words[1]))
     return found
+
+
+def _meant(request: GenerationRequest, field: Field) -> Any:
+    """The value, where nothing is said what that stands for; of LoRAs not which contents they had."""
+    value = getattr(request, field.name)
+    if value is None and not field.from_model:
+        return field.otherwise
+    return tuple(replace(lora, sha256="") for lora in value) if field.name == "loras" else value
 
 
 def _words(before: GenerationRequest, after: GenerationRequest) -> list[Change]:
@@ -105,9 +107,3 @@ def _apart(before: str, after: str) -> tuple[str, str]:
 
 def _clauses(request: GenerationRequest) -> list[str]:
     return [clause.strip() for clause in request.negative_prompt.split(",") if clause.strip()]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):  # LoRAs
-        return ", ".join(f"{lora.path} × {lora.weight:g}" for lora in value) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,13 +1,13 @@
 """Decides what a request leaves open, so that the record of it makes the same picture again."""
 
 import secrets
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import strides
 from sdxl_lora.models import identity, registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
-from sdxl_lora.request import OWN_SCHEDULER, GenerationRequest, ResolvedRequest
+from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
 
 _SEEDS = 2**32  # drawn seeds stay short enough to read out; given ones may be larger
 
@@ -38,20 +38,16 @@ def check(request: GenerationRequest) -> None:
 
 def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: object) -> ResolvedRequest:
     """`request` with the model's defaults where it says nothing, and what was `found` about contents."""
-    defaults = info.defaults
+    said = {field.name: getattr(request, field.name) for field in FIELDS}
+    for field in FIELDS:
+        if said[field.name] is None:
+            own = getattr(info.defaults, field.name) if field.from_model else None
+            said[field.name] = field.otherwise if own is None else own
     decided = {
         "model": info.name,
-        "steps": defaults.steps if request.steps is None else request.steps,
-        "guidance": defaults.guidance if request.guidance is None else request.guidance,
-        "guidance_end": defaults.guidance_end if request.guidance_end is None else request.guidance_end,
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
-        "width": defaults.width if request.width is None else request.width,
-        "height": defaults.height if request.height is None else request.height,
         "precision": choose_precision(request.precision, choose_device()),
-        "scheduler": request.scheduler or defaults.scheduler or OWN_SCHEDULER,
-        "sketch_steps": request.sketch_steps or 0,
     }
-    said = {field.name: getattr(request, field.name) for field in fields(GenerationRequest)}
     return ResolvedRequest(**{**said, **decided, **found})
 
 

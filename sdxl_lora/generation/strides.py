@@ -17,11 +17,14 @@ from torch import Tensor
 from sdxl_lora.errors import RequestError
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models.loading import LoadedModel
-from sdxl_lora.request import OWN_SCHEDULER, ResolvedRequest
+from sdxl_lora.request import FIELDS, OWN_SCHEDULER, ResolvedRequest
 
 _SAMPLER = "euler"  # its name in `models.schedulers`
 _REMEMBERED = 128  # prefix latents; at most 0.3 MB each
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+
+# every field that changes latents, but for the strides themselves
+_DECIDING = tuple(f.name for f in FIELDS if f.latents and f.name not in ("steps", "sketch_steps"))
 
 Key = tuple[object, ...]
 
@@ -88,15 +91,4 @@ def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
 
 def key_of(request: ResolvedRequest, steps: int) -> Key:
     """What decides the middle of a way of so many even `steps`; `request` is of one picture."""
-    return (
-        request.loras,
-        request.prompt,
-        request.negative_prompt,
-        request.guidance,
-        request.guidance_end,
-        request.seed,
-        request.width,
-        request.height,
-        request.scheduler,
-        steps,
-    )
+    return (*(getattr(request, name) for name in _DECIDING), steps)

@@ -9,17 +9,47 @@ a value out of range) is left out and named in a note. Knows nothing of files.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 from sdxl_lora.errors import InputError, PromptError
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.records import foreign
+from sdxl_lora.request import FIELDS, Field, GenerationRequest
 
 _NEGATIVE = "Negative prompt:"
 _LORA = re.compile(r"\s*<lora:([^:<>]+)(?::[^<>]*)?>")
 _SETTING = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
+
+_SAMPLERS = {  # as AUTOMATIC1111 calls them -> ours
+    "Euler": "euler",
+    "Euler a": "euler-a",
+    "DDIM": "ddim",
+    "DPM++ 2M": "dpm++ 2m",
+    "DPM++ 2M Karras": "dpm++ 2m karras",
+    "DPM++ 2M SDE": "dpm++ 2m sde",
+    "UniPC": "unipc",
+    "Heun": "heun",
+}
+_COMFY = {"euler_ancestral": "euler-a", "dpmpp_2m": "dpm++ 2m", "uni_pc": "unipc"}  # and what grew from it
+_NAMES = ("Model", "Sampler")  # what another program calls them says little here
+_HARMLESS = (  # settings whose loss changes no picture
+    *(
+        "Version",
+        "Model hash",
+        "Schedule type",
+        "Lora hashes",
+        "TI hashes",
+        "Hashes",
+        "VAE hash",
+        "RNG",
+        "User",
+    ),
+)
+_KEYS: dict[str, list[Field]] = {}  # A1111 key -> what is written under it
+for _field in FIELDS:
+    if _field.a1111:
+        _KEYS.setdefault(_field.a1111, []).append(_field)
 
 
 def write(request: GenerationRequest, size: tuple[int, int]) -> str:
@@ -28,17 +58,7 @@ def write(request: GenerationRequest, size: tuple[int, int]) -> str:
     lines = [request.prompt + tags]
     if request.negative_prompt:
         lines.append(f"{_NEGATIVE} {request.negative_prompt}")
-    settings: dict[str, Any] = {
-        "Steps": request.steps,
-        "Sampler": request.scheduler,
-        "Sketch steps": request.sketch_steps,  # our own; others ignore what they do not know
-        "CFG scale": request.guidance,
-        "Guidance end": request.guidance_end,  # our own too
-        "Seed": request.seed,
-        "Size": f"{size[0]}x{size[1]}",
-        "Model": request.model,
-    }
-    decided = {name: value for name, value in settings.items() if value is not None}
+    decided = _settings(request, size)
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in decided.items()))
     return "\n".join(lines)
 
@@ -48,6 +68,8 @@ def read(text: str) -> tuple[GenerationRequest, tuple[str, ...]]:
 
     Raises `PromptError` if there is no usable prompt.
     """
+    if text.lstrip().startswith("{") and (values := foreign.parsed(text)) is not None:
+        return foreign.read(values)
     prompt, negative, settings = _split(text)
     notes: list[str] = []
     loras = _LORA.findall(prompt)
@@ -57,32 +79,53 @@ def read(text: str) -> tuple[GenerationRequest, tuple[str, ...]]:
     if not prompt:
         raise PromptError("it has no prompt")
     request = GenerationRequest(prompt=prompt, negative_prompt=negative)
-    for name, convert in _FIELDS.items():
-        if name not in settings:
+    for key, parts in _KEYS.items():
+        if key not in settings or key in _NAMES:
             continue
         try:
-            request = replace(request, **convert(settings[name]))
+            request = replace(request, **_values(key, parts, settings))
         except (ValueError, InputError):
-            notes.append(f"{name} {settings[name]} cannot be used here")
-    for name in ("Model", "Sampler"):
-        if name in settings:
-            notes.append(f"{name.lower()} {settings[name]}: choose one here")
+            notes.append(f"{key} {settings[key]} cannot be used here")
+    if "Model" in settings:
+        notes.append(f"model {settings['Model']}: choose one here")
+    if "Sampler" in settings:
+        name = sampler(settings["Sampler"], settings.get("Schedule type", ""))
+        request = replace(request, scheduler=name)
+        if name is None:
+            notes.append(f"sampler {settings['Sampler']}: choose one here")
+    dropped = [f"{key} {value}" for key, value in settings.items() if key not in (*_KEYS, *_HARMLESS)]
+    if dropped:
+        notes.append(f"not done here: {', '.join(dropped)}")
     return request, tuple(notes)
 
 
-def _size(text: str) -> dict[str, Any]:
-    width, _, height = text.partition("x")
-    return {"width": int(width), "height": int(height)}
+def sampler(name: str, schedule: str = "") -> str | None:
+    """Our name of a sampler as other programs call it; None: there is none here."""
+    ours = {theirs.lower(): own for theirs, own in _SAMPLERS.items()}
+    ours |= {own: own for own in _SAMPLERS.values()} | _COMFY
+    wanted = f"{name} {schedule}" if schedule.lower() == "karras" else name
+    return ours.get(wanted.strip().lower())
 
 
-_FIELDS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "Steps": lambda text: {"steps": int(text)},
-    "Sketch steps": lambda text: {"sketch_steps": int(text)},
-    "CFG scale": lambda text: {"guidance": float(text)},
-    "Guidance end": lambda text: {"guidance_end": float(text)},
-    "Seed": lambda text: {"seed": int(text)},
-    "Size": _size,
-}
+def _settings(request: GenerationRequest, size: tuple[int, int]) -> dict[str, str]:
+    """A1111 key -> value of what is decided and not the usual; fields that share a key are joined as 640x480."""
+    made = {field.name: getattr(request, field.name) for field in FIELDS} | {
+        "width": size[0],
+        "height": size[1],
+    }
+    theirs = {own: name for name, own in _SAMPLERS.items()}
+    made["scheduler"] = theirs.get(str(request.scheduler), request.scheduler)
+    found = {}
+    for key, parts in _KEYS.items():
+        if all(made[field.name] not in (None, field.otherwise) for field in parts):
+            found[key] = "x".join(field.kind.words(made[field.name]) for field in parts)
+    return found
+
+
+def _values(key: str, parts: list[Field], settings: dict[str, str]) -> dict[str, Any]:
+    """Field -> value of one setting. Raises `ValueError`, `InputError`."""
+    texts = [settings[key]] if len(parts) == 1 else settings[key].split("x")
+    return {field.name: field.kind.parse(text) for field, text in zip(parts, texts, strict=True)}
 
 
 def _split(text: str) -> tuple[str, str, dict[str, str]]:

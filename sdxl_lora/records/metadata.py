@@ -178,7 +178,7 @@ def _from_json(text: str, width: int, height: int) -> PictureFacts:
         if values["format"] > FORMAT:
             raise ImageError("this picture was made by a newer version of this program; update to read it")
         made = values.get("created_at")
-        known, unknown = split(_plain_request(values["request"]))
+        known, unknown = split(values["request"])
         return PictureFacts(
             request=GenerationRequest.from_dict(known),
             said=values["request"],
@@ -194,14 +194,3 @@ def _from_json(text: str, width: int, height: int) -> PictureFacts:
     # anyone can write anything into a PNG: wrong types, missing keys, brackets nested without end
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ImageError("the request in this picture is damaged; use the original file") from error
-
-
-def _plain_request(values: dict[str, Any]) -> dict[str, Any]:
-    """`values` if its texts are texts: `GenerationRequest` trusts its caller for these."""
-    texts = ("prompt", "negative_prompt", "model")
-    optional = ("scheduler", "template")
-    wrong = [n for n in texts if not isinstance(values.get(n, ""), str)]
-    wrong += [n for n in optional if not isinstance(values.get(n), str | None)]
-    if wrong:
-        raise TypeError(f"not text: {', '.join(wrong)}")
-    return values

@@ -1,9 +1,10 @@
 """A request in which nothing is open any more: what a picture is made from, and what its record says."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from sdxl_lora.config import Precision
-from sdxl_lora.request.wish import GenerationRequest
+from sdxl_lora.errors import RequestError
+from sdxl_lora.request.wish import FIELDS, GenerationRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,12 @@ class ResolvedRequest(GenerationRequest):
     sketch_steps: int  # 0 = an even way
     model_sha256: str  # of everything of the model that is loaded, see `models.identity`
 
+    def __post_init__(self) -> None:
+        missing = [field.words for field in FIELDS if getattr(self, field.name) is None]
+        if missing:
+            raise RequestError(f"not decided: {', '.join(missing)}; see generation.resolve")
+        super().__post_init__()
+
     def wish(self) -> GenerationRequest:
         """The wish for this very picture, as a record keeps it: its contents are remembered, and not insisted on."""
-        return GenerationRequest(**{field.name: getattr(self, field.name) for field in fields(self)})
+        return GenerationRequest(**{field.name: getattr(self, field.name) for field in FIELDS})

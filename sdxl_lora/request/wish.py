@@ -1,52 +1,27 @@
-"""What is wished for: `GenerationRequest`, from page or command line to record.
+"""What is wished for: `GenerationRequest`, the one table of request fields.
 
+A new field is one declaration here, one line in `resolved.ResolvedRequest`, and the code that acts on it. The command
+line and its settings (`flags`), the form (`ui.tuning`), the text in PNG files (`records`), the differences that history
+shows (`feedback.changes`), keys of caches and of finished sketches, and the JSON schema (`schema`) follow from it.
 Knows nothing of models: what a wish leaves open is decided by `generation.resolve`.
 """
 
-import math
-import unicodedata
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
-from sdxl_lora.config import MAX_PROMPT_CHARACTERS, Precision
-from sdxl_lora.errors import PromptError, RequestError
+from sdxl_lora.config import Precision
+from sdxl_lora.errors import RequestError
+from sdxl_lora.request.field import MISSING, declared, table
+from sdxl_lora.request.kinds import Choice, Loras, Name, Number, Prompt, Seed, Slots, Text, Whole
+from sdxl_lora.request.lora_spec import LoraSpec
 
 MAX_STEPS = 150
 MAX_COUNT = 64
 MAX_SIDE = 4_096  # px
 MAX_SEED = 2**63 - 1
 OWN_SCHEDULER = "own"  # the sampler in the model's own files
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSpec:
-    """One LoRA to load onto the model."""
-
-    path: str  # file, folder or hub id
-    weight: float = 1.0  # scale; 0 = off
-    sha256: str = ""  # of the file it was, for the record; only a `ResolvedRequest` insists on it
-
-    def __post_init__(self) -> None:
-        for name, text in (("path", self.path), ("hash", self.sha256)):
-            if not isinstance(text, str):
-                raise RequestError(f"the {name} of a LoRA is {text!r}, which is no text")
-        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float):
-            raise RequestError(f"LoRA weight {self.weight!r} is not a number")
-        if not math.isfinite(self.weight) or abs(self.weight) > 10:
-            raise RequestError(
-                f"LoRA weight {self.weight} is not between -10 and 10; 1 is the trained strength"
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """`PATH` or `PATH:WEIGHT`, as on the command line."""
-        path, colon, weight = text.rpartition(":")
-        if colon and path:
-            try:
-                return cls(path=path, weight=float(weight))
-            except ValueError:
-                pass  # a colon inside the path itself
-        return cls(path=text)
+_SIDE = Whole(low=64, high=MAX_SIDE, multiple=8)
+_PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,62 +32,204 @@ class GenerationRequest:
     Picture `i` (from 0) of a request has seed `seed + i`, so any picture of a batch can be made again alone.
     """
 
-    prompt: str
-    negative_prompt: str = ""
-    model: str = "auto"
-    loras: tuple[LoraSpec, ...] = ()
-    steps: int | None = None
-    guidance: float | None = None  # classifier-free guidance scale; 1 = off
-    guidance_end: float | None = None  # share of the way with guidance, from its noisy start; 1 = all of it
-    seed: int | None = None
-    count: int = 1
-    width: int | None = None  # px, a multiple of 8
-    height: int | None = None  # px, a multiple of 8
-    precision: Precision = "auto"
-    scheduler: str | None = None
-    sketch_steps: int | None = None  # the first half of the way in the strides of such a sketch; 0 = even
-    template: str = ""  # template the prompt was filled from; kept for the record
-    slots: tuple[tuple[str, str], ...] = ()  # (slot, value) pairs of that template
-    model_sha256: str = ""  # of the model it was, for the record; only a `ResolvedRequest` insists on it
+    prompt: str = declared(Prompt(), default=MISSING, label="Words", help="What to draw.")
+    negative_prompt: str = declared(
+        Text(),
+        default="",
+        label="Avoid",
+        help="The negative prompt: words the picture is steered away from.",
+        flag="--negative",
+        flag_help="what to keep out of the picture",
+        metavar="TEXT",
+        group="words",
+    )
+    template: str = declared(
+        Name(),
+        default="",
+        label="Template",
+        help="The template that the prompt was filled from.",
+        latents=False,
+        wished=False,
+    )
+    slots: tuple[tuple[str, str], ...] = declared(
+        Slots(),
+        default=(),
+        label="Slots",
+        help="What the template's slots were filled with.",
+        flag="--set",
+        flag_help="fill one slot of the template; repeatable",
+        metavar="KEY=VALUE",
+        latents=False,
+        wished=False,
+    )
+    steps: int | None = declared(
+        Whole(low=1, high=MAX_STEPS),
+        from_model=True,
+        label="Steps",
+        help="More steps take longer and add detail, up to a point.",
+        flag="--steps",
+        flag_help="denoising steps",
+        metavar="N",
+        a1111="Steps",
+        group="settings",
+    )
+    scheduler: str | None = declared(
+        Name(),
+        from_model=True,
+        otherwise=OWN_SCHEDULER,
+        label="Scheduler",
+        help="The sampler: how the picture comes out of the noise. The model's own is usually best.",
+        flag="--scheduler",
+        flag_help="sampler other than the model's own",
+        metavar="NAME",
+        a1111="Sampler",
+        group="expert",
+    )
+    sketch_steps: int | None = declared(
+        Whole(low=2, high=MAX_STEPS, besides=(0,)),
+        otherwise=0,
+        label="Sketch steps",
+        help="Faster: the first half of the way in the long strides of a sketch of so many steps, 6 for 20 steps."
+        " Pictures that were finished from a sketch need the same number to come out the same again.",
+        flag="--sketch-steps",
+        flag_help="half of the way in the strides of a sketch of N steps, as the loop finishes its sketches",
+        metavar="N",
+        a1111="Sketch steps",
+        group="expert",
+    )
+    guidance: float | None = declared(
+        Number(low=0, high=30, step=0.5, advice="3 to 7 is usual"),
+        from_model=True,
+        label="Guidance",
+        help="How strictly the picture follows the words; too much looks harsh.",
+        flag="--guidance",
+        flag_help="hold to the prompt (classifier-free guidance scale); 1 = off",
+        metavar="G",
+        a1111="CFG scale",
+        group="settings",
+    )
+    guidance_end: float | None = declared(
+        Number(low=0, high=1, step=0.1, advice="1 guides every step"),
+        from_model=True,
+        label="Guidance end",
+        help="On which share of the way the picture is held to the words, from 0 to 1. Without guidance towards"
+        " the end surfaces are cleaner, and the picture is done sooner.",
+        flag="--guidance-end",
+        flag_help="share of the way with guidance, 0 to 1",
+        metavar="SHARE",
+        a1111="Guidance end",
+        group="expert",
+    )
+    seed: int | None = declared(
+        Seed(low=0, high=MAX_SEED),
+        label="Seed",
+        help="The same seed with the same settings gives the same picture.",
+        flag="--seed",
+        flag_help="the same seed, the same picture",
+        metavar="N",
+        a1111="Seed",
+        group="settings",
+        wished=False,
+    )
+    count: int = declared(
+        Whole(low=1, high=MAX_COUNT),
+        default=1,
+        label="How many pictures",
+        help="Pictures of this request; their seeds count up.",
+        flag="--count",
+        flag_help="pictures; their seeds count up",
+        metavar="N",
+        latents=False,
+        wished=False,
+    )
+    width: int | None = declared(
+        _SIDE,
+        from_model=True,
+        label="Width",
+        unit="px",
+        help="A multiple of 8.",
+        flag="--width",
+        flag_help="a multiple of 8",
+        metavar="PX",
+        a1111="Size",
+        group="settings",
+    )
+    height: int | None = declared(
+        _SIDE,
+        from_model=True,
+        label="Height",
+        unit="px",
+        help="A multiple of 8.",
+        flag="--height",
+        flag_help="a multiple of 8",
+        metavar="PX",
+        a1111="Size",
+        group="settings",
+    )
+    model: str = declared(
+        Name(),
+        default="auto",
+        label="Model",
+        help="Or type a folder, or a hub id such as owner/model.",
+        flag="--model",
+        flag_help="mini, sdxl, sd14, a folder or a hub id",
+        metavar="NAME",
+        a1111="Model",
+        group="settings",
+    )
+    precision: Precision = declared(
+        Choice(options=_PRECISIONS),
+        default="auto",
+        label="Precision",
+        help="The number format of the model. Automatic is the fastest here that keeps the quality.",
+        flag="--precision",
+        flag_help="auto, fp32, fp16, bf16, int8",
+        metavar="FORMAT",
+        group="expert",
+    )
+    loras: tuple[LoraSpec, ...] = declared(
+        Loras(),
+        default=(),
+        label="LoRAs",
+        help="A small add-on that teaches the model a brand or product.",
+        flag="--lora",
+        flag_help="use a LoRA; repeatable",
+        metavar="PATH[:WEIGHT]",
+        group="settings",
+    )
+    model_sha256: str = declared(
+        Name(),
+        default="",
+        label="Model's contents",
+        help="Which contents of the model it was, for the record; see `models.identity`.",
+        wished=False,
+    )
 
     def __post_init__(self) -> None:
-        _check_prompt(self.prompt)
-        _check_text("negative prompt", self.negative_prompt)
-        _check_integer("steps", self.steps, 1, MAX_STEPS)
-        if self.sketch_steps != 0:
-            _check_integer("sketch steps", self.sketch_steps, 2, MAX_STEPS)
-        _check_integer("count", self.count, 1, MAX_COUNT)
-        _check_integer("seed", self.seed, 0, MAX_SEED)
-        for name in ("width", "height"):
-            _check_side(name, getattr(self, name))
-        if self.guidance is not None and not (math.isfinite(self.guidance) and 0 <= self.guidance <= 30):
-            raise RequestError(f"guidance {self.guidance} is not a number between 0 and 30; 3 to 7 is usual")
-        if self.guidance_end is not None and not 0 <= self.guidance_end <= 1:
-            raise RequestError(
-                f"guidance end {self.guidance_end} is not between 0 and 1; 1 guides every step"
-            )
-        if self.precision not in get_args(Precision):
-            raise RequestError(f"precision {self.precision!r} is not one of {', '.join(get_args(Precision))}")
+        for field in FIELDS:
+            value = getattr(self, field.name)
+            if value is not None or not field.open:
+                field.kind.check(field.words, value)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` gives an equal request back."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["loras"] = [{f.name: getattr(lora, f.name) for f in fields(lora)} for lora in self.loras]
-        values["slots"] = [list(pair) for pair in self.slots]
-        return values
+        values = ((field, getattr(self, field.name)) for field in FIELDS)
+        return {f.name: None if value is None else f.kind.to_json(value) for f, value in values}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Inverse of `to_dict`. Raises `RequestError` on unknown or malformed fields."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
+        known = {field.name: field for field in FIELDS}
+        unknown = sorted(set(values) - set(known))
         if unknown:
             raise RequestError(f"unknown request fields: {', '.join(unknown)}")
+        given = {**values, "template": values.get("template") or ""}  # null, before a template was a text
         try:
-            loras = tuple(LoraSpec(**lora) for lora in values.get("loras", ()))
-            slots = tuple((str(name), str(value)) for name, value in values.get("slots", ()))
-            template = values.get("template") or ""  # null, before a template was a text
-            return cls(**{**values, "loras": loras, "slots": slots, "template": template})
+            read: dict[str, Any] = {
+                name: None if value is None else known[name].kind.from_json(value)
+                for name, value in given.items()
+            }
+            return cls(**read)
         except (TypeError, ValueError) as error:
             raise RequestError(f"this is not a generation request: {error}") from error
 
@@ -123,32 +240,4 @@ class GenerationRequest:
         return replace(self, seed=(self.seed + index) % (MAX_SEED + 1), count=1)
 
 
-def _check_prompt(prompt: str) -> None:
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise PromptError("the prompt is empty; say what to make, for example 'a navy windbreaker jacket'")
-    _check_text("prompt", prompt)
-
-
-def _check_text(name: str, text: str) -> None:
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise PromptError(f"the {name} has {len(text):,} characters; shorten it to {MAX_PROMPT_CHARACTERS:,}")
-    # Cc = control characters; Cs = lone surrogates, which no file or database can store
-    bad = {c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"}
-    if bad:
-        codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(bad))
-        raise PromptError(f"the {name} contains control characters ({codes}); remove them")
-
-
-def _check_integer(name: str, value: int | None, low: int, high: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError(f"{name} {value!r} is not a whole number")
-    if not low <= value <= high:
-        raise RequestError(f"{name} {value} is not between {low} and {high}")
-
-
-def _check_side(name: str, value: int | None) -> None:
-    _check_integer(name, value, 64, MAX_SIDE)
-    if value is not None and value % 8:
-        raise RequestError(f"{name} {value} is not a multiple of 8; use {round(value / 8) * 8}")
+FIELDS = table(GenerationRequest)

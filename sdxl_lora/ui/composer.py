@@ -163,7 +163,8 @@ def _expanded(request: GenerationRequest) -> list[str]:
 
 def _restore(request: GenerationRequest) -> None:
     words.restore(request)
-    tuning.restore(request)
+    if notes := tuning.restore(request):
+        st.session_state["create.message"] = " ".join([st.session_state.get("create.message", ""), *notes])
     if request.count > 1:
         st.session_state[_COUNT] = min(request.count, MAX_COUNT)
 

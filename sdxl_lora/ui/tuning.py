@@ -1,19 +1,18 @@
 """The settings of the composer that have sensible defaults: all folded away.
 
-An empty field means the model's own choice.
+The widgets are made from the table of request fields, each by its kind. An empty one means the model's own choice.
 """
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
-from sdxl_lora.config import Precision
 from sdxl_lora.errors import InputError, RequestError
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.registry import ModelDefaults
-from sdxl_lora.request import GenerationRequest, LoraSpec
+from sdxl_lora.request import FIELDS, OWN_SCHEDULER, Field, GenerationRequest, LoraSpec
+from sdxl_lora.request.kinds import Choice, Name, Number, Seed, Whole
 from sdxl_lora.ui import shared, words
 
 MAX_LORAS = 4
@@ -27,143 +26,152 @@ _OWN_SHAPE, *_, _CUSTOM = SHAPES
 _OWN_SCHEDULER = "Model's own"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Start:
-    """What the widgets say when nobody touched them."""
-
-    model: str = "auto"
-    steps: int | None = None
-    guidance: float | None = None
-    guidance_end: float | None = None
-    shape: str = _OWN_SHAPE
-    width: int | None = None
-    height: int | None = None
-    seed: str = ""
-    scheduler: str = _OWN_SCHEDULER
-    sketch: int | None = None
-    precision: str = "auto"
-
-
-_FIELDS = tuple(field.name for field in fields(_Start))
+_SHAPE = "create.shape"
+_ALONE = ("model", "loras")  # fields with more than one widget in a cell of the grid
+_SIDES = ("width", "height")
+_IN_FORM = [field for field in FIELDS if field.group in ("settings", "expert") and field.name != "loras"]
 
 
 def show() -> None:
     """Draws the widgets; `values` reads them."""
-    for name in _FIELDS:
-        st.session_state.setdefault(f"create.{name}", getattr(_Start(), name))
+    state = st.session_state
+    state.setdefault(_SHAPE, _OWN_SHAPE)
+    for field in _IN_FORM:
+        state.setdefault(_key(field), _start(field))
+    avoid = _field("negative_prompt")
     st.text_area(
-        "Avoid",
+        avoid.label,
         key=words.NEGATIVE,
         height=80,
         placeholder="What must not be in the picture",
-        help="The negative prompt: words the picture is steered away from.",
+        help=avoid.help,
         persist_state="session",
     )
-    model = st.selectbox(
-        "Model",
+    model = _field("model")
+    st.selectbox(
+        model.label,
         ["auto", *registry.NAMES],
         format_func=_model_label,
-        key="create.model",
+        key=_key(model),
         accept_new_options=True,
-        help="Or type a folder, or a hub id such as owner/model.",
+        help=model.help,
         persist_state="session",
     )
-    defaults = _defaults(str(model))
+    defaults = _defaults(str(state[_key(model)]))
     with st.grid(2, min_column_width=130):
-        st.number_input(
-            "Steps",
-            step=1,
-            value=None,
-            key="create.steps",
-            placeholder=f"{defaults.steps}",
-            help="More steps take longer and add detail, up to a point.",
-            persist_state="session",
-        )
-        st.number_input(
-            "Guidance",
-            step=0.5,
-            value=None,
-            format="%g",
-            key="create.guidance",
-            placeholder=f"{defaults.guidance:g}",
-            help="How strictly the picture follows the words; too much looks harsh.",
-            persist_state="session",
-        )
-        st.text_input(
-            "Seed",
-            key="create.seed",
-            placeholder="A new one each time",
-            help="The same seed with the same settings gives the same picture.",
-            persist_state="session",
-        )
-        st.selectbox(
-            "Size",
-            list(SHAPES),
-            key="create.shape",
-            format_func=_shape_label(defaults),
-            persist_state="session",
-        )
-        if st.session_state["create.shape"] == _CUSTOM:
-            for side in ("width", "height"):
-                st.number_input(
-                    f"{side.capitalize()} in px",
-                    step=8,
-                    value=None,
-                    key=f"create.{side}",
-                    placeholder=str(getattr(defaults, side)),
-                    persist_state="session",
-                )
-        _sampling(defaults)
+        for group in ("settings", "expert"):
+            for field in _IN_FORM:
+                if field.group == group and field.name not in (*_ALONE, *_SIDES):
+                    _widget(field, defaults)
+            if group == "settings":
+                _size(defaults)
     _loras()
 
 
 def values() -> dict[str, Any]:
     """The fields of a `GenerationRequest` that the widgets decide. Raises `InputError`."""
     state = st.session_state
-    width, height = _sides(str(state["create.shape"]), str(state["create.model"]))
-    scheduler = state["create.scheduler"]
-    return {
-        "negative_prompt": state.get(words.NEGATIVE, ""),
-        "model": state["create.model"] or "auto",
-        "steps": state["create.steps"],
-        "guidance": state["create.guidance"],
-        "guidance_end": state["create.guidance_end"],
-        "width": width,
-        "height": height,
-        "seed": _seed(str(state["create.seed"])),
-        "scheduler": None if scheduler == _OWN_SCHEDULER else scheduler,
-        "sketch_steps": state["create.sketch"],
-        "precision": state["create.precision"],
-        "loras": tuple(
-            LoraSpec(path=path, weight=float(state.get(f"create.lora.{row}.weight", 1.0)))
-            for row in range(MAX_LORAS)
-            if (path := str(state.get(f"create.lora.{row}.path", "")).strip())
-        ),
-    }
-
-
-def restore(request: GenerationRequest) -> None:
-    """Puts the settings of `request` into the widgets; call before they are drawn."""
-    state = st.session_state
-    start = _Start(
-        model=request.model,
-        steps=request.steps,
-        guidance=request.guidance,
-        guidance_end=request.guidance_end,
-        shape=_shape_of(request),
-        width=request.width,
-        height=request.height,
-        seed="" if request.seed is None else str(request.seed),
-        scheduler=request.scheduler or _OWN_SCHEDULER,
-        sketch=request.sketch_steps,
-        precision=request.precision,
+    found = {field.name: _said(field, state[_key(field)]) for field in _IN_FORM}
+    found |= dict(zip(_SIDES, _sides(str(state[_SHAPE]), str(found["model"])), strict=True))
+    found["negative_prompt"] = state.get(words.NEGATIVE, "")
+    found["loras"] = tuple(
+        LoraSpec(path=path, weight=float(state.get(f"create.lora.{row}.weight", 1.0)))
+        for row in range(MAX_LORAS)
+        if (path := str(state.get(f"create.lora.{row}.path", "")).strip())
     )
-    for name in _FIELDS:
-        state[f"create.{name}"] = getattr(start, name)
+    return found
+
+
+def restore(request: GenerationRequest) -> tuple[str, ...]:
+    """Puts the settings of `request` into the widgets; call before they are drawn.
+
+    Returns what there is no widget or no choice for, one sentence each.
+    """
+    state, notes = st.session_state, []
+    for field in _IN_FORM:
+        value = getattr(request, field.name)
+        if field.name == "scheduler" and value not in (None, OWN_SCHEDULER, *schedulers.NAMES):
+            notes.append(f"There is no scheduler {value} here: the model's own is chosen.")
+            value = None
+        state[_key(field)] = _start(field) if value in (None, field.otherwise) else _shown(field, value)
+    state[_SHAPE] = _shape_of(request)
     for row in range(MAX_LORAS):
         lora = request.loras[row] if row < len(request.loras) else LoraSpec(path="")
         state[f"create.lora.{row}.path"] = lora.path
         state[f"create.lora.{row}.weight"] = lora.weight
+    if len(request.loras) > MAX_LORAS:
+        notes.append(f"Only {MAX_LORAS} of {len(request.loras)} LoRAs are taken over.")
+    return tuple(notes)
+
+
+def _field(name: str) -> Field:
+    return next(field for field in FIELDS if field.name == name)
+
+
+def _key(field: Field) -> str:
+    return f"create.{field.name}"
+
+
+def _start(field: Field) -> Any:
+    """What its widget says when nobody touched it."""
+    if field.name == "scheduler":
+        return _OWN_SCHEDULER
+    return (
+        "" if isinstance(field.kind, Seed) or (field.open and isinstance(field.kind, Name)) else field.default
+    )
+
+
+def _shown(field: Field, value: Any) -> Any:
+    """A value as its widget holds it."""
+    return str(value) if isinstance(field.kind, Seed) else value
+
+
+def _said(field: Field, shown: Any) -> Any:
+    """What a widget says. Raises `RequestError`."""
+    if isinstance(shown, str) and shown.strip() in ("", _OWN_SCHEDULER):
+        return field.default
+    if isinstance(field.kind, Seed):
+        try:
+            return field.kind.parse(str(shown))
+        except ValueError:
+            raise RequestError(
+                f"{field.words} {shown.strip()!r} is not a whole number; leave it empty for a new one"
+            ) from None
+    return shown
+
+
+def _widget(field: Field, defaults: ModelDefaults) -> None:
+    """The widget that fits the kind of a field; empty means what its placeholder says."""
+    usual = getattr(defaults, field.name, None) if field.from_model else None
+    how: dict[str, Any] = {"key": _key(field), "help": field.help, "persist_state": "session"}
+    label = f"{field.label} in {field.unit}" if field.unit else field.label
+    kind = field.kind
+    if isinstance(kind, Seed):
+        st.text_input(label, placeholder="A new one each time", **how)
+    elif isinstance(kind, Whole):
+        st.number_input(
+            label, step=kind.multiple, value=None, placeholder="None" if usual is None else str(usual), **how
+        )
+    elif isinstance(kind, Number):
+        empty = field.otherwise if usual is None else usual
+        placeholder = "" if empty is None else f"{empty:g}"
+        st.number_input(label, step=kind.step, value=None, format="%g", placeholder=placeholder, **how)
+    elif isinstance(kind, Choice):
+        st.selectbox(label, kind.options, **how)
+    elif field.name == "scheduler":
+        st.selectbox(label, [_OWN_SCHEDULER, *schedulers.NAMES], **how)
+    else:
+        st.text_input(label, **how)
+
+
+def _size(defaults: ModelDefaults) -> None:
+    """One choice of a shape, which gives both sides, or the two of them."""
+    st.selectbox(
+        "Size", list(SHAPES), key=_SHAPE, format_func=_shape_label(defaults), persist_state="session"
+    )
+    if st.session_state[_SHAPE] == _CUSTOM:
+        for side in _SIDES:
+            _widget(_field(side), defaults)
 
 
 def shape_sides(ratio: float, defaults: ModelDefaults) -> tuple[int, int]:
@@ -177,35 +185,6 @@ def shape_sides(ratio: float, defaults: ModelDefaults) -> tuple[int, int]:
     return max(step, round(width / step) * step), max(step, round(height / step) * step)
 
 
-def _sampling(defaults: ModelDefaults) -> None:
-    """How the picture is drawn, for those who know."""
-    st.number_input(
-        "Guidance end",
-        step=0.1,
-        value=None,
-        format="%g",
-        key="create.guidance_end",
-        placeholder=f"{defaults.guidance_end:g}",
-        help="On which share of the way the picture is held to the words, from 0 to 1. Without guidance towards"
-        " the end surfaces are cleaner, and the picture is done sooner.",
-        persist_state="session",
-    )
-    st.selectbox(
-        "Scheduler", [_OWN_SCHEDULER, *schedulers.NAMES], key="create.scheduler", persist_state="session"
-    )
-    st.number_input(
-        "Sketch steps",
-        step=1,
-        value=None,
-        key="create.sketch",
-        placeholder="None",
-        help="Faster: the first half of the way in the long strides of a sketch of so many steps, 6 for 20 steps."
-        " Pictures that were finished from a sketch need the same number to come out the same again.",
-        persist_state="session",
-    )
-    st.selectbox("Precision", get_args(Precision), key="create.precision", persist_state="session")
-
-
 def _loras() -> None:
     """Rows of LoRA and strength; a new row appears when the last is filled."""
     state = st.session_state
@@ -217,7 +196,7 @@ def _loras() -> None:
                 "LoRA" if row == 0 else f"LoRA {row + 1:d}",
                 key=f"create.lora.{row}.path",
                 placeholder="File, folder or hub id",
-                help="A small add-on that teaches the model a brand or product." if row == 0 else None,
+                help=_field("loras").help if row == 0 else None,
                 persist_state="session",
             )
             st.number_input(
@@ -285,14 +264,3 @@ def _sides(shape: str, model: str) -> tuple[int | None, int | None]:
     if ratio is None:
         return None, None
     return shape_sides(ratio, registry.describe(model).defaults)
-
-
-def _seed(text: str) -> int | None:
-    if not text.strip():
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise RequestError(
-            f"seed {text.strip()!r} is not a whole number; leave it empty for a new one"
-        ) from None

@@ -47,8 +47,8 @@ def test_what_to_avoid_and_settings_are_compared_too() -> None:
     )
     assert [str(c) for c in changes(before, after)] == [
         "Avoid: clutter",
-        "LoRAs: none → x × 0.5",
         "Steps: 20 → 30",
+        "LoRAs: none → x × 0.5",
     ]
 
 
@@ -68,3 +68,15 @@ def test_history_knows_the_wish_a_picture_was_made_from() -> None:
     assert tree.steps[1].records == ("a", "b")
     assert tree.find(filled(colour="teal")) is None
     assert tree.change(made, "again").at == 1
+
+
+def test_every_setting_that_makes_another_picture_makes_another_wish() -> None:
+    one = replace(filled(), guidance_end=0.6, sketch_steps=0)
+    assert alike(one, replace(one, seed=5, count=2, model_sha256="0" * 64))
+    assert not alike(one, replace(one, guidance_end=1.0))
+    assert not alike(one, replace(one, sketch_steps=6))
+    assert [str(c) for c in changes(one, replace(one, guidance_end=1.0, sketch_steps=6))] == [
+        "Sketch steps: 0 → 6",
+        "Guidance end: 0.6 → 1",
+    ]
+    assert alike(replace(one, sketch_steps=None), one)  # both are an even way

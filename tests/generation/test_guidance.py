@@ -69,7 +69,7 @@ def test_a_model_says_where_its_guidance_ends(model: LoadedModel, request_: Reso
 
 @pytest.mark.parametrize("end", [-0.1, 1.1, float("nan"), float("inf")])
 def test_an_end_outside_the_way_is_refused_in_one_line(end: float) -> None:
-    with pytest.raises(RequestError, match=r"guidance end .* is not between 0 and 1"):
+    with pytest.raises(RequestError, match=r"guidance end .* is not a number between 0 and 1"):
         GenerationRequest(prompt="a jacket", guidance_end=end)
 
 

@@ -153,7 +153,7 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     at.text_input(key="create.seed").set_value("12345678901234567")
     at.selectbox(key="create.shape").set_value("Portrait 3:4")
     at.selectbox(key="create.scheduler").set_value("euler")
-    at.number_input(key="create.sketch").set_value(2)
+    at.number_input(key="create.sketch_steps").set_value(2)
     at.text_area(key="create.negative").set_value("fog")
     at.button_group(key="create.count").set_value(3)
     press(at)

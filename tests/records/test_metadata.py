@@ -135,12 +135,11 @@ def test_a_picture_of_automatic1111_is_read_and_what_is_unknown_here_is_named() 
     facts = metadata.read(io.BytesIO(png(parameters=text)))
     assert facts.request == GenerationRequest(
         prompt="a (navy:1.2) jacket,\nstudio", negative_prompt="blurry,\nlow quality", steps=28, guidance=6.5,
-        seed=123, width=832, height=1216,
+        seed=123, width=832, height=1216, scheduler="dpm++ 2m",
     )  # fmt: skip
     assert facts.notes == (
         "LoRA brandX, other: load it from its file",
         "model dream: choose one here",
-        "sampler DPM++ 2M: choose one here",
     )
 
 
@@ -153,7 +152,7 @@ def test_a_picture_of_automatic1111_is_read_and_what_is_unknown_here_is_named() 
         ("p\nSteps: 20, Size: 512", {"prompt": "p", "steps": 20}, 1),
         ("Steps: of a ladder\nSteps: 20", {"prompt": "Steps: of a ladder", "steps": 20}, 0),
         ("p\r\nNegative prompt: n\r\nSteps: 20", {"prompt": "p", "negative_prompt": "n", "steps": 20}, 0),
-        ('p\nSteps: 20, Note: "a \\"b\\", Seed: 1", Seed: 2', {"prompt": "p", "steps": 20, "seed": 2}, 0),
+        ('p\nSteps: 20, Note: "a \\"b\\", Seed: 1", Seed: 2', {"prompt": "p", "steps": 20, "seed": 2}, 1),
     ],
 )
 def test_parameters_of_all_kinds_are_taken_as_far_as_they_go(
@@ -255,14 +254,15 @@ def test_a_path_that_cannot_be_read_says_why(tmp_path: Path, name: str) -> None:
         (ours(request=None), "is damaged"),
         (ours(request={"prompt": ""}), "the prompt is empty"),
         (ours(request={}), "is damaged|cannot be used"),
-        (ours(request={"prompt": 5}), "is damaged"),
-        (ours(request={"prompt": "p", "model": ["x"]}), "is damaged"),
-        (ours(request={"prompt": "p", "scheduler": 1}), "is damaged"),
+        (ours(request={"prompt": 5}), "the prompt is 5, which is no text"),
+        (ours(request={"prompt": "p", "model": ["x"]}), "the model is .*, which is no text"),
+        (ours(request={"prompt": "p", "scheduler": 1}), "the scheduler is 1, which is no text"),
         (ours(request={"prompt": "p", "steps": "many"}), "steps 'many' is not a whole number"),
         (ours(request={"prompt": "p", "steps": 10_000}), "steps 10000 is not between"),
         (ours(request={"prompt": "p", "guidance": "x"}), "cannot be used"),
         (ours(request={"prompt": "p", "loras": [{"path": "x", "wait": 1}]}), "cannot be used"),
         (ours(request={"prompt": "p", "loras": 5}), "cannot be used"),
+        (ours(request={"prompt": "p", "loras": [{"path": 5}]}), "the path of a LoRA is 5, which is no text"),
         (ours(request={"prompt": "p", "slots": [1]}), "cannot be used"),
         (ours(scores=[1]), "is damaged"),
         (ours(scores={"clip": 1}), "is damaged"),
@@ -282,6 +282,53 @@ def test_fields_of_a_newer_version_are_named_and_the_rest_is_read() -> None:
     assert facts.request == GenerationRequest(prompt="a cap")
     assert facts.notes == ("upscale: made by a newer version, not known here",)
     assert facts.said == {"prompt": "a cap", "upscale": 2}
+
+
+def test_what_another_program_did_besides_is_named() -> None:
+    text = (
+        "a cap\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, Seed: 1, Clip skip: 2, Hires upscale: 2,"
+        " VAE: x.pt, Version: v1.10"
+    )
+    facts = metadata.read(io.BytesIO(png(parameters=text)))
+    assert facts.request == GenerationRequest(prompt="a cap", steps=20, seed=1, scheduler="dpm++ 2m karras")
+    assert facts.notes == ("not done here: Clip skip 2, Hires upscale 2, VAE x.pt",)
+
+
+def test_an_unknown_sampler_is_named_and_not_replaced() -> None:
+    facts = metadata.read(io.BytesIO(png(parameters="a cap\nSteps: 20, Sampler: Restart")))
+    assert (facts.request.scheduler, facts.notes) == (None, ("sampler Restart: choose one here",))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "notes"),
+    [
+        (  # SwarmUI
+            {"sui_image_params": {"prompt": "a cap", "negativeprompt": "hood", "seed": 5, "steps": 20,
+                                  "cfgscale": 7.0, "width": 832, "height": 1216, "model": "dream",
+                                  "swarm_version": "0.9"}},
+            {"negative_prompt": "hood", "seed": 5, "steps": 20, "guidance": 7.0, "width": 832, "height": 1216},
+            ("model dream: choose one here",),
+        ),
+        (  # Fooocus
+            {"prompt": "a cap", "negative_prompt": "", "steps": 30, "guidance_scale": 4.0, "seed": "123",
+             "resolution": "(896, 1152)", "base_model": "jugger", "sharpness": 2.0, "version": "v2.5"},
+            {"steps": 30, "guidance": 4.0, "seed": 123, "width": 896, "height": 1152},
+            ("basemodel jugger: choose one here", "not done here: sharpness"),
+        ),
+        ({"prompt": "a cap", "steps": 9999}, {}, ("steps 9999 cannot be used here",)),
+    ],
+)  # fmt: skip
+def test_pictures_of_fooocus_and_swarmui_are_read(
+    values: dict[str, Any], expected: dict[str, Any], notes: tuple[str, ...]
+) -> None:
+    facts = metadata.read(io.BytesIO(png(parameters=json.dumps(values))))
+    assert facts.request == GenerationRequest(prompt="a cap", **expected)
+    assert facts.notes == notes
+
+
+def test_a_prompt_that_begins_with_a_brace_is_a_prompt() -> None:
+    facts = metadata.read(io.BytesIO(png(parameters="{red} cap\nSteps: 20")))
+    assert facts.request == GenerationRequest(prompt="{red} cap", steps=20)
 
 
 def test_missing_facts_have_defaults() -> None:

@@ -1,0 +1,35 @@
+"""Request fields as flags of the command line, with defaults from the environment."""
+
+import argparse
+import os
+from typing import Any
+
+from sdxl_lora.request.wish import FIELDS
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A flag for every field that has one; argparse converts its setting as if it had been typed."""
+    for field in FIELDS:
+        if not field.flag:
+            continue
+        if field.kind.repeatable:
+            how: dict[str, Any] = {"action": "append", "default": []}
+        else:
+            how = {"type": field.kind.parse, "default": os.environ.get(field.setting) or None}
+        parser.add_argument(
+            field.flag,
+            dest=field.name,
+            metavar=field.metavar or None,
+            help=field.flag_help or field.help,
+            **how,
+        )
+
+
+def values(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say, by field, where they say something. Raises `InputError` for one of another form."""
+    found = {}
+    for field in FIELDS:
+        value = getattr(arguments, field.name) if field.flag else None
+        if value is not None:
+            found[field.name] = tuple(map(field.kind.parse, value)) if field.kind.repeatable else value
+    return found

@@ -1,0 +1,242 @@
+"""The kinds of values that request fields have: what is allowed, and how a value becomes text or JSON and back.
+
+A kind knows one value and nothing of fields. A kind of its own is worth having where a value needs another check,
+another form in JSON or another widget (`ui.tuning` chooses widgets by kind).
+"""
+
+import math
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sdxl_lora.config import MAX_PROMPT_CHARACTERS
+from sdxl_lora.errors import PromptError, RequestError
+from sdxl_lora.request.lora_spec import LoraSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What all kinds can do; the base allows any value that JSON knows."""
+
+    repeatable = False  # on the command line
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        """Text of a flag, the environment or another program -> value. Raises `ValueError`, `InputError`."""
+        return str
+
+    def check(self, name: str, value: Any) -> None:
+        """Raises `InputError` in the words of the field's `name` if `value` is not allowed."""
+
+    def words(self, value: Any) -> str:
+        """The value for people and for other programs."""
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    def to_json(self, value: Any) -> Any:
+        return value
+
+    def from_json(self, value: Any) -> Any:
+        """Inverse of `to_json`. Raises `TypeError`, `ValueError`, `InputError`."""
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of `to_json`'s values."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Kind):
+    """Words, over several lines if need be."""
+
+    longest: int = MAX_PROMPT_CHARACTERS
+
+    def check(self, name: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise PromptError(f"the {name} is {value!r}, which is no text")
+        if len(value) > self.longest:
+            raise PromptError(f"the {name} has {len(value):,} characters; shorten it to {self.longest:,}")
+        # Cc = control characters; Cs = lone surrogates, which no file or database can store
+        bad = {c for c in value if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"}
+        if bad:
+            codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(bad))
+            raise PromptError(f"the {name} contains control characters ({codes}); remove them")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.longest}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Text):
+    """Words that must not be missing."""
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, str) and not value.strip():
+            raise PromptError(
+                f"the {name} is empty; say what to make, for example 'a navy windbreaker jacket'"
+            )
+        super().check(name, value)
+
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "minLength": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name(Kind):
+    """The name of something that others know whether it exists: a model, a sampler, a template."""
+
+    def check(self, name: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise RequestError(f"the {name} is {value!r}, which is no text")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Name):
+    """One of a few names."""
+
+    options: tuple[str, ...]
+
+    def check(self, name: str, value: Any) -> None:
+        super().check(name, value)
+        if value not in self.options:
+            raise RequestError(f"{name} {value!r} is not one of {', '.join(self.options)}")
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.options)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(Kind):
+    """A whole number."""
+
+    low: int
+    high: int
+    multiple: int = 1
+    besides: tuple[int, ...] = ()  # allowed although outside the range
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return int
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise RequestError(f"{name} {value!r} is not a whole number")
+        if value in self.besides:
+            return
+        if not self.low <= value <= self.high:
+            raise RequestError(f"{name} {value} is not between {self.low} and {self.high}")
+        if value % self.multiple:
+            nearest = round(value / self.multiple) * self.multiple
+            raise RequestError(f"{name} {value} is not a multiple of {self.multiple}; use {nearest}")
+
+    def schema(self) -> dict[str, Any]:
+        within = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        if self.multiple > 1:
+            within["multipleOf"] = self.multiple
+        return {"anyOf": [within, {"enum": list(self.besides)}]} if self.besides else within
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seed(Whole):
+    """A whole number of many digits, which a browser's number field would round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Kind):
+    """A number that is finite."""
+
+    low: float
+    high: float
+    step: float  # of the form's buttons
+    advice: str = ""  # follows what is said of a value outside the range
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return float
+
+    def check(self, name: str, value: Any) -> None:
+        known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not known or not self.low <= value <= self.high:
+            advice = f"; {self.advice}" if self.advice else ""
+            raise RequestError(
+                f"{name} {value!r} is not a number between {self.low:g} and {self.high:g}{advice}"
+            )
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loras(Kind):
+    """A tuple of `LoraSpec`."""
+
+    repeatable = True
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return LoraSpec.parse
+
+    def check(self, name: str, value: Any) -> None:
+        if not isinstance(value, tuple) or not all(isinstance(lora, LoraSpec) for lora in value):
+            raise RequestError(f"{name} {value!r} is no list of LoRAs")
+
+    def words(self, value: Any) -> str:
+        return ", ".join(f"{lora.path} × {lora.weight:g}" for lora in value) or "none"
+
+    def to_json(self, value: Any) -> Any:
+        return [{f.name: getattr(lora, f.name) for f in fields(LoraSpec)} for lora in value]
+
+    def from_json(self, value: Any) -> Any:
+        return tuple(LoraSpec(**entry) for entry in value)
+
+    def schema(self) -> dict[str, Any]:
+        lora = {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string"},
+                "weight": {"type": "number", "minimum": -10, "maximum": 10},
+                "sha256": {"type": "string"},
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        }
+        return {"type": "array", "items": lora}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots(Kind):
+    """(name, value) pairs of a template, in its order."""
+
+    repeatable = True
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return _pair
+
+    def check(self, name: str, value: Any) -> None:
+        pairs = value if isinstance(value, tuple) else (value,)
+        if not all(
+            isinstance(p, tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs
+        ):
+            raise RequestError(f"{name} {value!r} are no pairs of a slot and its value")
+
+    def to_json(self, value: Any) -> Any:
+        return [list(pair) for pair in value]
+
+    def from_json(self, value: Any) -> Any:
+        return tuple((str(name), str(text)) for name, text in value)
+
+    def schema(self) -> dict[str, Any]:
+        pair = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+        return {"type": "array", "items": pair}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """`KEY=VALUE` -> (key, value)."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise PromptError(f"--set {text!r} is not of the form KEY=VALUE")
+    return key.strip(), value.strip()
