@@ -58,7 +58,7 @@ def make_tokenizers(folder: BuildFolder, settings: BuildSettings) -> None:
 
 
 def judge_model(folder: BuildFolder, settings: BuildSettings) -> None:
-    """Judge the trained UNet, and print the table."""
+    """Judge the trained UNet, measure how far its pictures are from renders, and print the table."""
     unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet")
     pipeline = make_pipeline(folder, unet).to(settings.device)
     print(format_table(evaluate(folder, settings, pipeline)))
@@ -85,6 +85,7 @@ ADJUSTABLE = (
     "unet_steps",
     "unet_decay_steps",
     "judge_steps",
+    "judge_prompts",
 )
 
 
@@ -176,7 +177,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --start-from: train the UNet's finer levels and its attention only, a third of its weights",
     )
     parser.add_argument(
-        "--evaluate", action="store_true", help="only judge the trained model and print the table"
+        "--evaluate",
+        action="store_true",
+        help="only judge the trained model, measure how far it is from renders, and print the table",
     )
 
 

@@ -125,6 +125,19 @@ def render(scene: Scene, size: int = 256, *, details: bool = True) -> NDArray[np
 
     Without `details` the garment is bare cloth: no collar, zip, buttons, pockets or seams.
     """
+    layers, rng = _painted(scene, size, details=details)
+    return _compose(scene, rng, layers, size)
+
+
+def coverage(scene: Scene, size: int = 256) -> Floats:
+    """How much of each pixel of `render(scene, size)` the garment, and what holds or wears it, covers, 0..1."""
+    layers, _ = _painted(scene, size, details=True)
+    alpha = layers.pixels[..., 3].astype(np.float32) / 255
+    return cv2.resize(alpha, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+
+
+def _painted(scene: Scene, size: int, *, details: bool) -> tuple[_Layers, random.Random]:
+    """Everything but the backdrop, and the random numbers as they go on from there."""
     rng = random.Random(scene.seed)
     numbers = np.random.default_rng(scene.seed)
     side = round(size * _OVERSAMPLING / REDUCTION) * REDUCTION
@@ -155,7 +168,7 @@ def render(scene: Scene, size: int = 256, *, details: bool = True) -> NDArray[np
     for piece in garment.over:
         layers.add(piece, cloth)
     _emblem(scene, rng, garment, layers, cloth)
-    return _compose(scene, rng, layers, size)
+    return layers, rng
 
 
 def _strip(garment: Garment) -> None:
