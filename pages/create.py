@@ -47,13 +47,13 @@ def start(prompt: str, session: str) -> None:
 def busy_elsewhere(session: str) -> None:
     """Offers what still runs for another tab: perhaps one that was closed."""
     for job in shared.queue().jobs():
-        if job.active and job.session != session:
+        if job.active and job.spec.priority == "interactive" and job.user != session:
             with st.container(
                 horizontal=True, vertical_alignment="center", border=True, key=f"elsewhere-{job.id}"
             ):
                 st.caption(f"Being made in another tab: {shared.escape(job.request.prompt)}")
                 if st.button("Show", key=f"elsewhere.{job.id}.show", icon=":material/visibility:"):
-                    shared.adopt(job.session)
+                    shared.adopt(job.user)
                     st.rerun()
 
 

@@ -99,6 +99,23 @@ def test_only_the_pages_and_what_they_share_import_streamlit() -> None:
     assert wrong == []
 
 
+def test_pictures_are_asked_for_at_the_front_door() -> None:
+    """Nobody but the jobs loads a model to draw; a calibration makes pictures that nobody keeps."""
+    drawing = ("jobs", "generation", "models", "training", "mini")
+    wrong = []
+    for name in PRODUCT:
+        if name.startswith("benchmarks/") or name == "sdxl_lora/search/calibrating.py":
+            continue
+        parts = Path(name).parts
+        if parts[0] == "sdxl_lora" and parts[1] in drawing:
+            continue
+        used = {ast.unparse(node.func) for node in ast.walk(parse(name)) if isinstance(node, ast.Call)}
+        imported = {module.removeprefix("sdxl_lora.") for _, module in imported_modules(name)}
+        if "generation.generate" in used or imported & {"models.loading.load", "generation.generate"}:
+            wrong.append(name)
+    assert wrong == []
+
+
 def test_files_are_short() -> None:
     lengths = {name: len(text(name).splitlines()) for name in SOURCES}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES} == {}

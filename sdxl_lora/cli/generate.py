@@ -1,6 +1,6 @@
 """`generate PROMPT`: pictures from a prompt or a template, recorded like those of the studio.
 
-Knows nothing of models: it builds one `GenerationRequest` and follows what the `Studio` tells about it.
+Knows nothing of models: it asks for one `JobSpec` per prompt and follows what the queue tells about it.
 """
 
 import argparse
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
-from sdxl_lora.errors import PromptError, StorageError, UnknownNameError
+from sdxl_lora.errors import PromptError, StorageError
 from sdxl_lora.prompts import translation
 from sdxl_lora.request import MAX_COUNT, GenerationRequest, flags, schema
 
 if TYPE_CHECKING:
-    from sdxl_lora.jobs.studio import Studio
+    from sdxl_lora.jobs.front_door import FrontDoor
+    from sdxl_lora.jobs.job import Job
     from sdxl_lora.records import Record
     from sdxl_lora.scoring.card import ScoreCard
     from sdxl_lora.scoring.limits import Limits
@@ -127,7 +128,8 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
 
 def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iterator["Record"]:
     """The records of every prompt that the prompt stands for (`{a|b}`, `__list__`), their number said first."""
-    from sdxl_lora.jobs.studio import Studio
+    from sdxl_lora.jobs.front_door import open_front_door
+    from sdxl_lora.jobs.spec import Effort, JobSpec
 
     expansion = prompts.expand(request.prompt)
     pictures = expansion.count * request.count
@@ -137,71 +139,51 @@ def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iter
         )
     if expansion.count > 1:
         terminal.note(f"{pictures} pictures: {expansion.count} prompts, {request.count} each")
-    requests = [replace(request, prompt=prompt) for prompt in expansion]
-    looped = (arguments.min_score, arguments.max_attempts, arguments.level) != (None, None, None)
-    studio = Studio(config.home())
-    for notice in studio.store.notices:
-        terminal.note(notice)
-    for one in requests:
-        yield from _make_best(studio, one, arguments) if looped else _make(studio, one)
-
-
-def _make_best(
-    studio: "Studio", request: GenerationRequest, arguments: argparse.Namespace
-) -> Iterator["Record"]:
-    """The best attempt at each picture; what was tried is told on stderr."""
-    from sdxl_lora import generation
-    from sdxl_lora.jobs.attempts import plan, run_attempts
-    from sdxl_lora.jobs.studio import Recorded
-    from sdxl_lora.search import Attempt, Finished
-    from sdxl_lora.search.levels import LEVELS
-
-    level = arguments.level or "standard"
-    if level not in LEVELS:  # from the environment, which argparse does not check
-        raise UnknownNameError("level", level, LEVELS)
-    resolved = generation.resolve(request)
-    how = plan(
-        studio,
-        resolved,
-        level=LEVELS[level],
-        min_score=arguments.min_score,
-        max_attempts=arguments.max_attempts,
+    effort = Effort(
+        level=arguments.level or "", min_score=arguments.min_score, max_attempts=arguments.max_attempts
     )
-    if how.policy.threshold is None:
-        terminal.note(
-            "no threshold is known for this template and model; every attempt is made and the best kept"
-            " (`score --calibrate` finds one, --min-score sets one)"
-        )
-    for event in run_attempts(studio, resolved, how):
-        if isinstance(event, Attempt):
-            kind = f", sketch {event.finishes} finished" if event.finishes else ""
-            place = f"attempt {event.number}{kind}, seed {event.request.seed}"
-            terminal.note(": ".join(filter(None, [place, event.change, event.verdict])))
-        elif isinstance(event, Finished):
-            terminal.note(event.summary)
-            for notice in event.notices:
-                terminal.note(notice)
-        elif isinstance(event, Recorded):
-            yield event.record
+    with open_front_door(config.home()) as door:
+        for notice in door.studio.store.notices:
+            terminal.note(notice)
+        for prompt in expansion:
+            job = door.queue.submit(JobSpec(request=replace(request, prompt=prompt), effort=effort))
+            yield from _follow(door, job)
 
 
-def _make(studio: "Studio", request: GenerationRequest) -> Iterator["Record"]:
-    """The records, one by one as the pictures are done, with a bar over all denoising steps meanwhile."""
-    from sdxl_lora.generation import Started, StepDone
-    from sdxl_lora.jobs.studio import Recorded
-
-    steps = [0] * request.count
+def _follow(door: "FrontDoor", job: "Job") -> Iterator["Record"]:
+    """The records of a job as its pictures are done, with a bar over all denoising steps meanwhile; what was tried
+    is told on stderr. Raises what the job failed with."""
+    said: set[tuple[int, str]] = set()
+    recorded: set[str] = set()
     with terminal.progress_bar(total=0, unit="step") as bar:
         bar.set_description("loading the model")
-        for event in studio.run(request):
-            if isinstance(event, Started):
+        for now in door.queue.events(job.id):
+            if now.progress:
                 bar.set_description("drawing")
-            elif isinstance(event, StepDone):
-                steps[event.picture] = event.step
-                bar.total = event.steps * request.count
-                bar.update(sum(steps) - bar.n)
-            elif isinstance(event, Recorded):
-                yield event.record
+            bar.total = sum(picture.budget or picture.steps for picture in now.pictures)
+            bar.update(sum(picture.spent + picture.step for picture in now.pictures) - bar.n)
+            for line in _told(now):
+                if line not in said:
+                    terminal.note(line[1])
+                said.add(line)
+            for identifier in now.record_ids:
+                if identifier not in recorded:
+                    yield door.studio.store.get(identifier)
+                recorded.add(identifier)
+            job = now
+    job.raise_error()
+
+
+def _told(job: "Job") -> Iterator[tuple[int, str]]:
+    """(picture, line) of every attempt of a search so far and what came of them; -1: of the whole job."""
+    for picture in job.pictures:
+        for attempt in picture.attempts:
+            kind = f", sketch {attempt.finishes} finished" if attempt.finishes else ""
+            place = f"attempt {attempt.number}{kind}, seed {attempt.seed}"
+            yield picture.index, ": ".join(filter(None, [place, attempt.change, attempt.verdict]))
+        if picture.summary:
+            yield picture.index, picture.summary
+    yield from ((-1, note) for note in job.notes)
 
 
 def _check_writable(folder: Path) -> None:

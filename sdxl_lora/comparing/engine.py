@@ -4,6 +4,7 @@ What is in a cell is never made again: a comparison that was stopped, or whose p
 the cells that are missing. Knows nothing of pages, and keeps no key.
 """
 
+import contextlib
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,8 @@ from sdxl_lora.evaluation.engine import Settings, evaluate
 from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import Pair, Pairing
 from sdxl_lora.evaluation.pictures import FileSource, decode
-from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.jobs.front_door import open_front_door
+from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.models import identity, registry
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore
 from sdxl_lora.request import LoraSpec
@@ -125,16 +127,17 @@ def fill(
     record: ComparisonRecord,
     *,
     keys: Mapping[int, str] | None = None,
-    studio: Studio | None = None,
+    queue: JobQueue | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Filled | Stopped]:
     """Makes what is missing, column by column.
 
     Args:
+        queue: where our own models' pictures are asked for; None = one for this call.
         keys: providers' keys by column; for others the environment is asked.
 
     A provider that cannot be used stops its own column only. Raises `Cancelled`, and for our models what
-    `Studio.run` raises.
+    their jobs fail with.
     """
     missing = record.missing
     total = len(record.columns) * len(record.rows)
@@ -142,7 +145,7 @@ def fill(
     for place in dict.fromkeys(column for column, _ in missing):
         rows = [row for column, row in missing if column == place]
         if record.columns[place]["kind"] == "model":
-            settled = _draw(store, record, place, rows, studio, cancel)
+            settled = _draw(store, record, place, rows, queue, cancel)
         else:
             settled = _ask(store, record, place, rows, (keys or {}).get(place), cancel)
         for row, reason in settled:
@@ -158,7 +161,7 @@ def _draw(
     record: ComparisonRecord,
     place: int,
     rows: Sequence[int],
-    studio: Studio | None,
+    queue: JobQueue | None,
     cancel: threading.Event | None,
 ) -> Iterator[tuple[int | None, str]]:
     """Pictures of one of our models. The picture of row i has seed `seed + i`, whichever rows are missing."""
@@ -170,19 +173,20 @@ def _draw(
     captions = {row["key"]: row["prompt"] for row in record.rows}
     keys = list(captions)
     recipe = making.Recipe(model=system["source"], loras=system["loras"], **settings)
-    studio = studio or Studio(store.database)
-    pictures = making.each_picture(captions, recipe, studio=studio, cancel=cancel)
-    for made in pictures:
-        row = keys.index(made.name)
-        if row in rows:
-            facts = {
-                "model": made.request.model,
-                "seed": made.request.seed,
-                "steps": made.request.steps,
-                "guidance": made.request.guidance,
-            }
-            store.keep(record.id, place, row, made.path.read_bytes(), ".png", facts)
-            yield row, ""
+    with contextlib.ExitStack() as stack:
+        if queue is None:
+            queue = stack.enter_context(open_front_door(store.database)).queue
+        for made in making.each_picture(captions, recipe, queue=queue, cancel=cancel):
+            row = keys.index(made.name)
+            if row in rows:
+                facts = {
+                    "model": made.request.model,
+                    "seed": made.request.seed,
+                    "steps": made.request.steps,
+                    "guidance": made.request.guidance,
+                }
+                store.keep(record.id, place, row, made.path.read_bytes(), ".png", facts)
+                yield row, ""
 
 
 def _ask(

@@ -1,9 +1,10 @@
-"""Makes one picture per prompt for an evaluation or a comparison, with the studio everybody else uses.
+"""Makes one picture per prompt for an evaluation or a comparison, in the queue everybody else uses.
 
 The same prompts, seeds, settings and contents of model and LoRAs give the same folder, in which pictures that are there
 already are kept: an interrupted run goes on where it stopped, and a model or LoRA that changed makes new pictures.
 """
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -12,8 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdxl_lora import config, files, generation
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.front_door import open_front_door
+from sdxl_lora.jobs.job import Job
+from sdxl_lora.jobs.queue import JobQueue
+from sdxl_lora.jobs.spec import JobSpec
+from sdxl_lora.records import layout
 from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
+
+USER = "evaluation"  # of the jobs
+_LOOKS_EVERY = 0.1  # seconds, whether it was cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +40,7 @@ def make_pictures(
 ) -> Path:
     """Folder with `<name>.png` for every caption; picture i, in name order, has seed `seed + i`.
 
-    Raises what `Studio.run` raises: `UnknownNameError`, `LoraError`, `ModelUnavailableError`, `StorageError`.
+    Raises what a job fails with: `UnknownNameError`, `LoraError`, `ModelUnavailableError`, `StorageError`.
     """
     names = sorted(captions)
     folder = Path()
@@ -56,10 +64,13 @@ def each_picture(
     captions: Mapping[str, str],
     recipe: Recipe,
     *,
-    studio: Studio | None = None,
+    queue: JobQueue | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Made]:
-    """The pictures one by one, in the order of `captions`; picture i has seed `seed + i`."""
+    """The pictures one by one, in the order of `captions`; picture i has seed `seed + i`.
+
+    `queue`: where those that are not there yet are asked for; None = one for this call.
+    """
     template = GenerationRequest(
         prompt=next(iter(captions.values())),
         model=recipe.model,
@@ -74,13 +85,28 @@ def each_picture(
     folder = config.home() / "evaluations" / "pictures" / digest
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for place, (name, caption) in enumerate(captions.items()):
-        path = folder / f"{name}.png"
-        request = replace(resolved, prompt=caption, seed=recipe.seed + place)
-        if not path.exists():
-            studio = studio or Studio(config.home())
-            for event in studio.run(request, cancel=cancel, session="evaluation"):
-                if isinstance(event, Recorded):
-                    with files.storage_errors(path):
-                        files.write_atomically(path, event.record.path.read_bytes())
-        yield Made(name=name, path=path, request=request)
+    with contextlib.ExitStack() as stack:
+        for place, (name, caption) in enumerate(captions.items()):
+            path = folder / f"{name}.png"
+            request = replace(resolved, prompt=caption, seed=recipe.seed + place)
+            if not path.exists():
+                if queue is None:
+                    queue = stack.enter_context(open_front_door(config.home())).queue
+                [record_id] = _drawn(queue, request, cancel).record_ids
+                with files.storage_errors(path):
+                    files.write_atomically(path, layout.picture_path(config.home(), record_id).read_bytes())
+            yield Made(name=name, path=path, request=request)
+
+
+def _drawn(queue: JobQueue, request: ResolvedRequest, cancel: threading.Event | None) -> Job:
+    """The job of one picture, done. Behind everybody who sits and waits; raises what it failed with, `Cancelled`."""
+    job = queue.submit(JobSpec(request=request, priority="batch", user=USER))
+    try:
+        while job.active:
+            job = queue.wait(job.id, _LOOKS_EVERY) or job
+            if cancel is not None and cancel.is_set():
+                queue.cancel(job.id)
+    finally:  # nobody waits for it any more, where the caller has left
+        queue.cancel(job.id)
+    job.raise_error()
+    return job

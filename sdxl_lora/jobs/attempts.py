@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sdxl_lora import generation
-from sdxl_lora.errors import ImageError, ModelUnavailableError, UnknownNameError
+from sdxl_lora.errors import ImageError, ModelUnavailableError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
@@ -37,7 +38,7 @@ from sdxl_lora.search import (
     best_of_n,
 )
 from sdxl_lora.search.calibration import Calibration, Calibrations
-from sdxl_lora.search.levels import LEVELS, Level, policy_of
+from sdxl_lora.search.levels import LEVELS, STANDARD, Level, policy_of
 from sdxl_lora.search.log import card_of
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,9 @@ def run_attempts(
             if liked.image is not None and _failed(liked) <= _failed(chosen):
                 chosen = liked
         record = keep(studio, chosen, attempts, session=session, by_taste=chosen is not finished.best)
-        yield Recorded(index=index, record=record)
+        doubts = "; ".join(f"{gate.name}: {gate.reason}" for gate in record.card.failed)
+        notice = f"no attempt passed every check; of the best one {doubts}" if doubts else None
+        yield Recorded(index=index, record=record, notice=notice)
 
 
 def _placed(events: Iterator[ServingEvent], index: int) -> Iterator[ServingEvent]:
@@ -217,29 +220,27 @@ def _can_judge(scorer: Scorer) -> bool:
 
 
 class BestOfNRunner:
-    """A `Studio` that tries as hard as a job says; what the queue runs."""
+    """Makes what a job's spec asks for: single shots, or the best of several attempts; what the queue runs."""
 
     def __init__(self, studio: Studio, reviews: Reviews) -> None:
         self._studio = studio
         self._reviews = reviews
 
-    def run(
-        self,
-        request: GenerationRequest,
-        *,
-        cancel: threading.Event | None = None,
-        session: str = "",
-        level: str = "",
-    ) -> Iterator[ServingEvent]:
-        """`Studio.run` where `level` is "", else `run_attempts`. Raises `UnknownNameError` on other levels."""
-        if not level:
-            return self._studio.run(request, cancel=cancel, session=session)
-        if level not in LEVELS:
-            raise UnknownNameError("level", level, LEVELS)
-        resolved = generation.resolve(request)
-        how = plan(self._studio, resolved, level=LEVELS[level])
-        return run_attempts(
-            self._studio, resolved, how, cancel=cancel, session=session, reviews=self._reviews
+    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]:
+        """`Studio.run`, or `run_attempts` where the effort says so; the request is resolved once, here."""
+        resolved = generation.resolve(spec.request)
+        if not spec.effort.searches:
+            yield from self._studio.run(resolved, cancel=cancel, session=spec.user)
+            return
+        how = plan(
+            self._studio,
+            resolved,
+            level=LEVELS[spec.effort.level or STANDARD],
+            min_score=spec.effort.min_score,
+            max_attempts=spec.effort.max_attempts,
+        )
+        yield from run_attempts(
+            self._studio, resolved, how, cancel=cancel, session=spec.user, reviews=self._reviews
         )
 
 

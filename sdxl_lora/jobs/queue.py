@@ -1,12 +1,15 @@
-"""A queue in front of one `Studio`: one worker thread, fair turns between sessions, cancel at any time.
+"""The front door: every picture is asked for here, by pages, command line and comparisons alike.
 
-Turns are taken job by job, never in the middle of one: jobs may use different models or LoRAs, and changing
-those costs more than a picture. Order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time fair
-queuing", SIGCOMM 1996) with jobs as packets of equal length: a session's n-th waiting job is in round n, and
-a newcomer joins the round in progress. A session with eight jobs waiting therefore delays another by at most
-the job that is running and one job per other session.
+One worker thread, fair turns between users, cancel at any time. Turns are taken job by job, never in the middle of
+one: jobs may use different models or LoRAs, and changing those costs more than a picture. Interactive jobs come before
+batches. Among jobs of one priority the order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time fair
+queuing", SIGCOMM 1996) with jobs as packets of equal length: a user's n-th waiting job is in round n, and a newcomer
+joins the round in progress. A user with eight jobs waiting therefore delays another by at most the job that is running
+and one job per other user.
 
-Knows nothing of models or pages. Nothing here survives the process; finished pictures are in the records.
+What is told of a job (`Job`) is JSON; what only lives while it runs (previews, the pictures of its attempts, the way
+to cancel it) is asked for beside it. Knows nothing of models or pages. Nothing here survives the process; finished
+pictures are in the records.
 """
 
 import logging
@@ -14,16 +17,22 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
-from sdxl_lora.errors import Cancelled, StudioError
-from sdxl_lora.generation import Event, Started, StepDone
+from PIL import Image
+
+from sdxl_lora.errors import Cancelled, RequestError, StudioError
+from sdxl_lora.generation import Started, StepDone
+from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.job import Job, Picture
+from sdxl_lora.jobs.spec import PRIORITIES, JobSpec
 from sdxl_lora.jobs.studio import Recorded
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.jobs.timing import Pace, Stopwatch
 from sdxl_lora.search import Attempt, Begun, Finished
+from sdxl_lora.search.log import logged
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +41,9 @@ SURPRISE = "something unexpected went wrong while making these pictures; the det
 
 
 class Runner(Protocol):
-    """What the queue needs of a `Studio`."""
+    """Makes what a spec asks for, as `attempts.BestOfNRunner` does."""
 
-    def run(
-        self,
-        request: GenerationRequest,
-        *,
-        cancel: threading.Event | None = None,
-        session: str = "",
-        level: str = "",
-    ) -> Iterator[Begun | Event | Attempt | Finished | Recorded]: ...
+    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]: ...
 
 
 @dataclass(kw_only=True)
@@ -49,58 +51,77 @@ class _Entry:
     """A job and what its snapshots do not show. Touched only under the queue's lock."""
 
     job: Job
-    turn: tuple[int, int]  # (round, order of submission); smallest first
+    turn: tuple[int, int, int]  # (priority, round, order of submission); smallest first
     cancel: threading.Event = field(default_factory=threading.Event)
-    drawing_since: float | None = (
-        None  # monotonic seconds; set when the model is ready and the first picture begins
-    )
-    ends: float | None = (
-        None  # monotonic seconds, as estimated at the latest step; with attempts: at the latest
-    )
-    attempt_since: float | None = None  # monotonic seconds; when the attempt in progress began
-    steps: int = 0  # denoising steps of the attempts that are over
-    seconds: float = 0.0  # that these took
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    ends: float | None = None  # by the clock, as estimated at the latest event; of a search: at the latest
+    previews: dict[int, Image.Image] = field(default_factory=dict)  # by the picture's index
+    made: list[Attempt] = field(default_factory=list)  # with their pictures, while these are remembered
+
+    @property
+    def size(self) -> tuple[object, ...]:
+        """Requests of one size take about the same time per step."""
+        r = self.job.request
+        return r.model, r.width, r.height, r.precision, r.loras
 
     @property
     def kind(self) -> tuple[object, ...]:
         """Requests of one kind take about the same time per picture."""
-        r = self.job.request
-        return r.model, r.steps, r.width, r.height, r.precision, self.job.level
+        return *self.size, self.job.request.steps, self.job.spec.effort
 
 
 class JobQueue:
     """Runs jobs one at a time on a thread of its own; every method may be called from any thread."""
 
-    def __init__(self, studio: Runner, *, keep: int = 200) -> None:
-        """`keep`: finished jobs remembered, the latest ones; their pictures are in the records anyway."""
-        self._studio = studio
+    def __init__(
+        self, runner: Runner, *, keep: int = 200, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Args:
+        keep: finished jobs remembered, the latest ones; their pictures are in the records anyway.
+        clock: seconds that never go back, by which estimates are made.
+        """
+        self._runner = runner
         self._keep = keep
+        self._clock = clock
         self._changed = threading.Condition()
         self._entries: dict[str, _Entry] = {}  # oldest first
-        self._round = 0  # round of the job that started last
-        self._last_round: dict[str, int] = {}  # session -> round of its latest job
+        self._round = [0] * len(PRIORITIES)  # by priority: round of the job that started last
+        self._last_round: dict[tuple[int, str], int] = {}  # (priority, user) -> round of the latest job
         self._number = 0
-        self._pace: dict[tuple[object, ...], float] = {}  # kind -> seconds per picture, as last measured
+        self._seconds: dict[tuple[object, ...], float] = {}  # kind -> seconds per picture, as last measured
+        self._paces: dict[tuple[object, ...], Pace] = {}  # size -> as last measured
         self._closed = False
         self._thread = self._start_worker()
 
-    def submit(self, request: GenerationRequest, session: str, *, level: str = "") -> Job:
-        """Puts `request` in line and returns at once; `level`: how hard to try, "" = one shot."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def submit(self, spec: JobSpec) -> Job:
+        """Puts a job in line and returns at once; with an idempotency key that was seen, the job it made.
+
+        Raises `RequestError` where the key stood for another spec, `StudioError` once the queue is closed.
+        """
         with self._changed:
             if self._closed:
                 raise StudioError("the studio is shutting down; start it again to make pictures")
-            turn = max(self._round, self._last_round.get(session, 0) + 1)
-            self._last_round[session] = turn
+            if (known := self._of_key(spec)) is not None:
+                return self._snapshot(known)
+            priority = PRIORITIES.index(spec.priority)
+            turn = max(self._round[priority], self._last_round.get((priority, spec.user), 0) + 1)
+            self._last_round[priority, spec.user] = turn
             self._number += 1
             job = Job(
                 id=uuid.uuid4().hex,
-                session=session,
-                request=request,
+                spec=spec,
                 submitted=time.time(),
-                pictures=tuple(Picture(index=index) for index in range(request.count)),
-                level=level,
+                pictures=tuple(Picture(index=index) for index in range(spec.request.count)),
             )
-            self._entries[job.id] = _Entry(job=job, turn=(turn, self._number))
+            self._entries[job.id] = _Entry(job=job, turn=(priority, turn, self._number))
             self._changed.notify_all()
             return self._snapshot(self._entries[job.id])
 
@@ -110,10 +131,37 @@ class JobQueue:
             entry = self._entries.get(job_id)
             return None if entry is None else self._snapshot(entry)
 
-    def jobs(self, session: str | None = None) -> list[Job]:
-        """Jobs of `session` (None = everybody's), oldest first."""
+    def jobs(self, user: str | None = None) -> list[Job]:
+        """Jobs of `user` (None = everybody's), oldest first."""
         with self._changed:
-            return [self._snapshot(e) for e in self._entries.values() if session in (None, e.job.session)]
+            return [self._snapshot(e) for e in self._entries.values() if user in (None, e.job.user)]
+
+    def events(self, job_id: str) -> Iterator[Job]:
+        """The job whenever it has changed, until it is over; states between may be left out, the last never is.
+
+        Nothing where the job is unknown.
+        """
+        seen: Job | None = None
+        while seen is None or seen.active:
+            with self._changed:
+                entry = self._entries.get(job_id)
+                if entry is None:
+                    return
+                self._changed.wait_for(lambda entry=entry, seen=seen: seen is None or entry.job != seen)  # type: ignore[misc]
+                seen, snapshot = entry.job, self._snapshot(entry)
+            yield snapshot
+
+    def preview(self, job_id: str, index: int) -> Image.Image | None:
+        """The latest look at an unfinished picture; None where there is none, or it is recorded."""
+        with self._changed:
+            entry = self._entries.get(job_id)
+            return None if entry is None else entry.previews.get(index)
+
+    def attempts(self, job_id: str) -> tuple[Attempt, ...]:
+        """All attempts of a search so far, of all its pictures; only jobs of late keep their pictures."""
+        with self._changed:
+            entry = self._entries.get(job_id)
+            return () if entry is None else tuple(entry.made)
 
     def cancel(self, job_id: str) -> None:
         """Takes a waiting job out of the line, or stops a running one within one denoising step.
@@ -171,7 +219,7 @@ class JobQueue:
             if self._closed:
                 return None
             entry = self._line()[0]
-            self._round = entry.turn[0]
+            priority, self._round[priority], _ = entry.turn
             entry.job = replace(entry.job, state="running")
             self._changed.notify_all()
             return entry
@@ -179,62 +227,21 @@ class JobQueue:
     def _run(self, entry: _Entry) -> None:
         job = entry.job
         try:
-            hard = (
-                {"level": job.level} if job.level else {}
-            )  # who only makes single shots need not know levels
-            for event in self._studio.run(job.request, cancel=entry.cancel, session=job.session, **hard):
-                self._note(entry, event)
+            for event in self._runner.run(job.spec, cancel=entry.cancel):
+                with self._changed:
+                    self._note(entry, event, self._clock())
+                    self._changed.notify_all()
         except Cancelled:
             with self._changed:
                 self._finish(entry, state="cancelled")
         except StudioError as error:
             log.warning("job %s failed: %s", job.id, error)
             with self._changed:
-                self._finish(entry, state="failed", error=str(error))
+                self._finish(entry, state="failed", error=str(error), error_kind=type(error).__name__)
         else:
             with self._changed:
-                self._learn_pace(entry)
+                self._learn(entry)
                 self._finish(entry, state="done")
-
-    def _note(self, entry: _Entry, event: Begun | Event | Attempt | Finished | Recorded) -> None:
-        """Brings the snapshot up to date with one event."""
-        with self._changed:
-            now = time.monotonic()
-            match event:
-                case Begun():
-                    pictures = tuple(replace(picture, budget=event.steps) for picture in entry.job.pictures)
-                    entry.job = replace(entry.job, pictures=pictures)
-                case Started():
-                    entry.drawing_since = entry.drawing_since or now
-                    entry.attempt_since = now
-                case StepDone():
-                    changes: dict[str, object] = {"step": event.step, "steps": event.steps}
-                    if event.preview is not None:
-                        changes["preview"] = event.preview
-                    entry.job = replace(
-                        entry.job.with_picture(event.picture, **changes), drawing=event.picture
-                    )
-                    entry.ends = now + event.eta + self._further_attempts(entry, event, now)
-                case Attempt():
-                    job, drawn = entry.job, entry.job.pictures[entry.job.drawing]
-                    entry.steps += event.steps
-                    entry.seconds += event.seconds
-                    entry.job = replace(
-                        job.with_picture(
-                            job.drawing,
-                            attempts=drawn.attempts + 1,
-                            spent=drawn.spent + event.steps,
-                            step=0,
-                        ),
-                        attempts=(*job.attempts, event),
-                    )
-                case Finished():
-                    entry.job = replace(entry.job, note="; ".join(event.notices) or entry.job.note)
-                case Recorded():
-                    entry.job = entry.job.with_picture(event.index, record_id=event.record.id, preview=None)
-                    unscored = f"not scored: {event.unscored}" if event.unscored else None
-                    entry.job = replace(entry.job, note=unscored or event.notice or entry.job.note)
-            self._changed.notify_all()
 
     # ------------------------------------------------------------------ under the lock
 
@@ -246,23 +253,76 @@ class JobQueue:
         waiting = [entry for entry in self._entries.values() if entry.job.state == "queued"]
         return sorted(waiting, key=lambda entry: entry.turn)
 
+    def _of_key(self, spec: JobSpec) -> _Entry | None:
+        """The entry of the same idempotency key, if it is still remembered."""
+        if not spec.idempotency_key:
+            return None
+        for entry in self._entries.values():
+            other = entry.job.spec
+            if (other.user, other.idempotency_key) == (spec.user, spec.idempotency_key):
+                if other != spec:
+                    raise RequestError(
+                        f"the idempotency key {spec.idempotency_key[:40]!r} stands for another job; choose another"
+                    )
+                return entry
+        return None
+
+    def _note(self, entry: _Entry, event: ServingEvent, now: float) -> None:
+        """Brings the snapshot up to date with one event."""
+        job = entry.job
+        match event:
+            case Begun():
+                pictures = (
+                    replace(one, budget=event.steps, most_attempts=event.attempts) for one in job.pictures
+                )
+                job = replace(job, pictures=tuple(pictures))
+            case Started():
+                entry.watch.started(now)
+            case StepDone():
+                if event.preview is not None:
+                    entry.previews[event.picture] = event.preview
+                entry.watch.stepped(now, first=event.step == 1)
+                job = replace(
+                    job.with_picture(event.picture, step=event.step, steps=event.steps), drawing=event.picture
+                )
+            case Attempt():
+                entry.made.append(event)
+                entry.watch.finished(now)
+                drawn = job.pictures[job.drawing]
+                tried, spent = (*drawn.attempts, logged(event)), drawn.spent + event.steps
+                job = job.with_picture(job.drawing, attempts=tried, spent=spent, step=0)
+            case Finished():
+                job = job.with_picture(job.drawing, summary=event.summary)
+                job = replace(job, notes=_with(job.notes, *event.notices))
+            case Recorded():
+                entry.previews.pop(event.index, None)
+                if not job.searches:
+                    entry.watch.finished(now)
+                unscored = f"not scored: {event.unscored}" if event.unscored else ""
+                job = job.with_picture(event.index, record_id=event.record.id)
+                job = replace(job, notes=_with(job.notes, unscored, event.notice or ""))
+        entry.job = job
+        left = self._seconds_of_work(entry)
+        entry.ends = None if left is None else now + left
+
     def _finish(self, entry: _Entry, **changes: object) -> None:
         entry.job = replace(entry.job, **changes)  # type: ignore[arg-type]  # names are Job's fields
-        pictures = tuple(replace(picture, preview=None) for picture in entry.job.pictures)
-        entry.job = replace(entry.job, pictures=pictures)
-        looped = [other for other in self._entries.values() if other.job.attempts and not other.job.active]
-        for other in looped[:-KEEP_IMAGES]:
-            other.job = other.job.without_images()
+        entry.previews.clear()
+        searched = [other for other in self._entries.values() if other.made and not other.job.active]
+        for other in searched[:-KEEP_IMAGES]:  # pictures take much memory
+            other.made = [replace(attempt, image=None) for attempt in other.made]
         over = [job_id for job_id, other in self._entries.items() if not other.job.active]
         for job_id in over[: max(0, len(over) - self._keep)]:
             del self._entries[job_id]
-        sessions = {other.job.session for other in self._entries.values()}
-        self._last_round = {s: number for s, number in self._last_round.items() if s in sessions}
+        users = {(other.turn[0], other.job.user) for other in self._entries.values()}
+        self._last_round = {user: number for user, number in self._last_round.items() if user in users}
         self._changed.notify_all()
 
-    def _learn_pace(self, entry: _Entry) -> None:
-        if entry.drawing_since is not None:
-            self._pace[entry.kind] = (time.monotonic() - entry.drawing_since) / entry.job.request.count
+    def _learn(self, entry: _Entry) -> None:
+        if entry.watch.since is not None:
+            self._seconds[entry.kind] = (self._clock() - entry.watch.since) / entry.job.request.count
+        if (pace := entry.watch.pace()) is not None:
+            self._paces[entry.size] = pace
 
     def _snapshot(self, entry: _Entry) -> Job:
         """The job with position and time left filled in as of now."""
@@ -275,22 +335,25 @@ class JobQueue:
         eta = None if None in times else sum(t for t in times if t is not None)
         return replace(entry.job, position=len(ahead), eta=eta)
 
-    def _further_attempts(self, entry: _Entry, event: StepDone, now: float) -> float:
-        """Seconds of the attempts that may come after the one in progress; 0 for single shots."""
-        open_pictures = [picture for picture in entry.job.pictures if picture.record_id is None]
-        left = sum(picture.budget - picture.spent for picture in open_pictures) - event.steps
-        if entry.steps:
-            pace = entry.seconds / entry.steps
-        else:
-            pace = (now + event.eta - (entry.attempt_since or now)) / event.steps
-        return pace * max(0, left)
+    def _seconds_of_work(self, entry: _Entry) -> float | None:
+        """Seconds that the pictures still need by what was measured, of this job or of one like it; None = unknown."""
+        pace = entry.watch.pace() or self._paces.get(entry.size)
+        if pace is None or entry.watch.since is None:
+            return None
+        left = [picture for picture in entry.job.pictures if picture.record_id is None]
+        usual = max(picture.steps for picture in entry.job.pictures)  # of those that have not begun
+        steps = sum((one.budget or one.steps or usual) - one.spent - one.step for one in left)
+        return pace.of(steps, sum(max(1, one.most_attempts - len(one.attempts)) for one in left))
 
     def _seconds_left(self, entry: _Entry) -> float | None:
-        """Time this job alone still needs: by its own steps, else by the last of its kind, else unknown."""
-        now = time.monotonic()
-        if entry.ends is not None:
-            return max(0.0, entry.ends - now)
-        pace = self._pace.get(entry.kind)
-        if pace is None:
-            return None
-        return max(0.0, pace * entry.job.request.count - (now - (entry.drawing_since or now)))
+        """Time this job alone still needs; None where it is unknown, or later than was thought."""
+        if entry.job.state == "running":
+            left = None if entry.ends is None else entry.ends - self._clock()
+            return left if left is not None and left > 0 else None
+        seconds = self._seconds.get(entry.kind)
+        return None if seconds is None else seconds * entry.job.request.count
+
+
+def _with(notes: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """Notes and those that are new; empty ones are none."""
+    return tuple(dict.fromkeys(filter(None, (*notes, *more))))

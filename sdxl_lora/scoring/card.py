@@ -305,7 +305,7 @@ def _read_words(value: Mapping[str, Any]) -> Words:
 def _read_search(value: Mapping[str, Any]) -> SearchLog | None:
     if not value:
         return None
-    attempts, kept, count = _each(value.get("log"), _read_attempt), value.get("kept"), value.get("value")
+    attempts, kept, count = _each(value.get("log"), read_attempt), value.get("kept"), value.get("value")
     return SearchLog(
         attempts=attempts,
         kept=kept if isinstance(kept, int) else 0,
@@ -316,7 +316,8 @@ def _read_search(value: Mapping[str, Any]) -> SearchLog | None:
     )
 
 
-def _read_attempt(value: Mapping[str, Any]) -> LoggedAttempt:
+def read_attempt(value: Mapping[str, Any]) -> LoggedAttempt:
+    """Inverse of `attempt_dict`. Raises `KeyError`, `TypeError`, `ValueError`."""
     score, seed = _mapping(_mapping(value.get("scores")).get(PRIMARY)), value.get("seed")
     return LoggedAttempt(
         number=int(value["number"]),

@@ -18,6 +18,7 @@ class Level:
     says: str  # one line for the user
 
 
+STANDARD: Final = "standard"  # where nobody chooses one
 LEVELS: Final[dict[str, Level]] = {
     "draft": Level(
         title="Draft",

@@ -7,6 +7,7 @@ import streamlit as st
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.attempts import keep
 from sdxl_lora.jobs.job import Job
+from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.search import Attempt
 from sdxl_lora.search.levels import LEVELS
 from sdxl_lora.ui import shared, why
@@ -42,10 +43,11 @@ def level() -> str:
 
 def show(job: Job) -> None:
     """The attempts of a job so far, one tile each; their pictures while they are remembered."""
-    if not job.attempts:
+    tried = shared.queue().attempts(job.id)
+    if not tried:
         return
-    groups = by_picture(job.attempts)
-    label = counted(job.attempts)
+    groups = by_picture(tried)
+    label = counted(tried)
     with st.expander(
         shared.escape(label),
         icon=":material/repeat:",
@@ -140,7 +142,7 @@ def _draw_whole(job: Job, group: Sequence[Attempt], attempt: Attempt, key: str) 
     if st.button(
         "Draw it whole", key=f"{key}.whole", type="tertiary", help="With all its steps, into the gallery"
     ):
-        shared.queue().submit(attempt.request, job.session)
+        shared.queue().submit(JobSpec(request=attempt.request, user=job.user))
         st.rerun()
 
 
@@ -154,7 +156,7 @@ def _accept_anyway(job: Job, group: Sequence[Attempt], attempt: Attempt, key: st
                     attempt,
                     group,
                     reason=reason.strip() or "chosen by hand",
-                    session=job.session,
+                    session=job.user,
                 )
             except StudioError as error:
                 st.error(shared.escape(str(error)), icon=":material/error:")

@@ -7,6 +7,7 @@ import streamlit as st
 
 from sdxl_lora import generation, prompts
 from sdxl_lora.errors import PromptError, StudioError
+from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.records import metadata
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import attempts, enrich, past, shared, tokens, tuning, words
@@ -93,7 +94,7 @@ def submit(request: GenerationRequest, session: str) -> None:
     for one in requests:
         generation.check(one)
     for one in requests:
-        shared.queue().submit(one, session, level=attempts.level())
+        shared.queue().submit(JobSpec(request=one, effort=Effort(level=attempts.level()), user=session))
     past.note(request)
 
 

@@ -60,15 +60,15 @@ def _active(session: str, expected: list[str]) -> None:
 
 def standing(job: Job) -> str:
     """Where an active job stands, in words: place in line, or picture and time left."""
-    most = "at most " if job.level else ""
+    most = "at most " if job.searches and job.state == "running" else ""
     left = "" if job.eta is None else f", {most}{duration(job.eta)} left"
     if job.state == "queued":
         return f"Waiting for {job.position} {'job' if job.position == 1 else 'jobs'}{left}"
     if job.progress == 0:
         return f"Getting the model ready{left}"
     done = len(job.record_ids)
-    if job.level:
-        attempt = job.pictures[job.drawing].attempts + 1
+    if job.searches:
+        attempt = len(job.pictures[job.drawing].attempts) + 1
         return f"Picture {min(done + 1, len(job.pictures))} of {len(job.pictures)}, attempt {attempt}{left}"
     return f"{done} of {len(job.pictures)} done{left}"
 
@@ -94,9 +94,10 @@ def _verdict(job: Job) -> None:
         done = len(job.record_ids)
         kept = f"; the {'one' if done == 1 else done} finished before is kept" if done else ""
         st.caption(f"Cancelled{shared.escape(kept)}.")
-    if job.note is not None:
+    for note in job.notes:
         st.caption(
-            shared.escape(job.note[:1].upper() + job.note[1:]), help="What could not be judged, and why"
+            shared.escape(note[:1].upper() + note[1:]),
+            help="What could not be judged, or is not as it should",
         )
 
 
@@ -107,7 +108,7 @@ def _grid(job: Job) -> None:
     with st.grid(min_column_width=220, key=f"grid-{job.id}"):
         for picture in shown:
             with st.container():
-                _picture(picture, f"job.{job.id}")
+                _picture(job, picture)
 
 
 def _is_there(identifier: str) -> bool:
@@ -115,15 +116,15 @@ def _is_there(identifier: str) -> bool:
     return record is not None and record.path.is_file()
 
 
-def _picture(picture: Picture, place: str) -> None:
+def _picture(job: Job, picture: Picture) -> None:
     if picture.record_id is not None:
         record = shared.find(picture.record_id)
         if record is None:
             st.caption("Deleted.")
         else:
-            pictures.card(record, place)
-    elif picture.preview is not None:
-        st.image(picture.preview, width="stretch", alt="Preview of the unfinished picture")
+            pictures.card(record, f"job.{job.id}")
+    elif (preview := shared.queue().preview(job.id, picture.index)) is not None:
+        st.image(preview, width="stretch", alt="Preview of the unfinished picture")
         st.caption(f"Step {picture.step:d} of {picture.steps:d}")
     else:
         st.skeleton(height=220)

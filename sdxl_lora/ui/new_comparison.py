@@ -96,7 +96,7 @@ def make(record: ComparisonRecord, keys: Mapping[int, str]) -> None:
     stopped = []
     try:
         for event in engine.fill(
-            store(), record, keys={p: k for p, k in keys.items() if k}, studio=shared.studio()
+            store(), record, keys={p: k for p, k in keys.items() if k}, queue=shared.queue()
         ):
             label = record.columns[event.column]["label"]
             if isinstance(event, engine.Stopped):

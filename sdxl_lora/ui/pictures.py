@@ -9,6 +9,7 @@ import streamlit as st
 
 from sdxl_lora.errors import NotFoundError, StudioError
 from sdxl_lora.feedback.reviews import brand_of
+from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
@@ -80,7 +81,7 @@ def more_like(record: Record) -> None:
     """Queues new pictures with the settings of this one and new seeds, and shows them in the studio."""
     again = replace(record.request, seed=None, count=composer.count())
     with shared.told():
-        shared.queue().submit(again, shared.session_id())
+        shared.queue().submit(JobSpec(request=again, user=shared.session_id()))
         st.switch_page(shared.CREATE)
 
 

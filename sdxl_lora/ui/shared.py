@@ -17,7 +17,7 @@ from sdxl_lora import config
 from sdxl_lora.errors import NotFoundError, StudioError
 from sdxl_lora.feedback.histories import Histories
 from sdxl_lora.feedback.reviews import Reviews
-from sdxl_lora.jobs.attempts import BestOfNRunner
+from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.records import Database, Record
@@ -36,24 +36,11 @@ MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
 _STYLE = Path(__file__).with_name("style.css")
 
 
-class _Shared:
-    """What all sessions share of one data folder."""
-
-    def __init__(self, home: Path) -> None:
-        self.database = Database(home)
-        self.studio = Studio(self.database, explain=True)
-        self.reviews = Reviews(self.database)
-        self.queue = JobQueue(BestOfNRunner(self.studio, self.reviews))
-        atexit.register(self.queue.close)  # Ctrl+C must not leave the worker inside a native call
-
-    def close(self) -> None:
-        self.queue.close()
-        self.database.close()
-
-
-@st.cache_resource(show_spinner=False, max_entries=1, on_release=_Shared.close)
-def _shared(home: Path) -> _Shared:
-    return _Shared(home)
+@st.cache_resource(show_spinner=False, max_entries=1, on_release=FrontDoor.close)
+def _shared(home: Path) -> FrontDoor:
+    door = open_front_door(home, explain=True)
+    atexit.register(door.queue.close)  # Ctrl+C must not leave the worker inside a native call
+    return door
 
 
 def database() -> Database:

@@ -1,20 +1,31 @@
 """The queue: fair turns, cancelling, and a worker that nothing brings down."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
-from sdxl_lora.errors import Cancelled, ModelUnavailableError, StudioError
-from sdxl_lora.generation import Event, Started, StepDone
+from sdxl_lora import generation
+from sdxl_lora.errors import Cancelled, ModelUnavailableError, RequestError, StudioError
+from sdxl_lora.generation import Started, StepDone
+from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.queue import SURPRISE, JobQueue
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.request import GenerationRequest
 
+PREVIEW = Image.new("RGB", (8, 8))
 TIMEOUT = 60.0  # seconds; only reached when something is broken
+
+
+def spec(prompt: str, user: str = "a", *, count: int = 1, **more: Any) -> JobSpec:
+    return JobSpec(request=GenerationRequest(prompt=prompt, count=count), user=user, **more)
 
 
 class Gated:
@@ -25,17 +36,16 @@ class Gated:
         self.gate = threading.Event()
         self.stepped = threading.Event()
 
-    def run(
-        self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
-    ) -> Iterator[Event | Recorded]:
+    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]:
         assert cancel is not None
+        request = spec.request
         self.started.append(request.prompt)
         if request.prompt == "StudioError":
             raise ModelUnavailableError("the model is not here; fetch it")
         if request.prompt == "surprise":
             raise ZeroDivisionError("a bug")
-        yield Started(request=request, count=request.count)
-        yield StepDone(picture=0, step=1, steps=4, eta=90.0, preview=None)
+        yield Started(request=generation.resolve(request), count=request.count)
+        yield StepDone(picture=0, step=1, steps=4, eta=90.0, preview=PREVIEW)
         self.stepped.set()
         while not self.gate.wait(0.005):
             if cancel.is_set():
@@ -56,8 +66,8 @@ def queue(runner: Gated) -> Iterator[JobQueue]:
 
 @pytest.fixture
 def ask(queue: JobQueue) -> Callable[..., Job]:
-    def submit(prompt: str, session: str = "a", count: int = 1) -> Job:
-        return queue.submit(GenerationRequest(prompt=prompt, count=count), session)
+    def submit(prompt: str, user: str = "a", count: int = 1, **more: Any) -> Job:
+        return queue.submit(spec(prompt, user, count=count, **more))
 
     return submit
 
@@ -70,10 +80,9 @@ def over(queue: JobQueue, job: Job) -> Job:
 
 
 def test_a_job_ends_with_its_pictures_in_the_records(home: Path) -> None:
-    studio = Studio(home)
-    queue = JobQueue(studio)
-    end = over(queue, queue.submit(GenerationRequest(prompt="a navy jacket", count=2), "tab"))
-    queue.close(TIMEOUT)
+    with open_front_door(home) as door:
+        end = over(door.queue, door.queue.submit(spec("a navy jacket", "tab", count=2)))
+    studio = door.studio
     assert end.state == "done"
     assert end.progress == 1
     assert end.record_ids == tuple(record.id for record in reversed(studio.store.page()))
@@ -81,9 +90,10 @@ def test_a_job_ends_with_its_pictures_in_the_records(home: Path) -> None:
 
 
 def test_a_running_job_of_the_real_studio_is_cancelled_and_the_model_goes_on_working(home: Path) -> None:
-    queue = JobQueue(Studio(home))
-    first = queue.submit(GenerationRequest(prompt="a navy jacket", steps=150, count=8), "tab")
-    second = queue.submit(GenerationRequest(prompt="a red coat"), "tab")
+    queue = open_front_door(home).queue
+    request = GenerationRequest(prompt="a navy jacket", steps=150, count=8)
+    first = queue.submit(JobSpec(request=request, user="tab"))
+    second = queue.submit(spec("a red coat", "tab"))
     while (now := queue.get(first.id)) is not None and now.progress == 0:
         pass
     queue.cancel(first.id)
@@ -132,7 +142,6 @@ def test_a_waiting_job_knows_how_many_are_ahead_and_how_long_that_takes(
     other = ask("third", "b")
     assert other.position == 1  # its turn comes before the second of the other session
     running = queue.jobs("a")[0]
-    assert running.eta == pytest.approx(90, abs=5)
     assert running.progress == 0.25
     assert queue.jobs("a")[1].position == 2
     assert other.eta is None  # nothing of its kind was ever timed
@@ -208,7 +217,7 @@ def test_only_the_latest_finished_jobs_are_remembered(runner: Gated) -> None:
     runner.gate.set()
     queue = JobQueue(runner, keep=3)
     for i in range(10):
-        over(queue, queue.submit(GenerationRequest(prompt=f"job {i}"), f"session {i}"))
+        over(queue, queue.submit(spec(f"job {i}", f"user {i}")))
     assert [job.request.prompt for job in queue.jobs()] == ["job 7", "job 8", "job 9"]
     queue.close(TIMEOUT)
 
@@ -223,9 +232,9 @@ def test_a_session_sees_its_own_jobs_only(runner: Gated, queue: JobQueue, ask: C
 def test_jobs_from_many_threads_are_all_done_one_at_a_time(runner: Gated, queue: JobQueue) -> None:
     runner.gate.set()
 
-    def submit_some(session: str) -> None:
+    def submit_some(user: str) -> None:
         for i in range(20):
-            queue.submit(GenerationRequest(prompt=f"{session} {i}"), session)
+            queue.submit(spec(f"{user} {i}", user))
 
     threads = [threading.Thread(target=submit_some, args=(f"s{n}",)) for n in range(5)]
     for thread in threads:
@@ -245,3 +254,81 @@ def test_closing_cancels_everything_and_takes_no_more(
     assert [over(queue, job).state for job in (running, waiting)] == ["cancelled", "cancelled"]
     with pytest.raises(StudioError, match="shutting down"):
         ask("too late")
+
+
+# ---------------------------------------------------------------- priorities, keys, events, what lives beside a job
+
+
+def test_a_batch_waits_as_long_as_anybody_sits_and_waits(
+    queue: JobQueue, runner: Gated, ask: Callable[..., Job]
+) -> None:
+    ask("running")
+    runner.stepped.wait(TIMEOUT)
+    batch = [ask(f"batch {i}", "evaluation", priority="batch") for i in range(2)]
+    ask("b", "b")
+    ask("a")
+    assert [queue.get(job.id).position for job in batch] == [3, 4]  # type: ignore[union-attr]  # they are there
+    runner.gate.set()
+    over(queue, batch[-1])
+    assert runner.started == ["running", "b", "a", "batch 0", "batch 1"]
+
+
+def test_batches_of_several_users_take_turns_too(
+    queue: JobQueue, runner: Gated, ask: Callable[..., Job]
+) -> None:
+    ask("running")
+    runner.stepped.wait(TIMEOUT)
+    last = [ask(f"a{i}", "a", priority="batch") for i in range(3)][-1]
+    ask("b0", "b", priority="batch")
+    runner.gate.set()
+    over(queue, last)
+    assert runner.started == ["running", "a0", "b0", "a1", "a2"]
+
+
+def test_the_same_key_of_the_same_user_is_the_same_job(queue: JobQueue, ask: Callable[..., Job]) -> None:
+    first = ask("a cap", idempotency_key="order 7")
+    assert ask("a cap", idempotency_key="order 7").id == first.id
+    assert ask("a cap", "b", idempotency_key="order 7").id != first.id
+    assert ask("a cap").id != ask("a cap").id
+    with pytest.raises(RequestError, match="stands for another job"):
+        ask("a scarf", idempotency_key="order 7")
+
+
+def test_the_events_of_a_job_end_with_its_end(
+    queue: JobQueue, runner: Gated, ask: Callable[..., Job]
+) -> None:
+    job = ask("a cap")
+    states = []
+    for now in queue.events(job.id):
+        states.append(now.state)
+        if now.progress:
+            runner.gate.set()
+    assert states[-1] == "done"
+    assert set(states) <= {"queued", "running", "done"}
+    assert [now.state for now in queue.events(job.id)] == ["done"]
+    assert list(queue.events("no such job")) == []
+
+
+def test_previews_are_beside_the_job_and_gone_when_it_is_over(
+    queue: JobQueue, runner: Gated, ask: Callable[..., Job]
+) -> None:
+    job = ask("a cap")
+    runner.stepped.wait(TIMEOUT)
+    assert queue.preview(job.id, 0) is PREVIEW
+    assert queue.preview("no such job", 0) is None
+    running = queue.get(job.id)
+    assert running is not None
+    json.dumps(running.to_dict())
+    runner.gate.set()
+    over(queue, job)
+    assert queue.preview(job.id, 0) is None
+
+
+def test_what_a_job_failed_with_can_be_raised_where_it_was_asked_for(
+    queue: JobQueue, runner: Gated, ask: Callable[..., Job]
+) -> None:
+    runner.gate.set()
+    failed = over(queue, ask("StudioError"))
+    with pytest.raises(ModelUnavailableError, match="the model is not here; fetch it"):
+        failed.raise_error()
+    over(queue, ask("fine")).raise_error()

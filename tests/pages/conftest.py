@@ -8,6 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.ui import shared
@@ -80,7 +81,10 @@ def make(home: Path) -> Callable[..., list[Record]]:
     """Fills the gallery."""
 
     def pictures(*prompts: str, session: str = "elsewhere") -> list[Record]:
-        jobs = [shared.queue().submit(GenerationRequest(prompt=p, seed=1), session) for p in prompts]
+        jobs = [
+            shared.queue().submit(JobSpec(request=GenerationRequest(prompt=p, seed=1), user=session))
+            for p in prompts
+        ]
         for job in jobs:
             shared.queue().wait(job.id, TIMEOUT)
         return shared.studio().store.page(0, len(prompts))

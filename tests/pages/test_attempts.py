@@ -34,7 +34,7 @@ def test_a_level_makes_attempts_that_are_told_with_their_reasons(open_app: Open,
     at = at.button_group(key="create.level").set_value("Draft").run()
     at = generated(at, finish)
     [job] = shared.queue().jobs()
-    assert (job.level, len(job.attempts), job.error) == (
+    assert (job.spec.effort.level, len(shared.queue().attempts(job.id)), job.error) == (
         "draft",
         2,
         None,
@@ -53,8 +53,10 @@ def test_another_attempt_can_be_kept_with_a_reason(open_app: Open, finish: Finis
     at = at.button_group(key="create.level").set_value("Draft").run()
     at = generated(at, finish)
     [job] = shared.queue().jobs()
-    [other] = [index for index, attempt in enumerate(job.attempts) if attempt != winner(job)]
-    place = f"attempt.{job.id}.0.{job.attempts[other].number}"
+    [other] = [
+        index for index, attempt in enumerate(shared.queue().attempts(job.id)) if attempt != winner(job)
+    ]
+    place = f"attempt.{job.id}.0.{shared.queue().attempts(job.id)[other].number}"
     with pytest.raises(KeyError):
         at.text_input(key=f"attempt.{job.id}.0.{winner(job).number}.reason")  # it is in the gallery already
     at.text_input(key=f"{place}.reason").set_value("I like the light").run()
@@ -62,7 +64,7 @@ def test_another_attempt_can_be_kept_with_a_reason(open_app: Open, finish: Finis
     newest = shared.studio().store.page()[0]
     assert newest.card.search
     assert newest.card.search.reason == "I like the light"
-    assert newest.request.seed == job.attempts[other].request.seed
+    assert newest.request.seed == shared.queue().attempts(job.id)[other].request.seed
     assert len(newest.card.search.attempts) == 2
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{newest.id}.details").click().run()
@@ -76,7 +78,7 @@ def test_of_a_cancelled_job_even_the_best_attempt_can_be_taken(open_app: Open, f
     at = press(at)
     [job] = shared.queue().jobs()
     deadline = time.monotonic() + 60
-    while not shared.queue().jobs()[0].attempts and time.monotonic() < deadline:
+    while not shared.queue().attempts(job.id) and time.monotonic() < deadline:
         time.sleep(0.01)
     shared.queue().cancel(job.id)
     at = finish(at)
@@ -84,7 +86,7 @@ def test_of_a_cancelled_job_even_the_best_attempt_can_be_taken(open_app: Open, f
     assert (job.state, shared.studio().store.count()) == ("cancelled", 0)
     at.button(key=f"attempt.{job.id}.0.1.keep").click().run()
     [record] = shared.studio().store.page()
-    assert record.request.seed == job.attempts[0].request.seed
+    assert record.request.seed == shared.queue().attempts(job.id)[0].request.seed
     assert record.card.search
     assert record.card.search.reason == "chosen by hand"
 
@@ -108,18 +110,24 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     at = at.button_group(key="create.level").set_value("Standard").run()
     at = generated(at, finish)
     [job] = shared.queue().jobs()
-    assert [attempt.sketch for attempt in job.attempts] == [False] + [True] * 6 + [False] * 2
+    assert [attempt.sketch for attempt in shared.queue().attempts(job.id)] == [False] + [True] * 6 + [
+        False
+    ] * 2
     assert "6 sketches, 3 whole pictures" in [expander.label for expander in at.expander]
     [record] = shared.studio().store.page()
     assert record.request.steps == 6
-    finished = job.attempts[-1].finishes
+    finished = shared.queue().attempts(job.id)[-1].finishes
     told = [element.value for element in at.caption]
     assert any(f"**9** Sketch {finished}, whole: " in words for words in told)
     assert record.card.search
     kept = record.card.search.kept
     assert any(f"**{kept}** " in words and "kept" in words for words in told)
-    whole = {attempt.finishes for attempt in job.attempts}
-    other = next(attempt for attempt in job.attempts if attempt.sketch and attempt.number not in whole)
+    whole = {attempt.finishes for attempt in shared.queue().attempts(job.id)}
+    other = next(
+        attempt
+        for attempt in shared.queue().attempts(job.id)
+        if attempt.sketch and attempt.number not in whole
+    )
     with pytest.raises(KeyError):
         at.button(key=f"attempt.{job.id}.0.{finished}.whole")
     at.button(key=f"attempt.{job.id}.0.{other.number}.whole").click().run()
@@ -174,7 +182,7 @@ def test_any_script_and_anybodys_syntax_are_only_words(open_app: Open, finish: F
 
 def winner(job: Job) -> Attempt:
     """The attempt that was kept."""
-    return next(attempt for attempt in reversed(job.attempts) if attempt.best)
+    return next(attempt for attempt in reversed(shared.queue().attempts(job.id)) if attempt.best)
 
 
 def test_votes_are_kept_and_a_complaint_becomes_an_edit_that_is_seen_first(
