@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("convert", metavar="FILE", type=Path, help="a .safetensors file in either layout")
     convert.add_argument("--output", type=Path, help="default: beside FILE, with the layout in its name")
     convert.add_argument("--architecture", choices=("sd", "sdxl"), help="default: seen in the weights")
-    convert.add_argument(
-        "--layers-per-block", type=int, default=2, help="of the UNet; 1 for mini; default: %(default)s"
-    )
+    convert.add_argument("--layers-per-block", type=int, help="of the UNet; only where nothing in FILE tells")
     convert.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
 
 

@@ -1,10 +1,13 @@
-"""A LoRA file from one layout to the other, without the model it belongs to.
+"""A LoRA file from one layout to the other, exactly or not at all, without the model it belongs to.
 
 diffusers keeps alpha in the header, kohya beside each module. Towards diffusers, alpha / rank is multiplied
 into the second factor, so that every version of diffusers draws the same picture; where alpha = rank
-nothing changes.
+nothing changes. How many layers the UNet's blocks have decides kohya's names for SDXL's modules: it is taken from the
+file, which is asked for only where nothing in it tells.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,13 +16,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import LoraError, StorageError
-from sdxl_lora.models import tensor_file
+from sdxl_lora.models import lora_file, lora_names, tensor_file
 from sdxl_lora.models.layouts import architecture_of, is_kohya, to_diffusers, to_kohya
 
 Layout = Literal["diffusers", "kohya"]
+
+LAYERS_KEY = "sdxl_lora.layers_per_block"  # in the header of files that our trainer writes
+_PUBLISHED_WIDTHS = (
+    768,
+    1024,
+    2048,
+)  # of the text features of SD 1.x, SD 2.x and SDXL, which have two layers a block
+_POSSIBLE_LAYERS = (1, 2, 3, 4)
+_TEXT_INPUT = re.compile(r"attn2[._]to_[kv]\.lora_(?:A|down)\.weight$")
+_WRITTEN = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def convert(
@@ -27,24 +39,29 @@ def convert(
     target: Path | None = None,
     *,
     architecture: Architecture | None = None,
-    layers_per_block: int = 2,
+    layers_per_block: int | None = None,
 ) -> tuple[Path, Layout]:
-    """Writes `source` in the other layout; where, and which. `layers_per_block`: of the UNet, 2 for SD 1.x
-    and SDXL.
+    """Writes `source` in the other layout; where, and which. `layers_per_block`: of the UNet, None = as the file tells.
 
-    Raises `LoraError` for a file that is no plain LoRA, `StorageError` when the result cannot be written.
+    Raises `LoraError` for a file that is no plain LoRA or DoRA, or that cannot be converted exactly, `StorageError`
+    when the result cannot be written.
     """
     state, header = _read(source)
+    _check_exact(state, header, source)
     layout: Layout = "diffusers" if is_kohya(state) else "kohya"
     if layout == "kohya":
-        alphas = _alphas(state, header)
-        result = to_kohya(state, alphas, architecture or architecture_of(state), layers_per_block)
+        kind = architecture or architecture_of(state)
+        layers = _layers(state, header, layers_per_block) if kind == "sdxl" else 2
+        result = to_kohya(state, _alphas(state, header), kind, layers)
     else:
-        result = _folded(*to_diffusers(state, layers_per_block))
+        named_by_stability = any(re.match(r"lora_unet_(input|middle|output)_block", key) for key in state)
+        layers = _layers(state, header, layers_per_block) if named_by_stability else 2
+        result = _folded(*to_diffusers(state, layers))
     target = target or source.with_name(f"{source.stem}_{layout}.safetensors")
-    kept = {key: value for key, value in header.items() if key != "lora_adapter_metadata"}
+    dropped = ("lora_adapter_metadata", "modelspec.hash_sha256")
+    kept = {key: value for key, value in header.items() if key not in dropped}
     try:
-        tensor_file.write(target, result, {"format": "pt", **kept})
+        tensor_file.write(target, result, {"format": "pt", **kept}, hashed_as="modelspec.hash_sha256")
     except OSError as error:
         raise StorageError(f"{target} cannot be written: {error.strerror}") from None
     return target, layout
@@ -59,27 +76,80 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise LoraError(f"{path} cannot be read as safetensors: {str(error).splitlines()[0]}") from None
 
 
+def _check_exact(state: Mapping[str, Tensor], header: Mapping[str, str], path: Path) -> None:
+    """Raises `LoraError` where the other layout cannot say what this file says."""
+    for key, value in state.items():
+        if value.dtype not in _WRITTEN and not key.endswith(".alpha"):
+            kind = str(value.dtype).removeprefix("torch.")
+            raise LoraError(
+                f"{key} is in {kind}, which cannot be converted exactly; save the LoRA in fp16 first"
+            )
+        if key.endswith(".dora_scale") and value.ndim > 1 and value.shape[0] == 1 and value.numel() > 1:
+            raise LoraError(f"{key} has a length per input, which the other layout cannot say")
+    for name, parts in lora_names.grouped(state).items():
+        lora_file.check_whole(name, parts, path)
+        if lora_file.scale_of(name, header)[1]:
+            raise LoraError(f"{path} is rank-stabilised (rslora), which the other layout cannot say exactly")
+
+
 def _alphas(state: Mapping[str, Tensor], header: Mapping[str, str]) -> dict[str, float]:
     """Module -> alpha, from the adapter configuration in the header; without one, alpha = rank."""
-    try:
-        adapter = plain_json.parse(header.get("lora_adapter_metadata", "{}"))
-    except ValueError:
-        raise LoraError("the adapter configuration in the file's header is damaged") from None
-    alphas: dict[str, float] = {}
-    for key in state:
-        module, _, kind = key.rpartition(".lora_A")
-        part, _, inner = module.partition(".")
-        if kind and f"{part}.lora_alpha" in adapter:
-            special = adapter.get(f"{part}.alpha_pattern") or {}
-            alphas[module] = float(special.get(inner, adapter[f"{part}.lora_alpha"]))
-    return alphas
+    found = {}
+    for module in lora_names.grouped(state):
+        alpha, _ = lora_file.scale_of(module, header)
+        if alpha is not None:
+            found[module] = alpha
+    return found
+
+
+def _layers(state: Mapping[str, Tensor], header: Mapping[str, str], given: int | None) -> int:
+    """Layers per block of the UNet: what the file says, else what fits its names, else what was given."""
+    told = _told_layers(state, header)
+    if len(told) == 1:
+        if given not in (None, *told):
+            raise LoraError(f"the file is for a UNet of {min(told)} layers per block, not {given}")
+        return min(told)
+    if given is None:
+        raise LoraError(
+            "the file does not tell how many layers the blocks of its UNet have; name --layers-per-block"
+        )
+    if given not in told:
+        raise LoraError(f"the names in the file are not those of a UNet of {given} layers per block")
+    return given
+
+
+def _told_layers(state: Mapping[str, Tensor], header: Mapping[str, str]) -> set[int]:
+    """The numbers of layers that are possible."""
+    if str(header.get(LAYERS_KEY, "")).isdigit():
+        return {int(header[LAYERS_KEY])}
+    widths = {int(value.shape[1]) for key, value in state.items() if _TEXT_INPUT.search(key)}
+    if widths & set(_PUBLISHED_WIDTHS):
+        return {2}
+    if not any(re.search(r"(attentions[._]\d|_blocks_\d+_1_)", key) for key in state):
+        return set(_POSSIBLE_LAYERS)
+    return {layers for layers in _POSSIBLE_LAYERS if _fits(state, layers)}
+
+
+def _fits(state: Mapping[str, Tensor], layers: int) -> bool:
+    """Whether the attention of every block is there in all its layers, as it is where a LoRA is trained on all."""
+    names = to_diffusers(state, layers)[0] if is_kohya(state) else state
+    found: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for key in names:
+        if match := re.match(r"unet\.(down|up)_blocks\.(\d+)\.attentions\.(\d+)\.", key):
+            found[match[1], match[2]].add(int(match[3]))
+    return all(
+        seen == set(range(layers if side == "down" else layers + 1)) for (side, _), seen in found.items()
+    )
 
 
 def _folded(state: Mapping[str, Tensor], alphas: Mapping[str, float]) -> dict[str, Tensor]:
+    """The second factors times alpha / rank; in single precision where theirs would round the product."""
     result = dict(state)
     for module, alpha in alphas.items():
         down, up = f"{module}.lora_A.weight", f"{module}.lora_B.weight"
         rank = state[down].shape[0]
         if alpha != rank:
-            result[up] = (state[up].to(torch.float32) * (alpha / rank)).to(state[up].dtype)
+            exact = state[up].to(torch.float32) * (alpha / rank)
+            reduced = exact.to(state[up].dtype)
+            result[up] = reduced if torch.equal(reduced.float(), exact) else exact
     return result

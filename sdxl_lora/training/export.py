@@ -1,14 +1,15 @@
 """The LoRA as files that load everywhere: both layouts, metadata, model card, configuration, versions.
 
-Nothing in the weights' files depends on the clock, so that equal runs give equal files. Metadata follow
-modelspec (github.com/Stability-AI/ModelSpec, 1.0.0) and the `ss_` entries of sd-scripts that other programs
-read.
+Nothing in the weights' files depends on the clock but their date, so that equal runs of a day give equal files.
+Metadata follow modelspec (github.com/Stability-AI/ModelSpec, 1.0.0) and the `ss_` entries of sd-scripts that other
+programs read.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ import sdxl_lora
 from sdxl_lora.config import Architecture
 from sdxl_lora.models import tensor_file
 from sdxl_lora.models.layouts import to_kohya
+from sdxl_lora.models.lora_conversion import LAYERS_KEY
 from sdxl_lora.training.config import TrainingConfig
 
 DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
 KOHYA_NAME = "pytorch_lora_weights_kohya.safetensors"
+_HASH = "modelspec.hash_sha256"
+_MOST_TAGS = 1000  # a header is read by every program that lists the file
 _PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "safetensors")
 _ARCHITECTURES: dict[Architecture, str] = {
     "sd": "stable-diffusion-v1/lora",
@@ -49,19 +53,20 @@ class LoraFacts:
     seed: int
     step: int
     trigger_words: str | None = None
+    tags: Mapping[str, int] = field(default_factory=dict)  # part of captions -> pictures that have it
 
 
 def write_lora(
     folder: Path, state: Mapping[str, Tensor], adapter: Mapping[str, Any], facts: LoraFacts
 ) -> None:
     """Writes both layouts. `state`: diffusers layout; `adapter`: peft's configuration, prefixed by part."""
-    header = metadata(state, facts)
+    header = metadata(facts)
     plain = {key: value.contiguous() for key, value in state.items()}
     diffusers_header = {**header, "lora_adapter_metadata": json.dumps(dict(adapter), sort_keys=True)}
-    tensor_file.write(folder / DIFFUSERS_NAME, plain, {"format": "pt", **diffusers_header})
+    tensor_file.write(folder / DIFFUSERS_NAME, plain, {"format": "pt", **diffusers_header}, hashed_as=_HASH)
     alphas = {key.rsplit(".lora_A", 1)[0]: facts.alpha for key in plain if ".lora_A" in key}
     kohya = to_kohya(plain, alphas, facts.architecture, facts.layers_per_block)
-    tensor_file.write(folder / KOHYA_NAME, kohya, {"format": "pt", **header})
+    tensor_file.write(folder / KOHYA_NAME, kohya, {"format": "pt", **header}, hashed_as=_HASH)
 
 
 def public_name(name: str) -> str:
@@ -70,8 +75,8 @@ def public_name(name: str) -> str:
     return path.resolve().name if path.is_absolute() or path.exists() else name
 
 
-def metadata(state: Mapping[str, Tensor], facts: LoraFacts) -> dict[str, str]:
-    """The header of the weights' files."""
+def metadata(facts: LoraFacts) -> dict[str, str]:
+    """The header of the weights' files, but for what differs between them."""
     header = {
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": _ARCHITECTURES[facts.architecture],
@@ -79,7 +84,7 @@ def metadata(state: Mapping[str, Tensor], facts: LoraFacts) -> dict[str, str]:
         "modelspec.title": facts.title,
         "modelspec.resolution": f"{facts.resolution}x{facts.resolution}",
         "modelspec.prediction_type": "v" if facts.prediction_type == "v_prediction" else "epsilon",
-        "modelspec.hash_sha256": f"0x{weights_hash(state)}",
+        "modelspec.date": datetime.now(UTC).date().isoformat(),
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(facts.rank),
         "ss_network_alpha": str(facts.alpha),
@@ -90,6 +95,9 @@ def metadata(state: Mapping[str, Tensor], facts: LoraFacts) -> dict[str, str]:
         "ss_steps": str(facts.step),
         "ss_seed": str(facts.seed),
         "ss_dataset_name": facts.dataset,
+        "ss_output_name": facts.title,
+        "ss_tag_frequency": json.dumps({facts.dataset: dict(facts.tags)}, ensure_ascii=False),
+        LAYERS_KEY: str(facts.layers_per_block),
     }
     if facts.trigger_words:
         header["modelspec.trigger_phrase"] = facts.trigger_words
@@ -98,13 +106,15 @@ def metadata(state: Mapping[str, Tensor], facts: LoraFacts) -> dict[str, str]:
     return header
 
 
-def weights_hash(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names and values, whatever file they are in."""
-    digest = hashlib.sha256()
-    for key, value in sorted(state.items()):
-        digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def tag_frequency(captions: Iterable[Sequence[str]]) -> dict[str, int]:
+    """How many pictures have each comma-separated part of their captions, the most frequent first."""
+    counted = Counter(
+        tag
+        for own in captions
+        for tag in dict.fromkeys(part.strip() for caption in own for part in caption.split(","))
+        if tag
+    )
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TAGS])
 
 
 def write_notes(folder: Path, config: TrainingConfig, facts: LoraFacts, sample: str | None) -> None:

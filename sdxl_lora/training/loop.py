@@ -350,4 +350,5 @@ def facts_of(setup: Setup, step: int, layers_per_block: int) -> export.LoraFacts
         seed=setup.seed,
         step=step,
         trigger_words=config.trigger_words,
+        tags=export.tag_frequency(setup.survey.source.captions[: setup.survey.own]),
     )

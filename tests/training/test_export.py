@@ -1,19 +1,21 @@
 """The files load in diffusers in both layouts and give the same picture; the layouts convert both ways."""
 
+import hashlib
 import json
+from datetime import date
 
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from sdxl_lora import cli
 from sdxl_lora.errors import LoraError
 from sdxl_lora.models import layouts, tensor_file
 from sdxl_lora.models.layouts import from_stability, to_diffusers, to_kohya, to_stability
 from sdxl_lora.models.lora_conversion import convert
-from sdxl_lora.training.export import DIFFUSERS_NAME, KOHYA_NAME, weights_hash
+from sdxl_lora.training.export import DIFFUSERS_NAME, KOHYA_NAME, tag_frequency
 from tests.training.conftest import run
 
 VARIANTS = [
@@ -133,10 +135,20 @@ def test_the_header_names_title_base_resolution_data_trigger_and_hash(configure,
         assert header["modelspec.trigger_phrase"] == "Halden"
         assert header["ss_dataset_name"] == pictures.name
         assert (header["ss_network_dim"], header["ss_network_alpha"]) == ("4", "2.0")
-        assert (
-            header["modelspec.hash_sha256"]
-            == f"0x{weights_hash(load_file(tmp_path / 'run' / DIFFUSERS_NAME))}"
-        )
+        data = (tmp_path / "run" / name).read_bytes()
+        behind = data[8 + int.from_bytes(data[:8], "little") :]
+        assert header["modelspec.hash_sha256"] == f"0x{hashlib.sha256(behind).hexdigest()}"
+        assert header["ss_output_name"] == "run"
+        assert date.fromisoformat(header["modelspec.date"])
+        (tags,) = json.loads(header["ss_tag_frequency"]).values()
+        assert tags["top"] == 7
+        assert tags["Halden 3"] == 1
+        assert str(tmp_path) not in json.dumps(header)
+
+
+def test_tags_are_counted_once_a_picture() -> None:
+    captions = [["a cap, red", "red, a cap"], ["red"], [" , red,"]]
+    assert tag_frequency(captions) == {"red": 3, "a cap": 1}
 
 
 def test_equal_runs_give_equal_files(configure, tmp_path):
@@ -199,3 +211,60 @@ def test_written_files_are_read_by_safetensors(tmp_path, dtype):
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
     with safe_open(tmp_path / "x.safetensors", framework="pt") as file:
         assert file.metadata() == {"title": "Grün"}
+
+
+def _file(path, layers, dtype=torch.float32, header=None, **extra):
+    """A LoRA on the attention of a UNet with so many layers a block, in the kohya layout of SDXL."""
+    state = {}
+    for side, count in (("down", layers), ("up", layers + 1)):
+        for index in range(count):
+            name = f"unet.{side}_blocks.1.attentions.{index}.transformer_blocks.0.attn1.to_q"
+            state |= {f"{name}.lora_A.weight": torch.ones(2, 8), f"{name}.lora_B.weight": torch.ones(8, 2)}
+    kohya = {key: value.to(dtype) for key, value in to_kohya(state, {}, "sdxl", layers).items()}
+    save_file(kohya | extra, path, metadata=header)
+    return set(state)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_layers_per_block_are_taken_from_the_file(tmp_path, layers):
+    expected = _file(tmp_path / "x.safetensors", layers)
+    (converted, _) = convert(tmp_path / "x.safetensors")
+    assert load_file(converted).keys() == expected
+    (back, _) = convert(converted, tmp_path / "back.safetensors", architecture="sdxl")
+    assert load_file(back).keys() == load_file(tmp_path / "x.safetensors").keys()
+    with pytest.raises(LoraError, match=f"is for a UNet of {layers} layers per block, not 4"):
+        convert(tmp_path / "x.safetensors", layers_per_block=4)
+
+
+def test_where_nothing_tells_the_layers_they_are_asked_for(tmp_path):
+    name = "lora_unet_middle_block_0_in_layers_2"
+    save_file(
+        {
+            f"{name}.lora_down.weight": torch.ones(2, 8, 3, 3),
+            f"{name}.lora_up.weight": torch.ones(8, 2, 1, 1),
+        },
+        tmp_path / "x.safetensors",
+    )
+    with pytest.raises(LoraError, match="name --layers-per-block"):
+        convert(tmp_path / "x.safetensors")
+    assert convert(tmp_path / "x.safetensors", layers_per_block=2)[1] == "diffusers"
+
+
+FIRST = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dtype": torch.float8_e4m3fn}, "is in float8_e4m3fn, which cannot be converted exactly"),
+        ({"header": {"ss_network_args": '{"rs_lora": "True"}'}}, "rank-stabilised"),
+        ({f"{FIRST}.dora_scale": torch.ones(1, 8)}, "a length per input"),
+        ({"lora_unet_mid_block_x.lora_down.weight": torch.ones(2, 8)}, "is not whole: .* lacks up"),
+    ],
+    ids=["fp8", "rslora", "per input", "half"],
+)
+def test_what_the_other_layout_cannot_say_is_refused(tmp_path, changes, reason):
+    _file(tmp_path / "x.safetensors", 2, **changes)
+    with pytest.raises(LoraError, match=reason):
+        convert(tmp_path / "x.safetensors")
+    assert not (tmp_path / "x_diffusers.safetensors").exists()
