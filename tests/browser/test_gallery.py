@@ -11,7 +11,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from sdxl_lora.records import Store
 from tests.browser.conftest import ROOT, resize, serving
-from tests.browser.test_studio import PHONE, click, visible, wait
+from tests.browser.test_studio import PHONE, click, settled, visible, wait
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +43,8 @@ def open_details(browser: WebDriver, address: str, identifier: str) -> None:
     browser.get(address)
     visible(browser, card(identifier))
     click(browser, f"[class*='st-key-gallery-{identifier}-details'] button")
-    visible(browser, DIALOG, "Use these settings")
+    visible(browser, f"{DIALOG} button", "Delete")  # the last thing in it
+    settled(browser)
 
 
 def assert_nothing_broke(browser: WebDriver) -> None:
