@@ -15,8 +15,8 @@ from huggingface_hub.errors import HTTPError
 from PIL import Image
 
 from sdxl_lora import files, plain_json
+from sdxl_lora.data import folders
 from sdxl_lora.data.images import decode
-from sdxl_lora.data.sources import IMAGE_SUFFIXES
 from sdxl_lora.errors import DataError, ModelUnavailableError, StorageError
 
 MODEL = "Salesforce/blip-image-captioning-large"  # the original project's captioner
@@ -120,7 +120,7 @@ def find_pictures(folder: Path) -> list[Path]:
     """All pictures in a folder. Raises `DataError` when there is none."""
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    found = folders.find_pictures(folder).files
     if not found:
         raise DataError(f"{folder} has 0 pictures")
     return found
@@ -138,7 +138,7 @@ class Book:
             rows = (
                 plain_json.parse(text)
                 if form == "json"
-                else [plain_json.parse(line) for line in text.splitlines() if line]
+                else [plain_json.parse(line) for line in text.split("\n") if line.strip()]
             )
             self._rows = {row[self._name_key]: row for row in rows}
 

@@ -5,6 +5,8 @@ as functions from a caption to a number of tokens.
 """
 
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,12 @@ from sdxl_lora.errors import ImageError
 Counters = Mapping[str, Callable[[str], int]]  # name of a tokenizer -> caption -> tokens, marks included
 
 _TINY = 0.5  # of the training size, along the shorter side: more than twofold enlargement
+_BLURRED = 5e-3  # of the sharpness; sharp product photos have 0.1, softened by 2 px in 256 some 0.003
+_SHARPNESS_SIDE = 512  # px
+_HALF = 0.5
+_COMMON = 0.8  # share of the captions above which a word is common
+_FEW, _MANY = 3, 10  # pictures of a class; of a set, before anything is said about its shares
+_SMALL_WORDS = frozenset({"a", "an", "and", "in", "of", "on", "the", "with", "photo", "photography"})
 _NEAR_HASH = 8  # of 256 bits
 _FLAT = 2  # 8-bit levels: less is the noise of an even background
 _NEAR_COLOUR = 6.0  # mean difference of 8-bit levels
@@ -37,6 +45,12 @@ class Report:
     pictures: int
     resolution: int  # px
     unreadable: dict[str, str] = field(default_factory=dict)  # name -> reason
+    left_out: dict[str, str] = field(default_factory=dict)  # files that are not read -> why
+    blurred: list[str] = field(default_factory=list)
+    cropped: list[str] = field(default_factory=list)  # less than half of them is trained on
+    near: list[list[str]] = field(default_factory=list)  # groups of one scene: same outlines, other colours
+    common_words: dict[str, float] = field(default_factory=dict)  # word -> share of the captions
+    rare: list[str] = field(default_factory=list)  # classes with few pictures
     tiny: list[str] = field(default_factory=list)
     duplicates: list[list[str]] = field(default_factory=list)  # groups that look the same
     modes: dict[str, int] = field(default_factory=dict)  # of pictures that are not RGB
@@ -73,7 +87,9 @@ def check(
         pictures=len(source),
         resolution=resolution,
         token_limit=token_limit,
+        left_out=dict(source.left_out),
     )
+    buckets = geometry.buckets(resolution, multiple)
     sizes: list[Size] = []
     prints: list[tuple[str, _Print]] = []
     for row, name in enumerate(source.keys):
@@ -87,6 +103,10 @@ def check(
         size = (facts.height, facts.width)
         sizes.append(size)
         prints.append((name, _Print.of(image)))
+        if _sharpness(image) < _BLURRED:
+            report.blurred.append(name)
+        if _shown(size, buckets) < _HALF:
+            report.cropped.append(name)
         if min(size) < _TINY * resolution:
             report.tiny.append(name)
         if facts.mode != "RGB":
@@ -98,8 +118,10 @@ def check(
         ):
             if found:
                 names.append(name)
-    report.duplicates = _duplicates(prints)
-    _check_sizes(report, sizes, geometry.buckets(resolution, multiple))
+    report.duplicates = _duplicates(prints, _NEAR_COLOUR)
+    doubled = {name for group in report.duplicates for name in group[1:]}
+    report.near = _duplicates([item for item in prints if item[0] not in doubled], math.inf)
+    _check_sizes(report, sizes, buckets)
     _check_captions(report, source, counters or {})
     return report
 
@@ -120,6 +142,15 @@ def lines(report: Report) -> Iterator[str]:
         yield f"licence {report.licence}: it binds what is trained on it"
     yield from _named("cannot be read: remove or replace them", [f"{v}" for v in report.unreadable.values()])
     yield from _named("have no caption: `python -m sdxl_lora caption` writes them", report.without_caption)
+    for why, files in _by_reason(report.left_out).items():
+        yield from _named(f"files are left out, {why}", files)
+    yield from _named("are blurred: blur is learned", report.blurred)
+    yield from _named("lose more than half of what they show to the crop: cut them before", report.cropped)
+    scenes = [" ~ ".join(group) for group in report.near]
+    yield from _named("groups are one scene in other colours: fine if that is meant", scenes)
+    words = [f"{word} ({share:.0%})" for word, share in report.common_words.items()]
+    yield from _named("words stand in most captions: they come to mean the whole set", words)
+    yield from _named(f"classes have fewer than {_FEW} pictures", report.rare)
     groups = [" = ".join(group) for group in report.duplicates]
     yield from _named("groups look the same: keep one picture of each", groups)
     yield from _named(
@@ -141,10 +172,38 @@ def lines(report: Report) -> Iterator[str]:
     yield "nothing to put right" if not report.problems else f"{report.problems} things to put right"
 
 
+def _by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        reasons.setdefault(why, []).append(name)
+    return reasons
+
+
 def _named(what: str, names: Sequence[str]) -> Iterator[str]:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield f"{len(names)} {what}: {'; '.join(names[:3])}{more}"
+
+
+def _sharpness(image: Image.Image) -> float:
+    """Variance of the Laplacian of a grey version of at most 512 px over the variance of its levels (Pech-Pacheco et
+    al., 2000): without units, and independent of contrast.
+    """
+    grey = image.convert("L")
+    grey.thumbnail((_SHARPNESS_SIDE, _SHARPNESS_SIDE), Image.Resampling.BOX)
+    levels = np.asarray(grey).astype(np.float64)
+    if min(levels.shape) < 3 or levels.var() < 1:  # nothing is on it
+        return math.inf
+    inner = levels[1:-1, 1:-1]
+    laplacian = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:] - 4 * inner
+    return float(laplacian.var() / levels.var())
+
+
+def _shown(size: Size, buckets: Sequence[Size]) -> float:
+    """Share of a picture that is inside its training size."""
+    target = geometry.nearest_bucket(size, buckets)
+    resized = geometry.place(size, target).resized
+    return target[0] * target[1] / (resized[0] * resized[1])
 
 
 def _check_sizes(report: Report, sizes: Sequence[Size], buckets: Sequence[Size]) -> None:
@@ -167,6 +226,15 @@ def _check_captions(report: Report, source: Source, counters: Counters) -> None:
             if tokens > report.token_limit:
                 report.too_long.setdefault(tokenizer, {})[name] = tokens
     report.classes = dict(classes.most_common())
+    report.rare = [name for name, count in classes.items() if count < _FEW and len(source) >= _MANY]
+    texts = [set(re.findall(r"\w+", captions[0].lower())) for captions in source.captions if captions]
+    if len(texts) >= _MANY:
+        counts = Counter(word for text in texts for word in text)
+        report.common_words = {
+            word: count / len(texts)
+            for word, count in counts.most_common()
+            if count > _COMMON * len(texts) and word not in _SMALL_WORDS
+        }
 
 
 @dataclass(frozen=True)
@@ -183,7 +251,7 @@ class _Print:
         return cls(np.packbits(grey[:, 1:] - grey[:, :-1] > _FLAT), colours)
 
 
-def _duplicates(prints: Sequence[tuple[str, _Print]]) -> list[list[str]]:
+def _duplicates(prints: Sequence[tuple[str, _Print]], colour: float) -> list[list[str]]:
     """Groups of pictures whose prints are nearly equal; each picture is in one group at most."""
     if not prints:
         return []
@@ -196,9 +264,7 @@ def _duplicates(prints: Sequence[tuple[str, _Print]]) -> list[list[str]]:
         distances = np.bitwise_count(bits[index + 1 :] ^ bits[index]).sum(axis=1)
         near = [index + 1 + int(i) for i in np.flatnonzero(distances <= _NEAR_HASH)]
         same = [
-            i
-            for i in near
-            if not taken[i] and np.abs(prints[i][1].colours - mine.colours).mean() <= _NEAR_COLOUR
+            i for i in near if not taken[i] and np.abs(prints[i][1].colours - mine.colours).mean() <= colour
         ]
         if same:
             taken[same] = True

@@ -4,7 +4,8 @@ Needs the network on first use only. Knows the licence of the original project's
 files do not say it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sdxl_lora.data.parquet import picture_bytes
@@ -17,8 +18,11 @@ KNOWN_LICENCES = {"hahminlew/kream-product-blip-captions": "CC-BY-NC-SA-4.0"}
 class HubTable:
     """The `train` split (or the only one) of a hub data set."""
 
-    def __init__(self, dataset: Any, licence: str | None) -> None:
-        self._dataset = dataset
+    def __init__(
+        self, dataset: Any, licence: str | None, other_splits: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """`other_splits`: name -> rows of the splits that are not read."""
+        self._dataset, self.other_splits = dataset, other_splits
         self.columns: list[str] = list(dataset.column_names)
         self.licence = licence
 
@@ -58,4 +62,9 @@ def load(name: str, config_name: str | None, cache_dir: str | None) -> HubTable:
             f"the data set {name!r} could not be fetched from the hub ({reason}); give a folder"
         ) from None
     dataset = splits["train"] if "train" in splits else next(iter(splits.values()))
-    return HubTable(dataset, dataset.info.license or KNOWN_LICENCES.get(name))
+    others = (
+        {}
+        if "train" not in splits
+        else {split: len(rows) for split, rows in splits.items() if split != "train"}
+    )
+    return HubTable(dataset, dataset.info.license or KNOWN_LICENCES.get(name), others)

@@ -61,8 +61,7 @@ def open_masks(folder: Path, keys: Sequence[str], sizes: Sequence[Size], unmaske
         raise DataError(
             f"--mask_dir {folder} is not a folder; it holds a PNG for each picture, of the same name"
         )
-    named = ((row, folder / (Path(key).stem + _SUFFIX)) for row, key in enumerate(keys))
-    paths = {row: path for row, path in named if path.is_file()}
+    paths = _paths(folder, keys)
     if not paths:
         wanted = Path(keys[0]).stem + _SUFFIX
         raise DataError(
@@ -81,6 +80,25 @@ def open_masks(folder: Path, keys: Sequence[str], sizes: Sequence[Size], unmaske
                 f"{path} is black all over: nothing of {keys[row]} would count; paint white what does"
             )
     return Masks(paths=paths, unmasked=unmasked)
+
+
+def _paths(folder: Path, keys: Sequence[str]) -> dict[int, Path]:
+    """Row -> mask: in the sub-folder its picture has, else by the name alone. Raises `DataError` if two claim one."""
+    found: dict[int, Path] = {}
+    by_name: dict[Path, int] = {}
+    for row, key in enumerate(keys):
+        same_place, same_name = folder / Path(key).with_suffix(_SUFFIX), folder / (Path(key).stem + _SUFFIX)
+        if same_place.is_file():
+            found[row] = same_place
+        elif same_name.is_file():
+            other = by_name.setdefault(same_name, row)
+            if keys[other] != key:
+                raise DataError(
+                    f"{same_name} could belong to {keys[other]} or {key}; "
+                    f"put masks into sub-folders of {folder} as the pictures are"
+                )
+            found[row] = same_name
+    return found
 
 
 @functools.lru_cache(maxsize=_KEPT)

@@ -6,19 +6,18 @@ few hundred bytes a row), pictures as bytes read one at a time. It decodes nothi
 sizes.
 """
 
-import csv
 import difflib
-import json
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sdxl_lora import plain_json
-from sdxl_lora.data import hub, parquet
+from sdxl_lora.data import folders, hub, parquet
+from sdxl_lora.data.folders import IMAGE_SUFFIXES
+from sdxl_lora.data.listings import captions_of, is_json_list, read_rows
 from sdxl_lora.errors import DataError, UnknownNameError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"})
 FILE_COLUMNS = ("file_name", "fileName", "image", "file")
 CAPTION_COLUMNS = ("text", "caption")
 DEFAULT_CAPTION_COLUMN = "text"
@@ -35,6 +34,7 @@ class Source:
     captions: Sequence[tuple[str, ...]]  # empty tuple: no caption
     read: Callable[[int], bytes]  # the encoded picture; raises DataError
     licence: str | None = None  # SPDX-like id where the source states one
+    left_out: Mapping[str, str] = field(default_factory=dict)  # files that are not read -> why
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -49,6 +49,7 @@ class Source:
             captions=[self.captions[i] for i in rows],
             read=lambda i: self.read(rows[i]),
             licence=self.licence,
+            left_out=self.left_out,
         )
 
 
@@ -62,6 +63,7 @@ def join(first: Source, second: Source) -> Source:
         captions=[*first.captions, *second.captions],
         read=lambda i: first.read(i) if i < len(first) else second.read(i - len(first)),
         licence=", ".join(dict.fromkeys(licences)) or None,
+        left_out={**first.left_out, **second.left_out},
     )
 
 
@@ -97,10 +99,14 @@ def open_source(
             kind="hub",
             keys=[f"row {i}" for i in range(len(table))],
             captions=[
-                _captions(value, f"row {i} of {name}") for i, value in enumerate(table.column(caption))
+                captions_of(value, f"row {i} of {name}") for i, value in enumerate(table.column(caption))
             ],
             read=table.reader(image),
             licence=table.licence,
+            left_out={
+                f"split {split} ({rows} rows)": f"training reads {folders.TRAIN}"
+                for split, rows in table.other_splits.items()
+            },
         )
     if not len(source):
         raise DataError(f"{name} has 0 pictures; add some, or give another data set")
@@ -135,24 +141,45 @@ def _looks_like_a_path(name: str) -> bool:
 
 def _open_folder(path: Path, name: str, image_column: str, caption_column: str, required: bool) -> Source:
     for pattern in ("metadata.jsonl", "metadata.csv"):
-        found = sorted([*path.glob(pattern), *path.glob(f"**/{pattern}")], key=lambda p: (len(p.parts), p))
-        if found:
-            return _from_rows(_read_rows(found[0]), found[0].parent, name, "metadata", caption_column)
-    tables = sorted(path.glob("**/*.parquet"))
+        found = [path / pattern] if (path / pattern).is_file() else sorted(path.glob(f"**/{pattern}"))
+        lists, left_out = folders.train_split(found, path)
+        if lists:
+            parts = [
+                _from_rows(read_rows(file), file.parent, name, "metadata", image_column, caption_column, path)
+                for file in lists
+            ]
+            return _all_listed(functools.reduce(join, parts), path, left_out)
+    tables, left_out = folders.train_split(sorted(path.glob("**/*.parquet")), path)
     if tables:
-        return _open_parquet(tables, name, image_column, caption_column)
-    lists = [file for file in sorted(path.glob("*.json")) if _is_json_list(file)]
-    if lists:
-        return _from_rows(_read_rows(lists[0]), lists[0].parent, name, "json list", caption_column)
+        return replace(_open_parquet(tables, name, image_column, caption_column), left_out=left_out)
+    json_lists = [file for file in sorted(path.glob("*.json")) if is_json_list(file)]
+    if json_lists:
+        rows = read_rows(json_lists[0])
+        listed = _from_rows(rows, path, name, "json list", image_column, caption_column, path)
+        others = {file.name: f"another list: {json_lists[0].name} is read" for file in json_lists[1:]}
+        return _all_listed(listed, path, others)
     return _from_text_files(path, name, required)
 
 
+def _all_listed(source: Source, folder: Path, left_out: Mapping[str, str]) -> Source:
+    """With the pictures of the folder that no list names among what is left out."""
+    found, named = folders.find_pictures(folder), set(source.keys)
+    unnamed = [str(file.relative_to(folder)) for file in found.files]
+    beside = {
+        key: "no list names it"
+        for key in unnamed
+        if key not in named and key.removeprefix("images/") not in named
+    }
+    return replace(source, left_out={**left_out, **found.left_out, **beside})
+
+
 def _open_file(path: Path, name: str, image_column: str, caption_column: str) -> Source:
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _open_parquet([path], name, image_column, caption_column)
-    if path.suffix in {".json", ".jsonl", ".csv"}:
-        kind = "json list" if path.suffix == ".json" else "metadata"
-        return _from_rows(_read_rows(path), path.parent, name, kind, caption_column)
+    if suffix in {".json", ".jsonl", ".csv"}:
+        kind, folder = "json list" if suffix == ".json" else "metadata", path.parent
+        return _from_rows(read_rows(path), folder, name, kind, image_column, caption_column, folder)
     raise DataError(f"{name} is not a data set; give a folder, or a .json, .jsonl, .csv or .parquet file")
 
 
@@ -164,59 +191,37 @@ def _open_parquet(files: Sequence[Path], name: str, image_column: str, caption_c
         name=name,
         kind="parquet",
         keys=[f"row {i}" for i in range(len(table))],
-        captions=[_captions(value, f"row {i} of {name}") for i, value in enumerate(table.column(caption))],
+        captions=[captions_of(value, f"row {i} of {name}") for i, value in enumerate(table.column(caption))],
         read=table.reader(image),
     )
 
 
-def _is_json_list(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(64).lstrip().startswith(b"[")
-
-
-def _read_rows(path: Path) -> list[Mapping[str, Any]]:
-    """The rows of a JSON list, JSON lines or CSV file. Raises `DataError` with the line that is wrong."""
-    text = _read_text(path)
-    try:
-        if path.suffix == ".csv":
-            return list(csv.DictReader(text.splitlines()))
-        if path.suffix == ".json":
-            rows = plain_json.parse(text)
-        else:
-            rows = [plain_json.parse(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f'{path} is not a list of objects such as {{"fileName": "a.png", "caption": "..."}}')
-    return rows
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-
-
 def _from_rows(
-    rows: list[Mapping[str, Any]], folder: Path, name: str, kind: str, caption_column: str
+    rows: list[Mapping[str, Any]],
+    folder: Path,
+    name: str,
+    kind: str,
+    image_column: str,
+    caption_column: str,
+    top: Path,
 ) -> Source:
+    """`folder`: where the list lies; `top`: what pictures are called from."""
     if not rows:
         raise DataError(f"{name} lists 0 pictures; add some, or give another data set")
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    file_column = choose_column(columns, FILE_COLUMNS[0], FILE_COLUMNS, "image file column")
+    wanted = image_column if image_column != DEFAULT_IMAGE_COLUMN else FILE_COLUMNS[0]
+    file_column = choose_column(columns, wanted, FILE_COLUMNS, "image file column")
     caption = choose_column(columns, caption_column, CAPTION_COLUMNS, "caption column")
-    files = []
+    files, keys = [], []
+    within = folder.relative_to(top) if folder.is_relative_to(top) else Path()
     for number, row in enumerate(rows, 1):
         if not row.get(file_column):
             raise DataError(f"row {number} of {name} names no picture: {file_column!r} is missing or empty")
         files.append(_inside(folder, str(row[file_column]), name))
-    keys = [str(row[file_column]) for row in rows]
-    captions = [_captions(row.get(caption), f"{key} in {name}") for key, row in zip(keys, rows, strict=True)]
+        keys.append(str(within / str(row[file_column])) if within.parts else str(row[file_column]))
+    captions = [
+        captions_of(row.get(caption), f"{key} in {name}") for key, row in zip(keys, rows, strict=True)
+    ]
     return Source(name=name, kind=kind, keys=keys, captions=captions, read=_file_reader(files))
 
 
@@ -229,18 +234,28 @@ def _inside(folder: Path, file_name: str, name: str) -> Path:
 
 
 def _from_text_files(path: Path, name: str, required: bool) -> Source:
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-    if not files:
-        raise DataError(f"{name} has 0 pictures ({', '.join(sorted(IMAGE_SUFFIXES))}); give another folder")
-    texts = [file.with_suffix(".txt") for file in files]
-    if required and not any(text.is_file() for text in texts):
+    found = folders.find_pictures(path)
+    if not found.files:
+        reasons = "; ".join(f"{key}: {why}" for key, why in list(found.left_out.items())[:2])
+        raise DataError(
+            f"{name} has 0 pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
+            f"{f', left out: {reasons}' if reasons else ''}; give another folder"
+        )
+    captions = [folders.sidecar_captions(file) for file in found.files]
+    if required and not any(captions):
         raise DataError(
             f"{name} has pictures but no captions: add metadata.jsonl or .txt files, "
             f"or write them with `python -m sdxl_lora caption {name}`"
         )
-    captions = [_captions(_read_text(text).strip(), str(text)) if text.is_file() else () for text in texts]
-    keys = [str(file.relative_to(path)) for file in files]
-    return Source(name=name, kind="text files", keys=keys, captions=captions, read=_file_reader(files))
+    rows = [row for row, file in enumerate(found.files) for _ in range(folders.repeats(file, path))]
+    return Source(
+        name=name,
+        kind="text files",
+        keys=[str(found.files[row].relative_to(path)) for row in rows],
+        captions=[captions[row] for row in rows],
+        read=_file_reader([found.files[row] for row in rows]),
+        left_out=found.left_out,
+    )
 
 
 def _file_reader(files: Sequence[Path]) -> Callable[[int], bytes]:
@@ -251,11 +266,3 @@ def _file_reader(files: Sequence[Path]) -> Callable[[int], bytes]:
             raise DataError(f"{files[index]} cannot be read: {error.strerror}") from None
 
     return read
-
-
-def _captions(value: object, where: str) -> tuple[str, ...]:
-    """One caption, several, or none. Raises `DataError` for anything that is no text."""
-    values: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
-    if not all(item is None or isinstance(item, str) for item in values):
-        raise DataError(f"the caption of {where} is {type(value).__name__}, not text or a list of texts")
-    return tuple(item for item in values if item and item.strip())

@@ -46,6 +46,8 @@ def summary(setup: Setup) -> Iterator[str]:
         f"precision  {'fp32' if mixed == 'no' else f'mixed {mixed}'} on {setup.accelerator.device}, "
         f"frozen base in {_base(setup)}, LoRA in fp32"
     )
+    if source.left_out:
+        yield f"warning    {len(source.left_out)} files of {source.name} are left out; check-data says which and why"
     upscaled = survey.upscaled()
     if upscaled:
         yield f"warning    {upscaled} of {len(survey)} pictures are smaller than they are trained at: they are enlarged"

@@ -73,3 +73,23 @@ def test_the_verb_prints_lines_for_a_person(messy, tiny_sdxl, capsys):
 def test_a_source_that_is_not_there_exits_with_2(capsys):
     assert cli.main(["check-data", "/nowhere"]) == 2
     assert "there is no data set at /nowhere" in capsys.readouterr().err
+
+
+def test_blur_long_crops_common_words_and_rare_classes_are_found(tmp_path, noise):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(12):
+        picture = noise(256, 256, number)
+        if number == 3:
+            picture = noise(4, 4, 3).resize((256, 256), Image.Resampling.BICUBIC)
+        if number == 4:
+            picture = picture.resize((1600, 32))
+        picture.save(folder / f"{number:02}.png")
+        (folder / f"{number:02}.txt").write_text(
+            f"{'cap' if number == 5 else 'top'}, a halden photo {number}"
+        )
+    report = checks.check(open_source(str(folder)), resolution=64, multiple=8)
+    assert report.blurred == ["03.png"]
+    assert report.cropped == ["04.png"]
+    assert report.common_words == {"halden": 1.0, "top": 11 / 12}
+    assert report.rare == ["cap"]
