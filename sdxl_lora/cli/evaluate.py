@@ -85,11 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     comparison = _compared(report, other) if other else None
     if not arguments.json:
         _print(report, comparison)
-    elif other:
-        values = {"metrics": report["metrics"], "baseline": other["metrics"], "comparison": comparison}
-        terminal.print_json(values)
-    else:
-        terminal.print_json(report["metrics"])
+    else:  # as --output report.json, and the other report with the comparison where there is one
+        terminal.print_json({**report, **({"baseline": other, "comparison": comparison} if other else {})})
     return 0
 
 

@@ -104,7 +104,7 @@ def _verifier(arguments: argparse.Namespace) -> "Verifier":
     from sdxl_lora.scoring.probes import ProbeScorer
     from sdxl_lora.scoring.verifier import Verifier
 
-    clip = ClipScorer(arguments.clip) if arguments.clip else base.default_scorer()
+    clip = ClipScorer(arguments.clip) if arguments.clip else base.judge_of_strangers()
     others: list[Scorer] = []
     if "blip" in arguments.also:
         model = blip.BlipModel()
@@ -196,7 +196,12 @@ def _report(found: "Calibration", steps: int) -> None:
 
 
 def _print(path: Path, judgement: "ScoreCard") -> None:
-    print(f"{path}  {judgement.scorer} {judgement.score:.3f}  {judgement.text!r}")
+    score = (
+        f"{judgement.score:.3f}"
+        if judgement.scored
+        else "has no score: blank, or of a kind it was not trained on"
+    )
+    print(f"{path}  {judgement.scorer} {score}  {judgement.text!r}")
     for finding in judgement.findings:
         print(f"  {finding}")
     for gate in judgement.gates:

@@ -49,7 +49,11 @@ class Clip:
         self._scorer = ClipScorer(folder, name=name)
         self.name = name
         self.square_side = _square_side(folder)
+        known = self._scorer.world
+        self.knows_outside = known is not None
         self.identity = f"clip-{sha256}{_device_mark()}"
+        if known is not None:
+            self.identity += f"-world-{known.limit:.6g}"
         self.settings = {
             "backend": name,
             "weights_sha256": sha256,
@@ -59,6 +63,10 @@ class Clip:
     def embed(self, pictures: Sequence[Picture]) -> Array32:
         images = [Image.fromarray(self._pixels(picture)) for picture in pictures]
         return in_batches(images, lambda batch: self._scorer.embed_images(batch))
+
+    def outside(self, pictures: Sequence[Picture]) -> list[bool]:
+        """Whether each picture is of a kind that the model was not trained on; see `scoring.world`."""
+        return [self._scorer.outside([Image.fromarray(self._pixels(picture))])[0] for picture in pictures]
 
     def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
         """What the processor would make of a square picture first; it is remembered for other metrics, and the

@@ -166,6 +166,8 @@ def _tasks(
             tasks.append(measure.embedding_task(name, network))
         if isinstance(network, backbones.Clip):
             embedders[name] = network
+            if network.knows_outside:
+                tasks.append(measure.world_task(name, network))
     return tasks, embedders, said, missing
 
 

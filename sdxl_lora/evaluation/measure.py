@@ -28,6 +28,7 @@ Progress = Callable[[int, int], None]  # pairs done, pairs in all
 
 CHUNK = 8  # pairs whose pictures are held in memory at a time
 GENERATED = "generated"
+OUTSIDE = "of a kind that the judge was not trained on: it abstains"
 BASELINES = {
     "blank_card": "a blank card (grey value 243)",
     "another_product": "the reference photo of another product",
@@ -93,6 +94,11 @@ class Measured:
         """[pairs, ...] of a caption task, for the set called `name`."""
         pairs = zip(self.sets[name], self.captions, strict=True)
         return np.stack([self.arrays[task][Item((source,), text)] for source, text in pairs])
+
+    def outside(self, task: str, sources: Sequence[Source]) -> dict[int, str]:
+        """Place -> why, of the pictures that the network of this task cannot judge."""
+        found = self.arrays.get(f"{task} world", {})
+        return {place: OUTSIDE for place, s in enumerate(sources) if found and bool(found[Item((s,))])}
 
     def raw(self, task: str, source: Source) -> Array:
         return self.arrays[task][Item((source,))]
@@ -178,6 +184,17 @@ def embedding_task(name: str, backbone: backbones.ImageBackbone) -> Task:
         backbone.identity,
         "picture",
         lambda pictures, _: list(backbone.embed([p for (p,) in pictures])),
+        square=backbone.square_side,
+    )
+
+
+def world_task(name: str, backbone: backbones.Clip) -> Task:
+    """1 for every picture of a kind that the network was not trained on, else 0."""
+    return Task(
+        f"{name} world",
+        f"world-1-{backbone.identity}",
+        "picture",
+        lambda pictures, _: [np.array(one) for one in backbone.outside([p for (p,) in pictures])],
         square=backbone.square_side,
     )
 

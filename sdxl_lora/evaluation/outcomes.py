@@ -46,12 +46,18 @@ def pairwise(measured: Measured, name: str, task: str) -> Outcome:
 
 
 def clip(measured: Measured, name: str, task: str) -> Outcome:
-    """2.5 max(cos, 0) of each picture with its caption."""
+    """2.5 max(cos, 0) of each picture with its caption; none where the network was not trained on such pictures."""
     pictures = measured.of_pictures(task, measured.sets[name]).astype(np.float64)
     texts = measured.captions_embedded[task].astype(np.float64)
     cosines = (pictures * texts).sum(axis=1)
-    scores: list[float | None] = (CLIP_WEIGHT * np.maximum(cosines, 0)).tolist()
-    return Outcome(scores, extra={"mean_cosine": float(cosines.mean())})
+    outside = measured.outside(task, measured.sets[name])
+    values = (CLIP_WEIGHT * np.maximum(cosines, 0)).tolist()
+    inside = [cosine for i, cosine in enumerate(cosines.tolist()) if i not in outside]
+    return Outcome(
+        [None if i in outside else value for i, value in enumerate(values)],
+        skipped=outside,
+        extra={"mean_cosine": sum(inside) / len(inside)} if inside else {},
+    )
 
 
 def blip(column: int) -> Callable[[Measured, str, str], Outcome]:

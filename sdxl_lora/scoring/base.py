@@ -40,8 +40,8 @@ class Scorer(Protocol):
 
 
 @functools.lru_cache(maxsize=4)
-def _own(folder: Path, model: str) -> ClipScorer:
-    return ClipScorer(folder, name=f"{model}-CLIP cosine")
+def _own(folder: Path, model: str, abstains: bool = False) -> ClipScorer:
+    return ClipScorer(folder, name=f"{model}-CLIP cosine", abstains=abstains)
 
 
 def default_scorer() -> ClipScorer:
@@ -50,6 +50,11 @@ def default_scorer() -> ClipScorer:
     Weights are read at the first score, which raises `ModelUnavailableError` if they are not there.
     """
     return _own(registry.mini_folder() / "clip", "mini")
+
+
+def judge_of_strangers() -> ClipScorer:
+    """The bundled CLIP for pictures that may be of any kind: it has no score for what it was not trained on."""
+    return _own(registry.mini_folder() / "clip", "mini", abstains=True)
 
 
 @functools.lru_cache(maxsize=4)
@@ -71,7 +76,7 @@ def scorer_for(model: str) -> ClipScorer:
     for folder, name in _FETCHED:
         if (home() / "metrics" / folder / "config.json").is_file():
             return _other(str(home() / "metrics" / folder), name)
-    return default_scorer()
+    return judge_of_strangers()
 
 
 def _judge_of(model: str) -> Path | None:

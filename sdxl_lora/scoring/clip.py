@@ -7,12 +7,16 @@ model reads (77 with both marks) is read in chunks, and its score is the mean co
 prompts' boilerplate (`scoring.spec`).
 """
 
+import functools
+import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
@@ -20,8 +24,10 @@ from torch import Tensor
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.models import hub
 from sdxl_lora.models.placement import Placed
+from sdxl_lora.scoring import world
 from sdxl_lora.scoring.checks import blank_reason
 from sdxl_lora.scoring.chunks import Span, split
+from sdxl_lora.scoring.world import World
 
 BATCH = 16  # pictures or texts in one forward pass
 _MARKS = 2  # tokens that begin and end what is read at once
@@ -40,16 +46,19 @@ class ClipScorer:
         name: str | None = None,
         device: str | torch.device | None = None,
         fetched: str = "",
+        abstains: bool = False,
     ) -> None:
         """`name`: what to call the score; default `CLIP cosine (<last part of source>)`.
 
         `device`: None = the fastest there is.
+        `abstains`: no score for pictures of a kind that it was not trained on, where its folder says what that is.
         `fetched`: the command that fetches the weights, for a model that is never fetched unasked.
         """
         self.source = str(source)
         self.name = name or f"CLIP cosine ({Path(self.source).name})"
         self._device = device
         self._fetched = fetched
+        self._abstains = abstains
         self._lock = threading.Lock()
         self._parts: tuple[Placed, Any, Any] | None = None  # model, tokenizer, image processor
 
@@ -66,10 +75,37 @@ class ClipScorer:
         if not images:
             return []
         cosines = (self.embed_images(images) * self.embed_texts(texts)).sum(dim=-1)  # N
+        outside = self.outside(images) if self._abstains else [False] * len(images)
         return [
-            float("nan") if blank_reason(image) else cosine
-            for image, cosine in zip(images, cosines.tolist(), strict=True)
+            float("nan") if strange or blank_reason(image) else cosine
+            for image, cosine, strange in zip(images, cosines.tolist(), outside, strict=True)
         ]
+
+    @functools.cached_property
+    def world(self) -> World | None:
+        """What kind of pictures it was trained on; None where its folder does not say."""
+        weights = Path(self.source) / "model.safetensors"
+        if not (Path(self.source) / world.FILE).is_file() or not weights.is_file():
+            return None
+        with weights.open("rb") as file:
+            return world.load(Path(self.source), hashlib.file_digest(file, "sha256").hexdigest())
+
+    def outside(self, images: Sequence[Image.Image]) -> list[bool]:
+        """Whether each picture is of a kind that it was not trained on; False where its folder does not say."""
+        if self.world is None or not images:
+            return [False] * len(images)
+        return list(map(bool, self.world.outside(self.statistics(images))))
+
+    def statistics(self, images: Sequence[Image.Image]) -> NDArray[np.float64]:
+        """[pictures, 2 W] of `scoring.world`."""
+        model, _, processor = self._load()
+        rows = []
+        for start in range(0, len(images), BATCH):
+            batch = [image.convert("RGB") for image in images[start : start + BATCH]]
+            pixels = processor(images=batch, return_tensors="pt")["pixel_values"]
+            with self._lock:
+                rows.append(model.run(world.statistics, pixels).float())
+        return torch.cat(rows).double().numpy()
 
     def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Unit vectors, `(N, D)` float32 on the CPU; NaN rows where the model gave nothing finite."""

@@ -51,7 +51,7 @@ def test_score_reads_every_kind_of_file_as_evaluate_does(
     command = ["evaluate", "--generated", str(tmp_path / "in"), "--captions", str(tmp_path / "c.json")]
     assert cli.main([*command, "--metrics", "clip_mini", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    values = report["clip_mini"]["per_image"]
+    values = report["metrics"]["clip_mini"]["per_image"]
     assert values == pytest.approx([2.5 * max(score, 0) for score in scored], abs=1e-5)
 
 

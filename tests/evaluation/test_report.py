@@ -70,6 +70,13 @@ def test_every_number_of_a_report_is_a_plain_number(report: dict[str, Any], tmp_
     assert [float(row["clip_mini"]) for row in rows] == report["metrics"]["clip_mini"]["per_image"]
 
 
+def test_every_key_of_a_report_is_documented(report: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    metric = report["metrics"]["clip_mini"]
+    for key in [*report, *metric, *report["pairs"][0], *report["pairs"][0]["generated"]]:
+        assert f"`{key}`" in page, key
+
+
 def test_html_is_one_file_with_pictures_reasons_and_claims(
     report: dict[str, Any], folders: dict[str, Path], tmp_path: Path
 ) -> None:
