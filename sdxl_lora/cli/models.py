@@ -117,7 +117,16 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _as_json(info: "ModelInfo") -> dict[str, Any]:
-    return {**asdict(info), "folder": None if info.folder is None else str(info.folder)}
+    words = info.capabilities.words
+    return {
+        **asdict(info),
+        "folder": None if info.folder is None else str(info.folder),
+        "capabilities": {
+            **asdict(info.capabilities),
+            "products": None if info.capabilities.products is None else dict(info.capabilities.products),
+            "words": None if words is None else sorted(words),
+        },
+    }
 
 
 def _row(info: "ModelInfo") -> tuple[str, ...]:

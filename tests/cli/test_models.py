@@ -66,3 +66,14 @@ def test_the_networks_of_the_metrics_are_fetched_by_the_name_the_metrics_give(
     assert str(weights.folder()) in capsys.readouterr().out
     assert cli.main(["models", "fetch", "metrics", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["paths"] == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+def test_json_says_what_the_bundled_model_can_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SDXL_LORA_MINI", raising=False)
+    assert cli.main(["models", "--json"]) == 0
+    mini = json.loads(capsys.readouterr().out)["models"][0]["capabilities"]
+    assert (mini["letters"], mini["judge"]) == (False, "clip")
+    assert "jacket" in mini["products"]
+    assert mini["words"] == sorted(mini["words"])
