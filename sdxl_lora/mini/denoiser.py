@@ -167,7 +167,7 @@ def _train(
         start = state["step"]
     model = torch.compile(unet, dynamic=False) if settings.compile else unet
     source = BatchSource(folder, settings)
-    alphas = train_alphas()
+    alphas = training_alphas()
     mean = GradientMean(learning, workers)
     report = Reporter("unet", stage, settings.unet_steps, quiet=rank > 0)
     losses: list[float] = []
@@ -203,7 +203,7 @@ def _train(
         torch.distributed.destroy_process_group()
 
 
-def train_alphas() -> Tensor:
+def training_alphas() -> Tensor:
     """sqrt(alphas_cumprod) of the zero-terminal-SNR schedule, (1000,); the last is exactly 0 in training."""
     alphas = make_scheduler().alphas_cumprod.sqrt()
     alphas[-1] = 0.0  # the scheduler keeps 2^-24 there to stay invertible

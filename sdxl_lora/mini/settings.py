@@ -63,6 +63,7 @@ class TimedSettings:
     """A build within minutes (`build-mini --minutes`): how much it holds and how large its batches are."""
 
     minutes: float
+    tail_seconds: float = 40.0  # of these minutes: for saving, packing and the contact sheet
     device: str = "cpu"
     size: int = 256  # px
     seed: int = 0
@@ -96,6 +97,7 @@ TIMED: dict[str, TimedSettings] = {
     "cpu": TimedSettings(minutes=60),
     "cuda": TimedSettings(
         minutes=9,
+        tail_seconds=14.0,
         device="cuda",
         compile=True,
         capacity=120_000,

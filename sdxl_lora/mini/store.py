@@ -1,7 +1,7 @@
 """Training examples on the device, as a build within minutes keeps them: pictures first, latents once there is a VAE.
 
-New examples replace the oldest when the store is full, so that a long build never shows a fixed set. Everything a
-training step draws comes from here without a copy from the host.
+New examples replace the oldest when the store is full, so that a long build never shows a fixed set; from then on one
+renderer is enough. Everything a training step draws comes from here without a copy from the host.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,8 @@ class ExampleStore:
         self._with_emblem = self._plain = torch.zeros(0, dtype=torch.long)
 
     def fill(self, least: int = 0) -> None:
-        """Take over what is ready; waits until `least` examples are held."""
+        """Take over what is ready; waits until `least` examples are held (at most `capacity`)."""
+        least = min(least, self.capacity)
         while True:
             arrived = False
             for examples in self.stream.ready():
@@ -59,6 +60,8 @@ class ExampleStore:
                 held = self._emblem[: self.count]
                 self._with_emblem = torch.from_numpy(np.flatnonzero(held)).to(self.device)
                 self._plain = torch.from_numpy(np.flatnonzero(~held)).to(self.device)
+                if self.count == self.capacity:
+                    self.stream.ease()
             if self.count >= least:
                 return
             self.stream.wait()

@@ -5,6 +5,7 @@ under 16 MB (`mini.parcels`) for machines that give back small files only. A lat
 its parcels, goes on: the VAE stays, the UNet learns further.
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -31,16 +32,16 @@ from sdxl_lora.mini.store import ExampleStore
 from sdxl_lora.mini.stream import ExampleStream, StreamSettings, draw_examples
 from sdxl_lora.mini.timed_training import compiling_ahead, new_unet, prepare_device, train_unet, train_vae
 
-TAIL_SECONDS = {"cuda": 14.0, "cpu": 40.0}  # for the contact sheet, saving and packing
 TOLD = "timed.json"  # in a stage's folder: what the timed runs so far did
-SHEET = 48  # pictures
+SHEET = {"cuda": 48, "cpu": 4}  # pictures on it
 HELD_OUT_SHARD = 1_000_000  # its pictures are never trained on
+HELD_OUT = 32  # of them the VAE's PSNR is measured
 
 
 def build_within(folder: BuildFolder, settings: TimedSettings) -> None:
     """Train until the minutes are over; `folder` has tokenizers and text encoders (`mini.starting`)."""
     whole = Span.of(settings.minutes)
-    training = Span(whole.start, whole.end - TAIL_SECONDS[settings.device])
+    training = Span(whole.start, whole.end - settings.tail_seconds)
     prepare_device(settings)
     if not _told(folder, "unet"):
         parcels.unpack(folder.root)
@@ -69,13 +70,14 @@ def build_within(folder: BuildFolder, settings: TimedSettings) -> None:
             save_unet(unet, folder)
             seconds = time.monotonic() - began
             _note(folder, "unet", seconds, settings, earlier_unet, steps=steps, examples=store.seen)
-        _note(folder, "pictures", whole.end - whole.start, settings, earlier, shards=examples.taken)
+        drawn = examples.next_shard - stream.first
+        _note(folder, "pictures", time.monotonic() - whole.start, settings, earlier, shards=drawn)
     _say("saved", whole)
     parcels.pack(folder.root, PARCELLED)
     _say("packed", whole)
     pipeline = make_pipeline(folder, unet.float().eval()).to(settings.device)
     sheet = folder.root / "sheet.jpg"
-    denoiser_sheet(pipeline, sheet, SHEET if settings.device == "cuda" else 4)
+    denoiser_sheet(pipeline, sheet, SHEET[settings.device])
     _say(f"drew {sheet.name}", whole)
 
 
@@ -119,7 +121,7 @@ def _vae(folder: BuildFolder, store: ExampleStore, training: Span, settings: Tim
 
 def _held_out(folder: BuildFolder, settings: TimedSettings) -> NDArray[np.uint8]:
     return draw_examples(
-        settings.seed, HELD_OUT_SHARD, 32, settings.size, folder.stage("tokenizers")
+        settings.seed, HELD_OUT_SHARD, HELD_OUT, settings.size, folder.stage("tokenizers")
     ).pictures
 
 
@@ -131,9 +133,10 @@ def _earlier_unet(folder: BuildFolder, settings: TimedSettings) -> UNet2DConditi
 
 
 def _scratch(folder: BuildFolder) -> Path:
-    """Where the stream's shards lie for a moment: a RAM disk if there is one."""
+    """Where the stream's shards lie for a moment: a RAM disk if there is one, in a place of this build's own."""
     ram = Path("/dev/shm")
-    return (ram / "build-mini") if ram.is_dir() else folder.stage("pictures") / "stream"
+    own = hashlib.sha256(str(folder.root.resolve()).encode()).hexdigest()[:16]
+    return ram / f"build-mini-{own}" if ram.is_dir() else folder.stage("pictures") / "stream"
 
 
 def _told(folder: BuildFolder, stage: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from sdxl_lora.mini.autoencoder import (
 )
 from sdxl_lora.mini.batches import CAPTION_DROPOUT, Batch
 from sdxl_lora.mini.clock import Span, warmup_hold_decay
-from sdxl_lora.mini.denoiser import CaptionEncoder, make_unet, train_alphas, velocity_loss
+from sdxl_lora.mini.denoiser import CaptionEncoder, make_unet, training_alphas, velocity_loss
 from sdxl_lora.mini.optimisation import MovingAverage, clip_and_step
 from sdxl_lora.mini.settings import TimedSettings
 from sdxl_lora.mini.store import ExampleStore, pixels_of
@@ -191,7 +191,7 @@ def train_unet(
     model: nn.Module = unet
     if settings.compile:
         model = torch.compile(unet, dynamic=False)  # type: ignore[assignment]  # a module, though typed as a function
-    alphas = train_alphas().to(settings.device)
+    alphas = training_alphas().to(settings.device)
     pace = Pace("unet", span, settings.unet_batch)
     looked = saved = time.monotonic()
     while (progress := span.progress) < 1:
@@ -276,5 +276,5 @@ def _compile_once(settings: TimedSettings, context: int) -> None:
         latents,
         torch.randint(0, 1000, (count,), device=device),
     )
-    velocity_loss(model, batch, text, train_alphas().to(device)).backward()
+    velocity_loss(model, batch, text, training_alphas().to(device)).backward()
     print(f"[compile] {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,76 @@
+"""`build-mini --minutes`: a whole build within seconds, of tiny networks, on real renders."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from sdxl_lora.mini import timed_build
+from sdxl_lora.mini.settings import BuildFolder, TimedSettings
+from sdxl_lora.mini.starting import start_from
+from sdxl_lora.mini.stream import ExampleStream, draw_examples
+from sdxl_lora.mini.timed_build import build_within
+from sdxl_lora.models.registry import mini_folder
+
+TINY = TimedSettings(
+    minutes=0.08,
+    tail_seconds=0.5,
+    size=64,
+    capacity=64,
+    first_examples=16,
+    vae_channels=(8, 8, 8),
+    unet_channels=(16, 16, 32),
+    unet_batch=2,
+)
+
+
+class InProcessStream(ExampleStream):
+    """Draws a small shard whenever it is waited for, instead of starting processes."""
+
+    def __enter__(self) -> Self:
+        self.settings.folder.mkdir(parents=True)
+        return self
+
+    def wait(self, seconds: float = 0.2) -> None:
+        settings = self.settings
+        drawn = draw_examples(settings.seed, self.next_shard, 16, settings.size, settings.tokenizers)
+        np.savez(settings.folder / f"{self.next_shard:07d}.npz", **vars(drawn))
+
+
+def told(folder: BuildFolder, stage: str) -> dict[str, float]:
+    return dict(json.loads((folder.root / stage / "timed.json").read_text()))
+
+
+def test_a_build_ends_in_time_and_a_second_call_goes_on_from_its_parcels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timed_build, "ExampleStream", InProcessStream)
+    monkeypatch.setattr(timed_build, "HELD_OUT", 2)
+    first = BuildFolder(root=tmp_path / "first")
+    start_from(mini_folder(), first)
+    build_within(first, TINY)
+    assert told(first, "unet")["steps"] >= 1
+    assert (first.root / "sheet.jpg").stat().st_size > 0
+    scaling = (first.root / "latents" / "scaling.json").read_text()
+
+    second = BuildFolder(root=tmp_path / "second")
+    start_from(mini_folder(), second)
+    for parcel in first.root.glob("parcel.*"):
+        (second.root / parcel.name).write_bytes(parcel.read_bytes())
+    build_within(second, replace(TINY, seed=1))
+    assert (second.root / "latents" / "scaling.json").read_text() == scaling
+    vae = "vae/vae/diffusion_pytorch_model.safetensors"
+    assert (second.root / vae).read_bytes() == (first.root / vae).read_bytes()
+    assert told(second, "unet")["steps"] > told(first, "unet")["steps"]
+    assert told(second, "pictures")["shards"] > told(first, "pictures")["shards"]
+    before, after = (
+        UNet2DConditionModel.from_pretrained(folder.root / "unet" / "unet").state_dict()
+        for folder in (first, second)
+    )
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
