@@ -15,8 +15,10 @@ NAME = ".lock"
 def held(folder: Path) -> Iterator[None]:
     """Inside, no other process can hold `folder`; the system lets go of it however a process ends.
 
+    A folder that was made for it and stays empty, because the run could not start, is removed again.
     Raises `TrainingError` when another run holds it, `StorageError` when nothing can be written there.
     """
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / NAME).open("a+", encoding="utf-8")
@@ -39,4 +41,9 @@ def held(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            if made and [path.name for path in folder.iterdir()] == [NAME]:
+                (folder / NAME).unlink()
+                folder.rmdir()

@@ -142,3 +142,10 @@ def test_the_rate_suits_the_optimizer_or_is_warned_about(configure, optimizer, g
 def test_a_disk_that_pytorch_finds_full_is_said_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
     assert checkpoints.reason(RuntimeError("file write failed"), tmp_path).startswith("the disk is full")
+
+
+def test_a_run_that_cannot_start_leaves_no_folder_behind(tmp_path, capsys):
+    given = ["--pretrained_model_name_or_path", "mini", "--train_data_dir", str(tmp_path / "nothing")]
+    assert main([*given, "--output_dir", str(tmp_path / "run")]) == 2
+    assert "there is no data set" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
