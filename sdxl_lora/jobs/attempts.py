@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from sdxl_lora import generation
 from sdxl_lora.errors import ImageError, ModelUnavailableError
 from sdxl_lora.feedback.reviews import Reviews
+from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.studio import Recorded, Studio
@@ -265,10 +266,11 @@ def keep(
         raise ImageError(f"attempt {attempt.number} is only a sketch; draw it with all its steps")
     if attempt.image is None:
         raise ImageError(f"attempt {attempt.number} has no picture to keep: {attempt.verdict}")
-    return studio.store.add(
-        attempt.image,
+    piece = Piece(
+        image=attempt.image,
         request=attempt.request,
         card=card_of(attempt, attempts, reason=reason, by_taste=by_taste),
         seconds=sum(one.seconds for one in attempts),
         session=session,
     )
+    return studio.finish(piece).record

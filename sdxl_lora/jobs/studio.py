@@ -4,29 +4,26 @@ Every picture is judged; a picture that cannot be is kept all the same. Knows no
 Threads may share one `Studio`; the model serves one at a time.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
 from sdxl_lora import generation
-from sdxl_lora.errors import StudioError
+from sdxl_lora.finishing.chain import Chain, Piece
+from sdxl_lora.finishing.embedding import Embed
+from sdxl_lora.finishing.scoring import Score
+from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Database, Record, Store
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.scoring import base, checks, lettering
+from sdxl_lora.scoring import base, lettering
 from sdxl_lora.scoring.base import Scorer
-from sdxl_lora.scoring.card import ScoreCard
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.scoring.verifier import Verifier, reported_for
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +53,7 @@ class Studio:
         self.store = Store(where)
         self._scorer = scorer
         self._explains = explain
+        self._chain = Chain([Score(self._verifier), Embed(), Keep(self.store)])
 
     def run(
         self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
@@ -70,27 +68,15 @@ class Studio:
         for event in generation.generate(model, resolved, cancel=cancel):
             yield event
             if isinstance(event, PictureDone):
-                yield self._record(event, resolved, session)
+                alone = resolved.for_picture(event.index)
+                piece = Piece(image=event.image, request=alone, seconds=event.seconds, session=session)
+                yield replace(self.finish(piece), index=event.index)
 
-    def _record(self, done: PictureDone, request: GenerationRequest, session: str) -> Recorded:
-        alone = request.for_picture(done.index)
-        card, unscored, notice = self._judge(done.image, alone)
-        record = self.store.add(done.image, request=alone, card=card, seconds=done.seconds, session=session)
-        return Recorded(index=done.index, record=record, unscored=unscored, notice=notice)
-
-    def _judge(
-        self, image: Image.Image, request: GenerationRequest
-    ) -> tuple[ScoreCard, str | None, str | None]:
-        """The card, why it has no score, and what else could not be judged."""
-        verifier = self._verifier(request)
-        try:
-            [card] = verifier.judge([image], request)
-        except StudioError as error:
-            log.warning("not scored: %s", error)
-            return ScoreCard(), str(error), None
-        if not card.scored:
-            return ScoreCard(), checks.blank_reason(image) or f"{card.scorer} gave no number", None
-        return card, None, "; ".join(verifier.notices) or None
+    def finish(self, piece: Piece) -> Recorded:
+        """The chain after decoding: scored unless a search has done so, embedded, kept. Raises `StorageError`."""
+        done = self._chain(piece)
+        assert done.record is not None  # the last step
+        return Recorded(index=0, record=done.record, unscored=done.unscored, notice=done.notice)
 
     def _verifier(self, request: GenerationRequest) -> Verifier:
         scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()

@@ -88,20 +88,41 @@ class Store(Repository):
             session: browser session that asked for it; not written into the file.
         """
         now = datetime.now(UTC)
-        identifier = layout.new_id(now, after=self._newest())
+        data = metadata.embed(image, request, card=card, seconds=seconds, created_at=now)
+        return self.add_file(
+            data,
+            size=image.size,
+            request=request,
+            card=card,
+            seconds=seconds,
+            session=session,
+            created_at=now,
+        )
+
+    def add_file(
+        self,
+        data: bytes,
+        *,
+        size: tuple[int, int],
+        request: GenerationRequest,
+        card: ScoreCard | None,
+        seconds: float,
+        session: str,
+        created_at: datetime,
+    ) -> Record:
+        """Keep a finished file byte for byte, as `add` does; `size` is (width, height) in px, `created_at` UTC."""
+        identifier = layout.new_id(created_at, after=self._newest())
         path = layout.picture_path(self.home, identifier)
         values = picture_values(
             identifier,
-            created_at=now,
+            created_at=created_at,
             request=request.to_dict(),
             scores=(card or ScoreCard()).to_dict(),
             seconds=seconds,
-            size=image.size,
+            size=size,
             session=session,
         )
-        files.write_atomically(
-            path, metadata.embed(image, request, card=card, seconds=seconds, created_at=now)
-        )
+        files.write_atomically(path, data)
         committed = False
         try:
             with self.database.writing() as connection:

@@ -1,0 +1,75 @@
+"""The chain after decoding: steps that a picture's request switches on, in the order of their stages.
+
+The order is fixed here, whoever adds a step: what changes pixels comes first, then the score, of the picture that
+people will look at; an invisible watermark changes pixels after it was scored; what is written into the file comes
+next, a signature over all of that, and the store last.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol
+
+from PIL import Image
+
+from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.scoring.card import ScoreCard
+
+
+class Stage(IntEnum):
+    """Where in the chain a step works."""
+
+    UPSCALE = 1
+    COMPOSITE = 2  # a logo
+    BACKGROUND = 3
+    SCORE = 4
+    WATERMARK = 5  # invisible
+    EMBED = 6
+    SIGN = 7
+    STORE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One picture on its way through the chain."""
+
+    image: Image.Image
+    request: GenerationRequest  # of this one picture, with its own seed
+    seconds: float = 0.0  # wall clock, of drawing it
+    session: str = ""
+    card: ScoreCard | None = None  # None: not judged yet; a search has judged its own
+    unscored: str | None = None  # one line: why there is no score
+    notice: str | None = None  # one line: what else could not be judged
+    data: bytes | None = None  # the file, once it was written
+    created_at: datetime | None = None  # UTC, that the file says
+    record: Record | None = None  # once it is kept
+
+
+class Step(Protocol):
+    """One thing that is done to a picture."""
+
+    @property
+    def stage(self) -> Stage:
+        """Where in the chain it works."""
+
+    def wanted(self, piece: Piece) -> bool:
+        """Whether this picture's request asks for it."""
+
+    def __call__(self, piece: Piece) -> Piece:
+        """The picture with it done. Raises `StudioError`."""
+
+
+class Chain:
+    """Steps in the order of their stages, whatever the order they are given in; of one stage, in that order."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self.steps = tuple(sorted(steps, key=lambda step: step.stage))
+
+    def __call__(self, piece: Piece) -> Piece:
+        """The picture after every step that it wants."""
+        for step in self.steps:
+            if step.wanted(piece):
+                piece = step(piece)
+        return piece
