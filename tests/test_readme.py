@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdxl_lora import cli
+from sdxl_lora.request.wish import FIELDS
 from tests.stand_in import bundled, tiny_mini  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parents[1]
@@ -201,6 +202,7 @@ def test_every_variable_that_the_code_reads_is_explained_and_the_reverse() -> No
     sources = [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/**/*.py")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r"environ(?:\.get\(|\[)\"(SDXL_LORA_[A-Z_]+)\"", code))
+    read |= {field.setting for field in FIELDS if field.setting}
     read |= {f"SDXL_LORA_{name.upper()}" for name in re.findall(r"\bsetting\(\"([a-z_]+)\"\)", code)}
     assert explained == read
 
