@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from sdxl_lora import config, prompts
 from sdxl_lora.cli import terminal
 from sdxl_lora.errors import PromptError, StorageError
 from sdxl_lora.prompts import translation
-from sdxl_lora.request import MAX_COUNT, GenerationRequest, flags, schema
+from sdxl_lora.request import MAX_COUNT, GenerationRequest, expansion, flags, schema
 
 if TYPE_CHECKING:
     from sdxl_lora.jobs.front_door import FrontDoor
@@ -93,11 +92,11 @@ def _limits(request: GenerationRequest) -> "dict[str, Limits]":
     from sdxl_lora.models import registry
     from sdxl_lora.scoring import limits
 
-    expansion = prompts.expand(request.prompt)
-    if expansion.count > MAX_COUNT:  # refused in a moment
+    variants = expansion.expand(request)
+    if variants.count > MAX_COUNT:  # refused in a moment
         return {}
     model = registry.resolve_auto() if request.model == "auto" else request.model
-    found = {prompt: limits.of(model, prompt, dict(request.slots)) for prompt in expansion}
+    found = {one.prompt: limits.of(model, one.prompt, dict(one.slots)) for one in variants}
     return {prompt: one for prompt, one in found.items() if one}
 
 
@@ -131,22 +130,18 @@ def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iter
     from sdxl_lora.jobs.front_door import open_front_door
     from sdxl_lora.jobs.spec import Effort, JobSpec
 
-    expansion = prompts.expand(request.prompt)
-    pictures = expansion.count * request.count
-    if pictures > MAX_COUNT:
-        raise PromptError(
-            f"this prompt stands for {expansion.count:,} prompts, {pictures:,} pictures; the most is {MAX_COUNT}"
-        )
-    if expansion.count > 1:
-        terminal.note(f"{pictures} pictures: {expansion.count} prompts, {request.count} each")
+    requests = expansion.each(request, MAX_COUNT)
+    if len(requests) > 1:
+        pictures = len(requests) * request.count
+        terminal.note(f"{pictures} pictures: {len(requests)} prompts, {request.count} each")
     effort = Effort(
         level=arguments.level or "", min_score=arguments.min_score, max_attempts=arguments.max_attempts
     )
     with open_front_door(config.home()) as door:
         for notice in door.studio.store.notices:
             terminal.note(notice)
-        for prompt in expansion:
-            job = door.queue.submit(JobSpec(request=replace(request, prompt=prompt), effort=effort))
+        for one in requests:
+            job = door.queue.submit(JobSpec(request=one, effort=effort))
             yield from _follow(door, job)
 
 

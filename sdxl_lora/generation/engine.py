@@ -5,6 +5,7 @@ picture is drawn by a call of its own, from its own seed on the CPU's random num
 batch, and its starting noise is the same on every device. Small models draw several pictures at once, see `workers`.
 """
 
+import hashlib
 import queue
 import threading
 import time
@@ -120,7 +121,7 @@ class _Run:
             engine=engine,
             scheduler=engine.new_scheduler(request.scheduler),
             embeddings=embeddings,
-            generator=torch.Generator("cpu").manual_seed(request.seed),
+            generator=torch.Generator("cpu").manual_seed(noise_seed(request.seed)),
         )
         if not request.sketch_steps:
             latents = self._denoise(picture, steps=request.steps)
@@ -198,6 +199,17 @@ class _Run:
             left = self._request.count * steps - self._steps_done
             eta = elapsed / self._steps_done * left
             self.events.put(StepDone(picture=picture.index, step=step, steps=steps, eta=eta, preview=preview))
+
+
+def noise_seed(seed: int) -> int:
+    """What torch's generator on the CPU is seeded with, which takes 32 bits and ignores the others.
+
+    Below 2**32 the seed itself, as in other programs; of larger ones all bits are mixed, so that 5 and 2**32 + 5 are
+    two pictures.
+    """
+    if seed < 2**32:
+        return seed
+    return int.from_bytes(hashlib.blake2b(seed.to_bytes(8, "little"), digest_size=4).digest(), "little")
 
 
 def _shows_preview(step: int, steps: int) -> bool:

@@ -4,7 +4,7 @@ Knows no models.
 """
 
 from sdxl_lora.prompts.attributes import Attribute
-from sdxl_lora.prompts.expansion import Expansion, expand, wildcards
+from sdxl_lora.prompts.expansion import Expansion, escape, expand, wildcards
 from sdxl_lora.prompts.library import get, problems, templates
 from sdxl_lora.prompts.template import Slot, Template, fill
 
@@ -13,6 +13,7 @@ __all__ = [
     "Expansion",
     "Slot",
     "Template",
+    "escape",
     "expand",
     "fill",
     "get",

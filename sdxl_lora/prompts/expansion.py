@@ -3,7 +3,7 @@
     {a|b|c}      one of these; an empty choice is allowed: "{striped |}shirt"; may be nested
     __name__     one line of a word list: a bundled one (`vocabulary.WORDS`, spaces written as _ or -), or the
                  user's own `home()/wildcards/name.txt`, one choice a line, which wins; `#` begins a comment
-    \\{ \\} \\|     the characters themselves
+    \\{ \\} \\|     the characters themselves; \\__ two underscores that are no list
 
 Word lists are words and never read as syntax, so a list cannot loop or grow. Written here rather than taken
 from `dynamicprompts`, whose last release is 0.31 and which brings a template engine that prompts must not reach.
@@ -24,7 +24,7 @@ MAX_LIST_BYTES = 256 * 1024
 MAX_DEPTH = 8
 
 _TOKEN = re.compile(
-    r"\\(?P<escaped>[{}|\\])|__(?P<list>[A-Za-z0-9](?:[A-Za-z0-9 -]|_(?!_))*)__|(?P<mark>[{}|])"
+    r"\\(?P<escaped>[{}|\\]|__)|__(?P<list>[A-Za-z0-9](?:[A-Za-z0-9 -]|_(?!_))*)__|(?P<mark>[{}|])"
 )
 
 
@@ -108,6 +108,11 @@ def expand(prompt: str) -> Expansion:
             f"the prompt has {len(prompt):,} characters; shorten it to {MAX_PROMPT_CHARACTERS:,}"
         )
     return Expansion(_Parser(prompt).run())
+
+
+def escape(text: str) -> str:
+    """`text` so that `expand` gives it back as it stands, for words that are no choice although they look like one."""
+    return re.sub(r"[{}]|\\(?=[{}|\\]|__|$)|__", lambda match: "\\" + match.group(), text)
 
 
 def wildcards() -> dict[str, tuple[str, ...]]:

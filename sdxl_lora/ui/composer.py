@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from sdxl_lora import generation, prompts
-from sdxl_lora.errors import PromptError, StudioError
+from sdxl_lora import generation
+from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.records import metadata
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, expansion
 from sdxl_lora.ui import attempts, enrich, past, shared, tokens, tuning, words
 
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more
@@ -90,7 +90,7 @@ def count() -> int:
 
 def submit(request: GenerationRequest, session: str) -> None:
     """Checks what can be checked without a model, and puts `request` in the queue. Raises `StudioError`."""
-    requests = [replace(request, prompt=prompt) for prompt in _expanded(request)]
+    requests = expansion.each(request, MAX_EXPANDED)
     for one in requests:
         generation.check(one)
     for one in requests:
@@ -151,17 +151,6 @@ def _request(said: words.Words) -> GenerationRequest:
     )
 
 
-def _expanded(request: GenerationRequest) -> list[str]:
-    """Every prompt that `{a|b}` and `__list__` stand for. Raises `PromptError` where that is too many pictures."""
-    expansion = prompts.expand(request.prompt)
-    if expansion.count * request.count > MAX_EXPANDED:
-        raise PromptError(
-            f"this prompt stands for {expansion.count:,} prompts; at {request.count} pictures each that is more than"
-            f" the {MAX_EXPANDED} that are made at once"
-        )
-    return list(expansion)
-
-
 def _restore(request: GenerationRequest) -> None:
     words.restore(request)
     if notes := tuning.restore(request):
@@ -189,5 +178,8 @@ def _recall() -> None:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
     st.session_state[_RESTORED] = digest
-    open_with(facts.request, " ".join([f"All settings of {file.name} are filled in.", *facts.notes]))
+    open_with(
+        expansion.literal(facts.request),
+        " ".join([f"All settings of {file.name} are filled in.", *facts.notes]),
+    )
     st.rerun()

@@ -11,14 +11,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError
 from sdxl_lora.feedback.changes import alike, changes
 from sdxl_lora.feedback.history import History
 from sdxl_lora.generation import tokens
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.records import Record
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, expansion
 from sdxl_lora.ui import shared
 
 SHOWN_PICTURES = 4  # of one step
@@ -89,10 +88,10 @@ def _origin(history: History, request: GenerationRequest) -> int | None:
     for index, step in reversed(list(enumerate(history.steps))):
         if alike(replace(step.request, prompt=request.prompt), request):
             try:
-                variants = itertools.islice(prompts.expand(step.request.prompt), tokens.LOOKED_AT)
+                variants = itertools.islice(expansion.expand(step.request), tokens.LOOKED_AT)
             except StudioError:  # never sent: it was typed, and undone
                 continue
-            if request.prompt in variants:
+            if any(request.prompt == variant.prompt for variant in variants):
                 return index
     return None
 

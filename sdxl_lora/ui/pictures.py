@@ -12,7 +12,7 @@ from sdxl_lora.feedback.reviews import brand_of
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.records import Record
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, expansion
 from sdxl_lora.ui import composer, shared, votes, why
 from sdxl_lora.ui.shared import escape
 
@@ -88,7 +88,8 @@ def more_like(record: Record) -> None:
 def change_words(record: Record) -> None:
     """Opens the studio with every setting of this picture, its seed included."""
     composer.open_with(
-        record.request, f"Seed {record.request.seed} is kept. Change the words, then press Generate."
+        expansion.literal(record.request),
+        f"Seed {record.request.seed} is kept. Change the words, then press Generate.",
     )
     st.switch_page(shared.CREATE)
 
@@ -135,7 +136,9 @@ def _details(record: Record, *, keys: bool) -> None:
             width="stretch",
             disabled=bool(record.left_out),
         ):
-            composer.open_with(record.request, "All settings of the picture are filled in.")
+            composer.open_with(
+                expansion.literal(record.request), "All settings of the picture are filled in."
+            )
             st.switch_page(shared.CREATE)
         _more(record, key)
         votes.report(brand_of(record))

@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from sdxl_lora import prompts
 from sdxl_lora.errors import StudioError
 from sdxl_lora.generation import tokens
+from sdxl_lora.request import GenerationRequest, expansion
 from sdxl_lora.ui import limits, shared, words
 
 _PAUSE = 250  # ms without a keystroke
@@ -56,7 +56,7 @@ def show(label: str, asked: words.Words, model: str, count: int) -> None:
         )
     typed = getattr(said, "typed", None) or {}
     text = str(typed.get("text", "")) if typed.get("over") == over else prompt
-    line = " · ".join(filter(None, [_length(text, model), _pictures(text, count)]))
+    line = " · ".join(filter(None, [_length(text, model), _pictures(text, asked, count)]))
     with st.container(key="length"):  # close to the field, see style.css
         if line:
             st.caption(shared.escape(line), help=_HELP)
@@ -68,10 +68,13 @@ def _length(text: str, model: str) -> str:
     return "" if found is None else tokens.in_words(found)
 
 
-def _pictures(text: str, count: int) -> str:
+def _pictures(text: str, asked: words.Words, count: int) -> str:
     """What choices in the prompt come to; empty without any."""
+    if not text.strip():
+        return ""
     try:
-        number = prompts.expand(text).count
+        request = GenerationRequest(prompt=text, template=asked.template, slots=asked.slots)
+        number = expansion.expand(request).count
     except StudioError as error:
         return str(error)
     return "" if number == 1 else f"{number:,} prompts × {count} = {number * count:,} pictures"

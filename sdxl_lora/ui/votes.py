@@ -13,6 +13,7 @@ from sdxl_lora.feedback.corrections import TAGS, Correction, correct_all
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.records import Record
 from sdxl_lora.records.votes import Vote
+from sdxl_lora.request import expansion
 from sdxl_lora.ui import composer, past, shared
 
 APPROVE, REJECT, FAVOURITE, NEXT, PREVIOUS = "A", "X", "F", "N", "P"  # C and R belong to Streamlit
@@ -151,7 +152,7 @@ def _offer(record: Record, tags: tuple[str, ...], text: str, key: str) -> None:
 
 
 def _take(record: Record, edits: list[Correction], *, run: bool) -> None:
-    request = edits[-1].request
+    request = expansion.literal(edits[-1].request)
     try:
         past.accept(record, request, "; ".join(map(str, changes(record.request, request))))
         if run:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sdxl_lora.errors import Cancelled, RequestError, StudioError
 from sdxl_lora.generation import PictureDone, Started, StepDone, generate, resolve
+from sdxl_lora.generation.engine import noise_seed
 from sdxl_lora.models import identity, loading, registry, schedulers
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
 from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
@@ -244,3 +245,9 @@ def test_a_lora_reaches_the_picture(tiny_sdxl: Path, request_: ResolvedRequest, 
     branded = replace(request_, loras=identity.pinned([LoraSpec(path=str(file))]))
     assert not _same(_pictures(load(ModelConfig.of(branded)), branded)[0].image, plain)
     assert _same(_pictures(load(ModelConfig.of(request_)), request_)[0].image, plain)
+
+
+def test_seeds_beyond_32_bits_do_not_repeat(model: LoadedModel, request_: ResolvedRequest) -> None:
+    pictures = [_pictures(model, replace(request_, seed=seed))[0].image for seed in (5, 2**32 + 5, 2**40 + 5)]
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    assert noise_seed(2**32 - 1) == 2**32 - 1  # as other programs have it
