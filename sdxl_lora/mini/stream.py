@@ -3,8 +3,9 @@
 A worker writes shards of finished examples (picture, loss weights, tokenised captions) into one folder; the trainer
 takes a shard over as soon as it is complete, and removes it. Nothing is drawn twice: shard `i` of a seed always holds
 the same scenes. Once the trainer holds enough it eases the stream: one worker goes on, the others leave their cores to
-the trainer and its compiler (on a machine with 16 cores and an H200, 14 renderers beside it, compiling took 136 s and a
-step of 256 samples 90 ms, three times what the device's arithmetic needs). Knows nothing of models.
+the trainer and its compiler. Beside 14 renderers on 16 cores with an H200, compiling took 136 s and a step of 256
+samples 90 ms, where some 37 were expected; how much of it the easing mends has not been measured.
+Knows nothing of models.
 """
 
 import multiprocessing
