@@ -31,7 +31,7 @@ test: setup-dev
 
 check: lint
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_readme.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_committed_files.py tests/test_readme.py
 
 lint: setup-dev
 	$(BIN)/ruff format --check
