@@ -3,7 +3,8 @@
 In reading order: `config` (every setting), `flags` (command line -> config), `base_model` (what the model's
 files say), `survey` (what the data set holds), `plan` (which pictures make which update), `randomness`
 (every draw is a function of seed, step and rank), `text` and `latents` (encoding), `cache` (disk,
-memory-mapped), `batches`, `prefetch`, `loss`, `adapter`, `compiling`, `cuda_graph`, `cpu` (kernels that only
+memory-mapped), `batches`, `prefetch`, `loss`, `adapter`, `starting` (an existing LoRA as
+first weights), `compiling`, `cuda_graph`, `cpu` (kernels that only
 CPUs use), `optimizers`, `schedule`, `ema`, `loop` (a generator of events), `stopping`
 (signals), `lock`, `checkpoints`, `export`, `validation`, `run` (what a person sees).
 """

@@ -7,9 +7,9 @@ parameters, made anew after every update. peft would cast every layer's input to
 most of what a GPU has to start in an update of a LoRA.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,13 +32,20 @@ class LoraSettings:
     alpha: float
     dora: bool = False
     target: str = "attention"
+    more: Mapping[str, Sequence[str]] = field(default_factory=dict)  # part -> modules besides, by full name
 
-    def unet_config(self) -> LoraConfig:
-        layers = ATTENTION + CONVOLUTIONS if self.target == "attention+conv" else ATTENTION
-        return self._config(layers)
+    @property
+    def scale(self) -> float:
+        """By what the product of the factors is multiplied."""
+        return self.alpha / self.rank
 
-    def text_config(self) -> LoraConfig:
-        return self._config(TEXT_ATTENTION)
+    def config_of(self, part: str) -> LoraConfig:
+        """peft's configuration for `unet`, `text_encoder` or `text_encoder_2`."""
+        layers: tuple[str, ...] = TEXT_ATTENTION
+        if part == "unet":
+            layers = ATTENTION + CONVOLUTIONS if self.target == "attention+conv" else ATTENTION
+        more = [name for name in self.more.get(part, ()) if not f".{name}".endswith(_behind_dots(layers))]
+        return self._config([*layers, *more])
 
     def _config(self, layers: Iterable[str]) -> LoraConfig:
         return LoraConfig(
@@ -69,7 +76,7 @@ class Adapter:
             torch.manual_seed(derive(seed, "initial weights"))
             for name, module in self.parts.items():
                 module.requires_grad_(False)
-                module.add_adapter(settings.unet_config() if name == "unet" else settings.text_config())
+                module.add_adapter(settings.config_of(name))
         self._trained = [  # kept: to walk all modules in every update takes a tenth of a small model's time
             (f"{part}.{name}", parameter)
             for part, module in self.parts.items()
@@ -151,6 +158,10 @@ class Adapter:
             for part, config in configs.items()
             for key, value in config.items()
         }
+
+
+def _behind_dots(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f".{name}" for name in names)
 
 
 def _standard(part: str, name: str) -> str:

@@ -20,6 +20,7 @@ from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError
 from sdxl_lora.models import architecture, hub, latent_space, registry
 
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 _TEXT_CLASSES = (CLIPTextModel, CLIPTextModelWithProjection)
 _SAMPLED_BYTES = 1 << 20  # of each weights file, at its start and end, for the fingerprint
 
@@ -50,6 +51,14 @@ class BaseModel:
         with torch.device("meta"):
             vae: AutoencoderKL = AutoencoderKL.from_config(AutoencoderKL.load_config(self.vae_folder))
         return vae
+
+    def empty_unet(self) -> UNet2DConditionModel:
+        """The UNet without storage."""
+        with torch.device("meta"):
+            unet: UNet2DConditionModel = UNet2DConditionModel.from_config(
+                UNet2DConditionModel.load_config(self.folder / "unet")
+            )
+        return unet
 
     def empty_text_encoders(self) -> list[Any]:
         """The text encoders without storage."""

@@ -178,12 +178,15 @@ def find(wanted: str | None, output_dir: Path, *, strict: bool, warn: Warn) -> C
 def require_same(checkpoint: Checkpoint, identity: Identity) -> None:
     """Raises `TrainingError` naming the differences between a checkpoint's run and this one."""
     now = json.loads(json.dumps(dict(identity)))  # as it would be read back: tuples are lists
+    then = checkpoint.identity
     names = [
-        name for name in now if name not in checkpoint.identity or checkpoint.identity[name] != now[name]
+        name
+        for name in dict.fromkeys([*now, *then])
+        if (name in now, now.get(name)) != (name in then, then.get(name))
     ]
     if names:
         differences = [
-            f"{n} was {_short(checkpoint.identity.get(n))} and is now {_short(now[n])}" for n in names
+            f"{n} was {_short(checkpoint.identity.get(n))} and is now {_short(now.get(n))}" for n in names
         ]
         raise TrainingError(
             f"{checkpoint.path} is of another run: {', '.join(differences)}; give the same, or another --output_dir"

@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from torch.utils.checkpoint import checkpoint
 
-from sdxl_lora.training import compiling
+from sdxl_lora.training import base_model, compiling, starting
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     CachedLatents,
@@ -83,13 +83,11 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     unet.to(device).to(memory_format=torch.channels_last)
     parts = {"unet": unet}
     if config.train_text_encoder:
-        names = ("text_encoder", "text_encoder_2")
-        parts |= dict(zip(names, encoding.encoders, strict=False))
-    settings = LoraSettings(
-        rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target
-    )
+        parts |= dict(zip(base_model.TEXT_ENCODERS, encoding.encoders, strict=False))
     cached = isinstance(text, CachedText) and isinstance(latents, CachedLatents)
-    adapter = Adapter(parts, settings, setup.seed, setup.compute)
+    adapter = Adapter(parts, lora_settings(setup), setup.seed, setup.compute)
+    if setup.start is not None and setup.checkpoint is None:
+        yield Notice(text=starting.load(setup.start, adapter))
     _switch_on(setup, parts)
     feed = Feed(
         setup.survey,
@@ -109,6 +107,15 @@ def load(setup: Setup) -> Iterator[Event | Components]:
         encoding=encoding if keep_encoding else None,
         vae=vae if keep_vae or config.validation_prompts else None,
         prompts=prompts,
+    )
+
+
+def lora_settings(setup: Setup) -> LoraSettings:
+    """Shape of the run's LoRA: as set, and on all that the LoRA changes from which it starts."""
+    config, start = setup.config, setup.start
+    more = {part: start.modules(part) for part in ("unet", *base_model.TEXT_ENCODERS)} if start else {}
+    return LoraSettings(
+        rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target, more=more
     )
 
 

@@ -124,6 +124,9 @@ class TrainingConfig:
     cuda_graphs: bool = option(False, "on a GPU: start forward and backward pass as one; for small batches")
     validation_steps: int | None = option(None, "draw validation pictures every so many updates, not epochs")
     trigger_words: str | None = option(None, "words that call the LoRA up; written into its metadata")
+    start_from: str | None = option(
+        None, "a LoRA to begin with: file, folder or hub id, any layout, any rank (another one by SVD)"
+    )
     class_data_dir: str | None = option(
         None, "regularisation: a second data set, which shows what must stay as it is"
     )
@@ -182,6 +185,8 @@ class TrainingConfig:
             raise RequestError(
                 "--prior_prediction needs frozen text encoders; leave it or --train_text_encoder out"
             )
+        if self.start_from is not None and self.alpha == 0:
+            raise RequestError("--network_alpha 0 lets nothing of --start_from through; choose another")
         if self.use_ema and self.optimizer == "schedulefree":
             raise RequestError("--optimizer schedulefree averages the weights itself; leave --use_ema out")
         if self.use_dora and self.base_precision == "int8":

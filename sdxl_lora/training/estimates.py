@@ -7,17 +7,16 @@ on one large matrix product. All are lower bounds; `--compile` recomputes some o
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sdxl_lora.training.adapter import Adapter, LoraSettings
-from sdxl_lora.training.components import pictures_at_once
+from sdxl_lora.training.adapter import Adapter
+from sdxl_lora.training.components import lora_settings, pictures_at_once
 from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.setup import Setup
 
@@ -111,17 +110,12 @@ def machine_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _meta_unet(setup: Setup) -> tuple[Any, Adapter]:
-    config = UNet2DConditionModel.load_config(setup.base.folder / "unet")
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(config).to(setup.dtype)
+        unet: Any = setup.base.empty_unet().to(setup.dtype)
         if setup.config.base_precision == "int8":
             quantise_transformers(unet)
-        settings = LoraSettings(
-            rank=setup.config.rank,
-            alpha=setup.config.alpha,
-            dora=False,  # its magnitudes need real weights, and are few
-            target=setup.config.lora_target,
-        )
+        # DoRA's magnitudes need real weights, and are few
+        settings = replace(lora_settings(setup), dora=False)
         adapter = Adapter({"unet": unet}, settings, 0, setup.compute)
     if setup.config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()

@@ -9,6 +9,7 @@ from typing import Any
 from sdxl_lora.training import optimizers
 from sdxl_lora.training.base_model import BaseModel
 from sdxl_lora.training.config import TrainingConfig
+from sdxl_lora.training.starting import StartingPoint
 from sdxl_lora.training.survey import Survey
 
 _SETTINGS = (
@@ -56,6 +57,7 @@ def of_run(
     total: int,
     precision: str,
     world_size: int,
+    start: StartingPoint | None = None,
 ) -> dict[str, Any]:
     """Name -> JSON value."""
     parts = ("unet", "text_encoder", "text_encoder_2")
@@ -76,4 +78,6 @@ def of_run(
     }
     if config.lr_scheduler not in _SCHEDULES_WITHOUT_AN_END:
         identity["updates in all"] = total  # the schedule bends with it
+    if start is not None:  # checkpoints of runs without one do not name it
+        identity["start_from"] = start.sha256
     return identity

@@ -21,11 +21,12 @@ from diffusers.utils import is_torch_npu_available, is_xformers_available
 from sdxl_lora.config import home
 from sdxl_lora.data.sources import Source, open_source
 from sdxl_lora.errors import InputError, StorageError
-from sdxl_lora.training import base_model, checkpoints, identity, optimizers
+from sdxl_lora.training import base_model, checkpoints, identity, optimizers, starting
 from sdxl_lora.training.base_model import BaseModel
 from sdxl_lora.training.checkpoints import Checkpoint
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.plan import Plan
+from sdxl_lora.training.starting import StartingPoint
 from sdxl_lora.training.survey import Survey, survey
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -59,6 +60,7 @@ class Setup:
     prediction_type: str
     identity: dict[str, Any]
     checkpoint: Checkpoint | None
+    start: StartingPoint | None = None  # the LoRA whose weights the run begins with
 
     @property
     def dtype(self) -> torch.dtype:
@@ -104,16 +106,12 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
     _check_model(config, base, prediction_type)
     resolution = config.resolution or base.side
     source = open_data(config)
-    require_writable(Path(config.output_dir).expanduser())
-    if accelerator.is_main_process and not config.dry_run:
-        checkpoints.clean(Path(config.output_dir).expanduser())
-    accelerator.wait_for_everyone()
-    checkpoint = checkpoints.find(
-        config.resume_from_checkpoint,
-        Path(config.output_dir).expanduser(),
-        strict=config.resume_strict,
-        warn=warn,
-    )
+    checkpoint = _find_checkpoint(config, accelerator, warn)
+    start = starting.find(config, base)
+    if start is not None and checkpoint is not None:
+        warn(
+            f"goes on from {checkpoint.path.name}: --start_from is where that run began, and is not loaded again"
+        )
     seed = _decide_seed(config, checkpoint)
     found = survey(
         source,
@@ -144,6 +142,7 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         total=total,
         precision=accelerator.mixed_precision,
         world_size=accelerator.num_processes,
+        start=start,
     )
     if checkpoint is not None:
         checkpoints.require_same(checkpoint, who)
@@ -160,7 +159,20 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         prediction_type=prediction_type,
         identity=who,
         checkpoint=checkpoint,
+        start=start,
     )
+
+
+def _find_checkpoint(
+    config: TrainingConfig, accelerator: Accelerator, warn: Callable[[str], None]
+) -> Checkpoint | None:
+    """The checkpoint to go on from, in an output folder that can be written and holds nothing half-done."""
+    folder = Path(config.output_dir).expanduser()
+    require_writable(folder)
+    if accelerator.is_main_process and not config.dry_run:
+        checkpoints.clean(folder)
+    accelerator.wait_for_everyone()
+    return checkpoints.find(config.resume_from_checkpoint, folder, strict=config.resume_strict, warn=warn)
 
 
 def make_accelerator(config: TrainingConfig, warn: Callable[[str], None]) -> Accelerator:

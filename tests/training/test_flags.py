@@ -91,6 +91,7 @@ OURS = [
     "cuda_graphs",
     "validation_steps",
     "trigger_words",
+    "start_from",
     "class_data_dir",
     "prior_loss_weight",
     "prior_prediction",
