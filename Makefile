@@ -18,6 +18,8 @@ stamp = $(VENV)/.installed-$(1)-$(shell cat $(2) | cksum | cut -d ' ' -f 1)
 RUNTIME_STAMP := $(call stamp,runtime,$(RUNTIME))
 DEVELOPMENT_STAMP := $(call stamp,development,$(DEVELOPMENT))
 
+AXE := tests/browser/node_modules/axe-core/axe.min.js
+
 .PHONY: run test check lint setup setup-dev port clean
 
 run: port setup
@@ -26,12 +28,17 @@ run: port setup
 # Two processes halve the time on two cores; JOBS=0 make test runs them in one.
 JOBS ?= 2
 
-test: setup-dev
+test: setup-dev $(AXE)
 	$(BIN)/python -m pytest -n $(JOBS)
 
 check: lint
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_committed_files.py tests/test_readme.py
+
+# The rules of accessibility, for the browser tests; without npm those of them that need it are skipped.
+$(AXE): tests/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not installed: the accessibility tests will be skipped"; exit 0; }; \
+	npm ci --silent --prefix tests/browser && touch $@
 
 lint: setup-dev
 	$(BIN)/ruff format --check
@@ -61,4 +68,4 @@ port: | $(BIN)/pip
 	|| { echo "error: port $(PORT) is in use or not allowed; choose another, for example: PORT=8502 make run" >&2; exit 2; }
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache

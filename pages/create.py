@@ -13,7 +13,7 @@ RECENT = 6
 def welcome(session: str) -> None:
     """What to do while this session has made nothing yet."""
     with st.container(key="empty"):
-        st.subheader("Your pictures will appear here", anchor=False)
+        st.header("Your pictures will appear here", anchor=False)
         st.markdown("Fill in the form and press **Generate**, or try one of these:")
         with st.grid(4, min_column_width=140, key="grid-examples"):
             for example in EXAMPLES:
@@ -24,7 +24,7 @@ def welcome(session: str) -> None:
     busy_elsewhere(session)
     records = shared.studio().store.page(0, RECENT)
     if records:
-        st.subheader("Made lately", anchor=False)
+        st.header("Made lately", anchor=False)
         with st.grid(3, min_column_width=150, key="grid-recent"):
             for record in records:
                 with st.container():

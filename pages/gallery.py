@@ -14,7 +14,7 @@ store = shared.studio().store
 st.title("Gallery", anchor=False)
 if not store.count():
     with st.container(key="empty", horizontal_alignment="center"):
-        st.subheader("Nothing here yet", anchor=False)
+        st.header("Nothing here yet", anchor=False)
         st.markdown("Every picture you make is kept here with all its settings, until you delete it.")
         st.page_link(shared.CREATE, label="Make the first picture", icon=":material/auto_awesome:")
     st.stop()
@@ -23,7 +23,7 @@ filters = gallery_filters.show(store.models())
 count = store.count(**filters)
 if not count:
     with st.container(key="empty", horizontal_alignment="center"):
-        st.subheader("No picture fits", anchor=False)
+        st.header("No picture fits", anchor=False)
         wider = gallery_filters.wider_search(filters)
         if wider and (more := store.count(**{**filters, "search": wider})):
             st.button(

@@ -39,7 +39,7 @@ def claims() -> None:
 def nothing_yet() -> None:
     """What to do while there are no evaluations."""
     with st.container(key="empty"):
-        st.subheader("No evaluation yet", anchor=False)
+        st.header("No evaluation yet", anchor=False)
         st.markdown(
             "Compare a folder of pictures with photos of the same names; what has no weights says so:"
         )

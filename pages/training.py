@@ -75,7 +75,7 @@ folder = st.text_input("Folder with runs", "outputs", key="training.folder", per
 found = runs.list_runs(Path(folder).expanduser()) if folder.strip() else []
 if not found:
     with st.container(key="empty"):
-        st.subheader("No run in this folder", anchor=False)
+        st.header("No run in this folder", anchor=False)
         st.markdown("A training is started in a shell; this page shows how it goes while it runs and after:")
         st.code(COMMAND, language="bash")
     st.stop()

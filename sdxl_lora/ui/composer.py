@@ -53,7 +53,7 @@ def show(session: str) -> None:
     with st.expander("Fine-tune", icon=":material/tune:"):
         tuning.show()
     richer = enrich.show(said.prompt)
-    with st.expander("Start from an earlier picture", icon=":material/image_search:"):
+    with st.expander("Take over the settings of an earlier picture", icon=":material/image_search:"):
         _recall()
     chosen = past.show()
     with st.container(key="generate"):  # stays in sight, see style.css

@@ -34,6 +34,7 @@ _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SESSION = re.compile(r"[0-9a-f]{12}")
 MARK = str(Path(__file__).with_name("mark.svg"))  # the studio's sign: a hanger
 _STYLE = Path(__file__).with_name("style.css")
+_SCRIPT = Path(__file__).with_name("script.js")
 
 
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=FrontDoor.close)
@@ -170,5 +171,6 @@ def warn_if_read_only() -> None:
 
 
 def style() -> None:
-    """The house style on top of `.streamlit/config.toml`; once per run."""
+    """The house style on top of `.streamlit/config.toml`, and what only a script can do; once per run."""
     st.html(_STYLE)
+    st.html(f"<script>{_SCRIPT.read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)

@@ -40,7 +40,7 @@ def headlines(at: AppTest) -> str:
 
 def test_an_empty_studio_says_what_to_do_and_is_ready_to_go(open_app: Open) -> None:
     at = open_app()
-    assert at.subheader[0].value == "Your pictures will appear here"
+    assert at.header[0].value == "Your pictures will appear here"
     assert at.text_area(key="create.prompt").value == WINDBREAKER
     assert at.button_group(key="create.garment").value == "Jacket"
 

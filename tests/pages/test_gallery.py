@@ -30,7 +30,7 @@ def shown(at: AppTest) -> list[str]:
 
 def test_an_empty_gallery_leads_to_the_studio(open_app: Open) -> None:
     at = open_app(PAGE)
-    assert at.subheader[0].value == "Nothing here yet"
+    assert at.header[0].value == "Nothing here yet"
 
 
 def test_pictures_are_shown_newest_first(open_app: Open, make: Make) -> None:
@@ -44,7 +44,7 @@ def test_search_finds_by_words_of_the_prompt(open_app: Open, make: Make) -> None
     at.text_input(key="gallery.search").set_value("navy").run()
     assert shown(at) == [jacket.id]
     at.text_input(key="gallery.search").set_value("submarine").run()
-    assert at.subheader[0].value == "No picture fits"
+    assert at.header[0].value == "No picture fits"
     at.button(key="gallery.everything").click().run()
     assert shown(at) == [coat.id, jacket.id]
 
@@ -90,7 +90,7 @@ def test_only_the_pictures_of_one_model_or_day(open_app: Open, make: Make) -> No
     at.selectbox(key="gallery.made").set_value("Choose days").run()
     long_ago = date(2020, 1, 1)
     at.date_input(key="gallery.days").set_value((long_ago, long_ago)).run()
-    assert at.subheader[0].value == "No picture fits"
+    assert at.header[0].value == "No picture fits"
     at.button(key="gallery.everything").click().run()
     assert shown(at) == [foreign.id, jacket.id]
 
@@ -153,7 +153,7 @@ def test_favourites_can_be_marked_and_looked_at_alone(open_app: Open, make: Make
     at.button_group(key="gallery.show").set_value("Favourites").run()
     assert shown(at) == [coat.id]
     at.button(key=f"gallery.{coat.id}.favourite").click().run()
-    assert at.subheader[0].value == "No picture fits"
+    assert at.header[0].value == "No picture fits"
 
 
 def test_many_pictures_are_on_several_pages(open_app: Open, make: Make) -> None:

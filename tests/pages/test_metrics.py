@@ -97,12 +97,14 @@ def open_page(open_alone: Callable[[str], AppTest]) -> Open:
 
 
 def texts(at: AppTest) -> str:
-    return plain("\n".join(str(part.value) for part in [*at.markdown, *at.caption, *at.subheader]))
+    return plain(
+        "\n".join(str(part.value) for part in [*at.markdown, *at.caption, *at.header, *at.subheader])
+    )
 
 
 def test_without_runs_the_page_says_how_to_make_one_and_shows_the_claims(open_page: Open) -> None:
     at = open_page()
-    assert at.subheader[0].value == "No evaluation yet"
+    assert at.header[0].value == "No evaluation yet"
     assert "evaluate --generated" in at.code[0].value
     assert "claimed, not reproduced" in texts(at)
 
