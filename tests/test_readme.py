@@ -3,47 +3,24 @@
 import argparse
 import json
 import re
-import shlex
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from sdxl_lora import cli
 from sdxl_lora.request.wish import FIELDS
+from tests import documents
+from tests.documents import flags, make_targets, training_flags
 from tests.stand_in import bundled, tiny_mini  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")))]
-PYTHON = ".venv/bin/python"
-VERB = [PYTHON, "-m", "sdxl_lora"]
 
 
-def commands() -> list[list[str]]:
-    """Words of every line in the README's shell blocks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    return [shlex.split(line) for block in blocks for line in block.splitlines() if line.strip()]
-
-
-COMMANDS = commands()
+COMMANDS = documents.commands(README)
 TRAININGS = [words for words in COMMANDS if "train_sdxl_lora.sh" in words]
-VERBS = [words[3:] for words in COMMANDS if words[:3] == VERB]
-PROSE = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
-INLINE = re.findall(r"`([^`\n]+)`", PROSE)
-
-
-def flags(verb: str) -> set[str]:
-    """All the flags of a verb and of what stands below it."""
-    parser = cli.build_parser([verb])
-    [verbs] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    found, waiting = set(), [verbs.choices[verb]]
-    while waiting:
-        for action in waiting.pop()._actions:
-            found.update(action.option_strings)
-            if isinstance(action, argparse._SubParsersAction):
-                waiting += action.choices.values()
-    return found
+VERBS = documents.verbs(README)
+INLINE = documents.inline(README)
 
 
 def cli_help(verb: str) -> str:
@@ -52,19 +29,10 @@ def cli_help(verb: str) -> str:
     return str(verbs.choices[verb].format_help())
 
 
-def training_flags() -> set[str]:
-    from sdxl_lora.training import flags
-
-    return {option for action in flags._parser()._actions for option in action.option_strings}
-
-
-def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-
-
 def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
-    known = (PYTHON, ".venv/bin/pip", ".venv/bin/streamlit", "python3", "make")
-    assert [words for words in COMMANDS if words[0] not in known and words not in TRAININGS] == []
+    assert [
+        words for words in COMMANDS if words[0] not in documents.PROGRAMS and words not in TRAININGS
+    ] == []
 
 
 def test_the_first_commands_are_the_two_that_start() -> None:
@@ -181,13 +149,9 @@ def test_every_file_a_command_names_exists() -> None:
 
 
 def test_every_marker_given_to_pytest_exists() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"][
-        "ini_options"
-    ]
-    markers = {marker.split(":")[0] for marker in settings["markers"]}
     assert {
         words[-1] for words in COMMANDS if words[1:3] == ["-m", "pytest"] and "-m" in words[3:]
-    } <= markers
+    } <= documents.markers()
 
 
 def test_every_path_of_the_layout_exists() -> None:
@@ -205,14 +169,6 @@ def test_every_variable_that_the_code_reads_is_explained_and_the_reverse() -> No
     read |= {field.setting for field in FIELDS if field.setting}
     read |= {f"SDXL_LORA_{name.upper()}" for name in re.findall(r"\bsetting\(\"([a-z_]+)\"\)", code)}
     assert explained == read
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_link_and_picture_of_a_document_is_there(name: str) -> None:
-    document = ROOT / name
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", document.read_text(encoding="utf-8"))
-    local = [link for pair in links if (link := "".join(pair)) and "://" not in link]
-    assert [link for link in local if not (document.parent / link).exists()] == []
 
 
 def test_the_commands_without_make_install_what_make_test_installs() -> None:

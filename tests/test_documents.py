@@ -1,0 +1,78 @@
+"""What documents beside the README say is there, and the commands they show are ones that work."""
+
+import re
+
+import pytest
+
+from sdxl_lora import cli
+from tests import documents
+from tests.documents import ROOT
+
+GUIDE = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/guide/*.md"))
+SHOWING_COMMANDS = ["CONTRIBUTING.md", *GUIDE]
+ALL = [
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guide/*.md"))
+]
+LOG = documents.read("docs/log.md")
+INDEX = LOG.split("## By question\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("name", SHOWING_COMMANDS)
+def test_every_command_is_one_that_works(name: str) -> None:
+    shown = documents.commands(documents.read(name))
+    assert [words for words in shown if words[0] not in documents.PROGRAMS] == []
+    assert {words[1] for words in shown if words[0] == "make"} <= documents.make_targets()
+    assert [words for words in shown if documents.missing_paths(words[1:])] == []
+    tests = [words for words in shown if words[1:3] == ["-m", "pytest"]]
+    assert {words[-1] for words in tests if "-m" in words[3:]} <= documents.markers()
+    for words in documents.verbs(documents.read(name)):
+        assert callable(cli.build_parser(words).parse_args(words).run)
+
+
+def test_contributors_are_shown_the_commands_that_ci_runs() -> None:
+    shown = documents.commands(documents.read("CONTRIBUTING.md"))
+    assert shown[:3] == [["make", "setup-dev"], ["make", "check"], ["make", "test"]]
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "docs/log.md"])
+def test_every_path_that_is_named_exists(name: str) -> None:
+    assert documents.missing_paths(documents.inline(documents.read(name))) == []
+
+
+@pytest.mark.parametrize("name", SHOWING_COMMANDS)
+def test_every_flag_that_is_named_exists(name: str) -> None:
+    known = frozenset({"--help"}).union(documents.training_flags(), *map(documents.flags, cli.VERBS))
+    assert {word for word in documents.inline(documents.read(name)) if word.startswith("--")} - known == set()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_link_and_picture_is_there(name: str) -> None:
+    here = ROOT / name
+    for link in re.findall(r"\](?:\(|: (?=#))([^)\s]+)", documents.read(name)):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = here.parent / path if path else here
+        assert target.exists(), link
+        assert not anchor or anchor in documents.anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_the_index_of_the_log_names_paragraphs_that_are_in_the_entry_it_links_to() -> None:
+    entries = dict(
+        zip(documents.anchors(LOG)[1:], re.split(r"^## .*$", LOG, flags=re.MULTILINE)[1:], strict=True)
+    )
+    where = dict(re.findall(r"^\[(.+)\]: #(\S+)$", INDEX, re.MULTILINE))
+    links = re.findall(r"^  \[(.+?)\](.*?);?$", INDEX, re.MULTILINE)
+    assert {name for name, _ in links} == set(where)
+    wrong = [
+        (name, paragraph)
+        for name, paragraphs in links
+        for paragraph in re.findall(r"\*([^*]+)\*", paragraphs)
+        if f"**{paragraph}" not in entries[where[name]]
+    ]
+    assert wrong == []
+
+
+def test_the_index_of_the_log_copies_no_number() -> None:
+    assert re.findall(r"\d+", re.sub(r"^\[.*$", "", INDEX, flags=re.MULTILINE)) == []
