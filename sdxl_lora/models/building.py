@@ -24,6 +24,7 @@ from sdxl_lora.models import hub, registry
 from sdxl_lora.models.precision import Device, dtype_of
 from sdxl_lora.models.quiet import quiet
 
+_DRAWING = ("unet", "vae")  # parts that run in the precision asked for, on every device
 _KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
 _PARTS: dict[Architecture, dict[str, Any]] = {
     "sd": {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel},
@@ -40,12 +41,13 @@ def build(info: registry.ModelInfo, folder: Path, device: Device, precision: Pre
     """The pipeline of a model whose files are in `folder`. Raises `ModelUnavailableError`."""
     assert info.architecture is not None  # its files are here
     half = dtype_of(precision)
-    # on processors only the UNet gains from bf16: text encoders run once, and the decoder loses detail
+    # on processors text encoders stay in fp32, they run once; a decoder in bf16 takes a quarter of the time, and the
+    # picture stays as near to fp32's as the UNet in bf16 has left it (PSNR in `benchmarks/generation.py`)
     rest = torch.float32 if device == "cpu" else half
     try:
         with quiet():
             parts = {
-                name: _part(kind, _folder_of(name, info, folder, half), half if name == "unet" else rest)
+                name: _part(kind, _folder_of(name, info, folder, half), half if name in _DRAWING else rest)
                 for name, kind in _PARTS[info.architecture].items()
             }
             pipeline = _assembled(info.architecture, folder, parts)

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -72,6 +73,17 @@ def test_only_sdxls_decoder_goes_back_to_single_precision() -> None:
     assert not building.decodes_in_single("sd", vae)
     vae.register_to_config(force_upcast=False)
     assert not building.decodes_in_single("sdxl", vae)
+
+
+def test_on_a_processor_bf16_decodes_too_and_the_picture_stays_the_same_to_the_eye(tiny_sdxl: Path) -> None:
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    pictures = {}
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        pipeline = load(ModelConfig(model=str(tiny_sdxl), precision=precision, device="cpu")).engine.pipeline  # type: ignore[arg-type]
+        assert pipeline.vae.dtype == dtype
+        pictures[precision] = np.asarray(decoding.decode(pipeline, latents), np.float64)
+    error = np.mean((pictures["fp32"] - pictures["bf16"]) ** 2)
+    assert 0 < error < 255**2 / 10**4  # 40 dB
 
 
 def test_only_large_pictures_are_decoded_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,10 @@ def test_another_model_or_precision_takes_its_place(tiny_sdxl: Path, tiny_sd: Pa
     assert load(ModelConfig(model=str(tiny_sdxl), precision="bf16")).base is not again.base
 
 
-def test_only_the_unet_is_reduced_on_a_processor(tiny_sdxl: Path) -> None:
+def test_text_encoders_are_not_reduced_on_a_processor(tiny_sdxl: Path) -> None:
     pipeline = load(ModelConfig(model=str(tiny_sdxl), precision="bf16", device="cpu")).engine.pipeline
-    assert pipeline.unet.dtype == torch.bfloat16
-    others = (pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
-    assert {part.dtype for part in others} == {torch.float32}
+    assert pipeline.unet.dtype == pipeline.vae.dtype == torch.bfloat16
+    assert pipeline.text_encoder.dtype == pipeline.text_encoder_2.dtype == torch.float32
 
 
 def test_a_reduced_unet_takes_and_gives_single_precision(tiny_sdxl: Path) -> None:
