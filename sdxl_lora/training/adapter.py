@@ -32,6 +32,7 @@ class LoraSettings:
     alpha: float
     dora: bool = False
     target: str = "attention"
+    dropout: float = 0.0  # share of the inputs of A that a step leaves out
     more: Mapping[str, Sequence[str]] = field(default_factory=dict)  # part -> modules besides, by full name
 
     @property
@@ -52,6 +53,7 @@ class LoraSettings:
             r=self.rank,
             lora_alpha=self.alpha,
             use_dora=self.dora,
+            lora_dropout=self.dropout,
             init_lora_weights="gaussian",
             target_modules=list(layers),
         )

@@ -21,7 +21,7 @@ from sdxl_lora.data.geometry import Placement
 from sdxl_lora.data.images import decode
 from sdxl_lora.training.cache import RecordCache
 from sdxl_lora.training.latents import draw, posterior, require_finite
-from sdxl_lora.training.randomness import generator
+from sdxl_lora.training.randomness import derive, generator, seeded
 from sdxl_lora.training.survey import Survey
 from sdxl_lora.training.text import TextCondition, TextEncoding
 
@@ -39,6 +39,14 @@ class Draws:
 
     def of(self, purpose: str) -> torch.Generator:
         return generator(self.seed, purpose, self.update, self.step, self.rank)
+
+    def dropout(self, share: float, device: torch.device) -> AbstractContextManager[None]:
+        """To be entered around what a LoRA with dropout computes: torch draws from its own generators there, which are
+        put back. Nothing is done for a share of 0.
+        """
+        if not share:
+            return nullcontext()
+        return seeded(device, derive(self.seed, "lora dropout", self.update, self.step, self.rank))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +221,13 @@ class CachedText:
         return TextCondition(embeddings, rows[:, tokens * width :].clone() if pooled else None)
 
 
+def shuffled_tags(caption: str, keep: int, order: torch.Generator) -> str:
+    """The caption with its comma-separated tags after the first `keep` in another order."""
+    tags = [tag.strip() for tag in caption.split(",") if tag.strip()]
+    rest = tags[keep:]
+    return ", ".join([*tags[:keep], *(rest[i] for i in torch.randperm(len(rest), generator=order).tolist())])
+
+
 class Feed:
     """Makes batches. Knows nothing of losses."""
 
@@ -224,6 +239,7 @@ class Feed:
         *,
         time_ids: bool,
         caption_dropout: float = 0.0,
+        keep_tags: int | None = None,
         original_size: str = "true",
         vae_factor: int,
         device: torch.device | None = None,
@@ -231,6 +247,7 @@ class Feed:
         self._survey, self._latents, self._text = survey, latents, text
         self._time_ids, self._dropout, self._original_size = time_ids, caption_dropout, original_size
         self._vae_factor = vae_factor
+        self._keep_tags = keep_tags  # tags of a caption before those that are shuffled; None: none are
         self.device = device or torch.device("cpu")
 
     def batch(self, rows: Sequence[int], draws: Draws) -> Batch:
@@ -259,6 +276,9 @@ class Feed:
         dropped = (torch.rand(len(rows), generator=draws.of("dropout")) < self._dropout).tolist()
         choices = [self._survey.source.captions[row] for row in rows]
         picked = [captions[int(w * len(captions))] for captions, w in zip(choices, which, strict=True)]
+        if self._keep_tags is not None:
+            order = draws.of("tags")
+            picked = [shuffled_tags(caption, self._keep_tags, order) for caption in picked]
         return [None if gone else caption for caption, gone in zip(picked, dropped, strict=True)]
 
     def _micro_conditions(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:

@@ -95,6 +95,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
         text,
         time_ids=base.architecture == "sdxl",
         caption_dropout=config.caption_dropout,
+        keep_tags=config.keep_tokens if config.shuffle_tags else None,
         original_size=config.original_size,
         vae_factor=base.vae_factor,
         device=torch.device("cpu") if cached else device,  # on a GPU a thread makes the next batch
@@ -115,12 +116,17 @@ def lora_settings(setup: Setup) -> LoraSettings:
     config, start = setup.config, setup.start
     more = {part: start.modules(part) for part in ("unet", *base_model.TEXT_ENCODERS)} if start else {}
     return LoraSettings(
-        rank=config.rank, alpha=config.alpha, dora=config.use_dora, target=config.lora_target, more=more
+        rank=config.rank,
+        alpha=config.alpha,
+        dora=config.use_dora,
+        target=config.lora_target,
+        dropout=config.lora_dropout,
+        more=more,
     )
 
 
 def _open_text_cache(setup: Setup) -> CachedText | None:
-    if setup.config.train_text_encoder or setup.config.no_text_cache:
+    if not setup.config.text_cached:
         return None
     parts = ["text_encoder", "tokenizer"]
     if setup.base.architecture == "sdxl":
@@ -147,11 +153,10 @@ def _text_source(
 ) -> Generator[Event, None, tuple[TextSource, bool]]:
     """Returns (source, whether the encoders stay)."""
     config = setup.config
+    why = "--train_text_encoder" if config.train_text_encoder else "--shuffle_tags"
+    if cache is None and not config.no_text_cache:
+        yield Notice(text=f"{why}: captions are encoded in every step, the text cache is off")
     if config.train_text_encoder:
-        if not config.no_text_cache:
-            yield Notice(
-                text="--train_text_encoder: captions are encoded in every step, the text cache is off"
-            )
         return LiveText(encoding, setup.autocast), True
     if cache is None:
         return LiveText(encoding), True
@@ -215,7 +220,9 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
     if config.enable_npu_flash_attention:
         unet.enable_npu_flash_attention()
     if config.gradient_checkpointing:
-        unet.enable_gradient_checkpointing(_checkpointed)
+        unet.enable_gradient_checkpointing(
+            _checkpointed_with_dropout if config.lora_dropout else _checkpointed
+        )
         for name, part in parts.items():
             if name != "unet":
                 part.gradient_checkpointing_enable()
@@ -232,6 +239,11 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
 def _checkpointed(module: Any, *inputs: Any) -> Any:
     """`module(*inputs)`, computed again in the backward pass. Nothing in it is random: no generator has to be read."""
     return checkpoint(module.__call__, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+
+def _checkpointed_with_dropout(module: Any, *inputs: Any) -> Any:
+    """The same, leaving out the same inputs both times."""
+    return checkpoint(module.__call__, *inputs, use_reentrant=False, preserve_rng_state=True)
 
 
 def _use_once(setup: Setup, unet: Any) -> None:

@@ -101,6 +101,16 @@ class TrainingConfig:
 
     network_alpha: float | None = option(None, "strength of the LoRA is alpha / rank; None: alpha = rank")
     use_dora: bool = option(False, "weight-decomposed LoRA (arXiv:2402.09353)")
+    lora_dropout: float = option(
+        0.0, "share of the LoRA's inputs that every step leaves out (arXiv:2404.09610)"
+    )
+    text_encoder_lr: float | None = option(
+        None, "learning rate of the text encoders' LoRA; None: --learning_rate"
+    )
+    shuffle_tags: bool = option(
+        False, "another order of a caption's comma-separated tags in every step (no text cache)"
+    )
+    keep_tokens: int = option(0, "so many tags at the beginning stay where they are")
     lora_target: str = option("attention", "which layers get a LoRA", LORA_TARGETS)
     optimizer: str = option("adamw", "prodigy and schedulefree need packages of that name", OPTIMIZERS)
     debiased_estimation: bool = option(
@@ -156,7 +166,14 @@ class TrainingConfig:
             "adam_weight_decay",
         ):
             _check(name, getattr(self, name), 0, math.inf)
-        for name in ("adam_beta1", "adam_beta2", "caption_dropout", "ema_decay", "unmasked_weight"):
+        for name in (
+            "adam_beta1",
+            "adam_beta2",
+            "caption_dropout",
+            "ema_decay",
+            "unmasked_weight",
+            "lora_dropout",
+        ):
             _check(name, getattr(self, name), 0, 1)
         for name in (
             "learning_rate",
@@ -167,6 +184,8 @@ class TrainingConfig:
             "snr_gamma",
             "prior_loss_weight",
             "save_every_minutes",
+            "text_encoder_lr",
+            "keep_tokens",
         ):
             _check(name, getattr(self, name), 0, math.inf)
         _check("seed", self.seed, 0, 2**63 - 1)
@@ -195,10 +214,32 @@ class TrainingConfig:
             )
         if self.cuda_graphs and self.train_text_encoder:
             raise RequestError("--cuda_graphs records the UNet alone; leave it or --train_text_encoder out")
+        self._check_added_flags()
         if self.use_8bit_adam and self.optimizer not in ("adamw", "adamw8bit"):
             raise RequestError(
                 f"--use_8bit_adam and --optimizer {self.optimizer} are two optimizers; choose one"
             )
+
+    def _check_added_flags(self) -> None:
+        if self.lora_dropout == 1:
+            raise RequestError("--lora_dropout 1 leaves nothing of the LoRA; 0.1 is usual")
+        if self.lora_dropout and self.cuda_graphs:
+            raise RequestError(
+                "--cuda_graphs would leave out the same inputs in every step; leave it or --lora_dropout out"
+            )
+        if self.text_encoder_lr is not None and not self.train_text_encoder:
+            raise RequestError("--text_encoder_lr is for --train_text_encoder; give both or neither")
+        if self.text_encoder_lr is not None and self.optimizer == "prodigy":
+            raise RequestError(
+                "--optimizer prodigy finds one rate for all parameters; leave it or --text_encoder_lr out"
+            )
+        if self.keep_tokens and not self.shuffle_tags:
+            raise RequestError("--keep_tokens is about --shuffle_tags; give both or neither")
+
+    @property
+    def text_cached(self) -> bool:
+        """Whether captions are encoded once, and not anew in every step."""
+        return not (self.no_text_cache or self.train_text_encoder or self.shuffle_tags)
 
     @property
     def dataset(self) -> str:

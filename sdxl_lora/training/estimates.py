@@ -163,7 +163,7 @@ def _caching_bytes(setup: Setup) -> int:
     """What the VAE needs at least, or the text encoders where they are larger."""
     base, config = setup.base, setup.config
     needed = [0]
-    if not (config.no_text_cache or config.train_text_encoder):
+    if config.text_cached:
         needed.append(_parameters(*base.empty_text_encoders()) * setup.dtype.itemsize)
     if not config.no_latent_cache:
         vae = base.empty_vae()
@@ -187,7 +187,7 @@ def _cache_bytes(setup: Setup) -> int:
             latents += len(different) * height * width // base.vae_factor**2
         latents *= base.latent_channels * 2 * 4  # mean and deviation in fp32
     text = 0
-    if not (setup.config.no_text_cache or setup.config.train_text_encoder):
+    if setup.config.text_cached:
         tokens, width, pooled = base.text_shape()
         text = (len(survey.captions) + 1) * (tokens * width + pooled) * setup.dtype.itemsize
     return latents + text

@@ -4,6 +4,7 @@ Where pictures are validated, how often checkpoints are written, or whether cach
 between a checkpoint and its continuation; what is listed here may not.
 """
 
+from dataclasses import fields
 from typing import Any
 
 from sdxl_lora.training import optimizers
@@ -42,6 +43,8 @@ _SETTINGS = (
     "prior_loss_weight",
     "prior_prediction",
 )
+# added later: named only where they are not at their defaults, so that checkpoints of before go on
+_LATER_SETTINGS = ("lora_dropout", "text_encoder_lr", "shuffle_tags", "keep_tokens")
 _SCHEDULES_WITHOUT_AN_END = ("constant", "constant_with_warmup")
 
 
@@ -78,6 +81,9 @@ def of_run(
     }
     if config.lr_scheduler not in _SCHEDULES_WITHOUT_AN_END:
         identity["updates in all"] = total  # the schedule bends with it
-    if start is not None:  # checkpoints of runs without one do not name it
+    defaults = {item.name: item.default for item in fields(TrainingConfig)}
+    changed = [name for name in _LATER_SETTINGS if getattr(config, name) != defaults[name]]
+    identity |= {name: getattr(config, name) for name in changed}
+    if start is not None:
         identity["start_from"] = start.sha256
     return identity

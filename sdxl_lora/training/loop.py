@@ -49,6 +49,7 @@ class _State:
     setup: Setup
     parts: Components
     optimizer: torch.optim.Optimizer
+    rates: tuple[float, ...]  # the full learning rate of every group of the optimizer
     scaler: torch.amp.GradScaler
     backward: cuda_graph.Backward
     average: MovingAverage | None
@@ -161,13 +162,15 @@ def _load(setup: Setup) -> Generator[Event, None, Components]:
 
 def _make_state(setup: Setup, parts: Components) -> _State:
     config = setup.config
-    optimizer = optimizers.build(config, parts.adapter.parameters(), setup.learning_rate)
+    groups = optimizers.groups(config, parts.adapter.named_parameters(), setup.learning_rate)
+    optimizer = optimizers.build(config, groups)
     device = setup.accelerator.device.type
     scaler = torch.amp.GradScaler(device, enabled=setup.accelerator.mixed_precision == "fp16")
     return _State(
         setup=setup,
         parts=parts,
         optimizer=optimizer,
+        rates=tuple(float(group["lr"]) for group in groups),
         scaler=scaler,
         backward=_backward(setup, parts, scaler),
         average=MovingAverage(parts.adapter.named_parameters(), config.ema_decay) if config.use_ema else None,
@@ -237,20 +240,21 @@ def _backward(setup: Setup, parts: Components, scaler: torch.amp.GradScaler) -> 
     config = setup.config
 
     def backward(inputs: StepInputs, weight: Tensor) -> Tensor:
-        with setup.autocast():
-            losses = denoising_loss(
-                parts.unet,
-                parts.scheduler,
-                inputs.batch,
-                inputs.noise,
-                inputs.timesteps,
-                dtype=setup.dtype,
-                snr_gamma=config.snr_gamma,
-                debiased=config.debiased_estimation,
-                prior_weight=config.prior_loss_weight,
-                without_lora=parts.adapter.off if config.prior_prediction else None,
-            )
-        scaler.scale(losses.mean() * weight).backward()
+        with inputs.draws.dropout(config.lora_dropout, setup.accelerator.device):
+            with setup.autocast():
+                losses = denoising_loss(
+                    parts.unet,
+                    parts.scheduler,
+                    inputs.batch,
+                    inputs.noise,
+                    inputs.timesteps,
+                    dtype=setup.dtype,
+                    snr_gamma=config.snr_gamma,
+                    debiased=config.debiased_estimation,
+                    prior_weight=config.prior_loss_weight,
+                    without_lora=parts.adapter.off if config.prior_prediction else None,
+                )
+            scaler.scale(losses.mean() * weight).backward()
         return losses.detach()
 
     return cuda_graph.GraphedBackward(backward, parts.adapter.copies) if config.cuda_graphs else backward
@@ -273,16 +277,15 @@ def _set_learning_rate(state: _State) -> float:
     config, setup = state.setup.config, state.setup
     if optimizers.name_of(config) == "schedulefree":  # has its own warm-up
         return setup.learning_rate
-    share = schedule.factor(
-        config.lr_scheduler,
-        state.applied,
-        warmup=config.lr_warmup_steps,
-        total=setup.total,
-        base=setup.learning_rate,
-    )
-    for group in state.optimizer.param_groups:
-        group["lr"] = setup.learning_rate * share
-    return setup.learning_rate * share
+    for group, rate in zip(state.optimizer.param_groups, state.rates, strict=True):
+        group["lr"] = rate * schedule.factor(
+            config.lr_scheduler,
+            state.applied,
+            warmup=config.lr_warmup_steps,
+            total=setup.total,
+            base=rate,
+        )
+    return float(state.optimizer.param_groups[0]["lr"])
 
 
 def _validation_due(setup: Setup, update: Update) -> bool:

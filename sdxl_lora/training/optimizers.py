@@ -56,12 +56,24 @@ def rate(config: TrainingConfig, warn: Callable[[str], None]) -> float:
     return config.learning_rate
 
 
-def build(
-    config: TrainingConfig, parameters: Sequence[Parameter], learning_rate: float
-) -> torch.optim.Optimizer:
-    """The optimizer over `parameters`, with every setting of `config`."""
+def groups(
+    config: TrainingConfig, named: Sequence[tuple[str, Parameter]], learning_rate: float
+) -> list[dict[str, Any]]:
+    """The trained parameters by their learning rate: one group, or those of the UNet and of the text encoders."""
+    if config.text_encoder_lr is None:
+        return [{"params": [parameter for _, parameter in named], "lr": learning_rate}]
+    scale = learning_rate / config.learning_rate if config.learning_rate else 1.0  # of --scale_lr
+    text = config.text_encoder_lr * scale
+    return [
+        {"params": [p for name, p in named if name.startswith("unet.") == of_unet], "lr": rate_}
+        for of_unet, rate_ in ((True, learning_rate), (False, text))
+    ]
+
+
+def build(config: TrainingConfig, parameters: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimizer over the groups of `groups`, with every setting of `config`."""
     common: dict[str, Any] = {
-        "lr": learning_rate,
+        "lr": parameters[0]["lr"],
         "betas": (config.adam_beta1, config.adam_beta2),
         "eps": config.adam_epsilon,
         "weight_decay": config.adam_weight_decay,
@@ -86,7 +98,10 @@ def build(
             schedule_free.train()
             optimizer = schedule_free
         case _:
-            one_kernel = parameters[0].device.type in ("cpu", "cuda")  # instead of ten for every matrix
+            one_kernel = parameters[0]["params"][0].device.type in (
+                "cpu",
+                "cuda",
+            )  # instead of ten for every matrix
             optimizer = torch.optim.AdamW(parameters, **common, fused=one_kernel)
     return optimizer
 

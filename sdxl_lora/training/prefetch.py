@@ -24,6 +24,7 @@ class StepInputs:
     """What one step of one process computes its losses from."""
 
     part: Slice
+    draws: Draws
     batch: Batch
     noise: Tensor  # B x C x h x w, fp32
     timesteps: Tensor  # B
@@ -90,9 +91,11 @@ def _steps(setup: Setup, feed: Feed, scheduler: DDPMScheduler, update: Update) -
     rank = setup.accelerator.process_index
     for step, part in enumerate(update.slices[rank]):
         draws = Draws(seed=setup.seed, update=update.index, step=step, rank=rank)
-        batch = feed.batch(part.rows, draws)
+        with draws.dropout(setup.config.lora_dropout, feed.device):  # of text encoders that are trained
+            batch = feed.batch(part.rows, draws)
         yield StepInputs(
             part=part,
+            draws=draws,
             batch=batch,
             noise=draw_noise(batch, draws, setup.config.noise_offset),
             timesteps=draw_timesteps(batch, draws, scheduler),

@@ -6,6 +6,8 @@ training. Draws are made on the CPU, so they are equal on every device.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -19,3 +21,14 @@ def derive(seed: int, *path: int | str) -> int:
 def generator(seed: int, *path: int | str) -> torch.Generator:
     """A fresh CPU generator for one purpose, for example `generator(seed, "step", 12, rank)`."""
     return torch.Generator().manual_seed(derive(seed, *path))
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside, torch's own generators start at `seed`; afterwards they go on as if nothing had been drawn.
+
+    For layers that cannot be given a generator. On a GPU, dropout draws there, and differs from a CPU's.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -74,6 +74,10 @@ OFFICIAL_SDXL_ONLY = {
 OURS = [
     "network_alpha",
     "use_dora",
+    "lora_dropout",
+    "text_encoder_lr",
+    "shuffle_tags",
+    "keep_tokens",
     "lora_target",
     "optimizer",
     "debiased_estimation",
