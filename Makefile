@@ -34,7 +34,7 @@ test: setup-dev $(AXE)
 check: lint
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_committed_files.py tests/test_documents.py \
-		tests/test_readme.py
+		tests/test_formats.py tests/test_readme.py
 
 # The rules of accessibility, for the browser tests; without npm those of them that need it are skipped.
 $(AXE): tests/browser/package-lock.json
