@@ -56,16 +56,27 @@ def pictures(run: runs.Run) -> None:
             with contextlib.suppress(OSError):  # a run may be deleted while it is looked at
                 st.image(Path(path).read_bytes(), caption=shared.escape(prompt), width=240)
     if len(scores) > 1:
-        st.altair_chart(score_curve(scores))
+        st.altair_chart(points("CLIP score", scores))
 
 
-def score_curve(scores: dict[int, float]) -> alt.Chart:
-    """Mean CLIP score over updates; not from 0, where differences could not be seen."""
-    points = pd.DataFrame({"update": list(scores), "CLIP score": list(scores.values())})
+def held_out(run: runs.Run) -> None:
+    """The loss of the pictures that are not trained on: noise and timesteps are the same in every point."""
+    losses = dict(run.validation_losses)
+    best = min(losses, key=lambda step: losses[step])
+    st.caption(
+        f"Loss of the pictures that are not trained on, lowest after update {best:,} ({losses[best]:.5f}). "
+        "When it rises while the other falls, the pictures are being learned by heart."
+    )
+    st.altair_chart(points("validation loss", losses))
+
+
+def points(name: str, values: dict[int, float]) -> alt.Chart:
+    """A number over updates; not from 0, where differences could not be seen."""
+    table = pd.DataFrame({"update": list(values), name: list(values.values())})
     return (
-        alt.Chart(points, height=180)
+        alt.Chart(table, height=180)
         .mark_line(point=True, color=_MEAN)
-        .encode(x="update:Q", y=alt.Y("CLIP score:Q", scale=alt.Scale(zero=False)))
+        .encode(x="update:Q", y=alt.Y(f"{name}:Q", scale=alt.Scale(zero=False)))
     )
 
 
@@ -107,6 +118,8 @@ if run.lora is not None:
         st.switch_page(shared.CREATE)
 if run.losses:
     curve(run)
+if run.validation_losses:
+    held_out(run)
 if run.drawn:
     pictures(run)
 if run.lora is not None:

@@ -6,5 +6,6 @@ files say), `survey` (what the data set holds), `plan` (which pictures make whic
 memory-mapped), `batches`, `prefetch`, `loss`, `adapter`, `starting` (an existing LoRA as
 first weights), `compiling`, `cuda_graph`, `cpu` (kernels that only
 CPUs use), `optimizers`, `schedule`, `ema`, `loop` (a generator of events), `stopping`
-(signals), `lock`, `checkpoints`, `export`, `validation`, `run` (what a person sees).
+(signals), `lock`, `checkpoints`, `export`, `validation` (pictures), `held_out` (the
+validation loss), `run` (what a person sees).
 """

@@ -139,6 +139,19 @@ class Adapter:
         finally:
             unet.enable_adapters()
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside, no module leaves anything out (dropout)."""
+        modules = list(self.parts.values())
+        training = [module.training for module in modules]
+        try:
+            for module in modules:
+                module.eval()
+            yield
+        finally:
+            for module, was in zip(modules, training, strict=True):
+                module.train(was)
+
     def parameters(self) -> list[Parameter]:
         return [parameter for _, parameter in self.named_parameters()]
 

@@ -260,9 +260,26 @@ class Feed:
             latents=draw(moments, noise),
             condition=self._text.encode(self._captions(rows, draws)).to(self.device),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
-            regular=tuple(row >= self._survey.own for row in rows),
+            regular=self._regular(rows),
             weights=self._weights(rows, variants),
         )
+
+    def undrawn(self, rows: Sequence[int]) -> Batch:
+        """The pictures `rows` with nothing left to chance: first variant, first caption, the posterior's mean."""
+        variants = [0] * len(rows)
+        return Batch(
+            keys=tuple(self._survey.source.keys[row] for row in rows),
+            latents=self._latents.posteriors(rows, variants)[:, 0].to(self.device),
+            condition=self._text.encode([self._survey.source.captions[row][0] for row in rows]).to(
+                self.device
+            ),
+            time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
+            regular=self._regular(rows),
+            weights=self._weights(rows, variants),
+        )
+
+    def _regular(self, rows: Sequence[int]) -> tuple[bool, ...]:
+        return tuple(self._survey.own <= row < self._survey.trained for row in rows)
 
     def _weights(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor | None:
         masks, placement = self._survey.masks, self._survey.placement

@@ -133,6 +133,10 @@ class TrainingConfig:
     compile: bool = option(False, "compile the UNet's blocks with torch.compile")
     cuda_graphs: bool = option(False, "on a GPU: start forward and backward pass as one; for small batches")
     validation_steps: int | None = option(None, "draw validation pictures every so many updates, not epochs")
+    validation_split: float = option(
+        0.0,
+        "share of the pictures that is not trained on; their loss is measured whenever pictures are drawn",
+    )
     trigger_words: str | None = option(None, "words that call the LoRA up; written into its metadata")
     start_from: str | None = option(
         None, "a LoRA to begin with: file, folder or hub id, any layout, any rank (another one by SVD)"
@@ -173,6 +177,7 @@ class TrainingConfig:
             "ema_decay",
             "unmasked_weight",
             "lora_dropout",
+            "validation_split",
         ):
             _check(name, getattr(self, name), 0, 1)
         for name in (

@@ -73,7 +73,7 @@ class _FusedAttention:
 def estimate(setup: Setup) -> Estimate:
     """Estimates a run."""
     unet, adapter = _meta_unet(setup)
-    batch = min(setup.config.train_batch_size, len(setup.survey))
+    batch = min(setup.config.train_batch_size, setup.survey.trained)
     kept, forward, flops = _one_step(setup, unet, batch)
     trained = sum(parameter.numel() for parameter in adapter.parameters())
     frozen = sum(p.numel() * p.element_size() for p in unet.parameters() if not p.requires_grad)
@@ -94,7 +94,7 @@ def estimate(setup: Setup) -> Estimate:
 
 def _share_of_regular(setup: Setup) -> float:
     """Regularisation pictures among all; every picture is in an epoch once."""
-    return 1 - setup.survey.own / len(setup.survey)
+    return 1 - setup.survey.own / setup.survey.trained
 
 
 def machine_rate(device: torch.device, dtype: torch.dtype) -> float:

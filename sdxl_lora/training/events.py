@@ -48,6 +48,15 @@ class StepRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValidationLoss:
+    """The loss of the pictures that are not trained on, after `step` updates."""
+
+    step: int
+    loss: float
+    pictures: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Validated:
     """Validation pictures after `step` updates."""
 
@@ -66,4 +75,4 @@ class Saved:
     finished: bool = False
 
 
-Event = Notice | Encoded | Started | StepRecord | Validated | Saved
+Event = Notice | Encoded | Started | StepRecord | ValidationLoss | Validated | Saved

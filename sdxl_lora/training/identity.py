@@ -44,7 +44,7 @@ _SETTINGS = (
     "prior_prediction",
 )
 # added later: named only where they are not at their defaults, so that checkpoints of before go on
-_LATER_SETTINGS = ("lora_dropout", "text_encoder_lr", "shuffle_tags", "keep_tokens")
+_LATER_SETTINGS = ("lora_dropout", "text_encoder_lr", "shuffle_tags", "keep_tokens", "validation_split")
 _SCHEDULES_WITHOUT_AN_END = ("constant", "constant_with_warmup")
 
 
@@ -67,7 +67,7 @@ def of_run(
     identity = {name: getattr(config, name) for name in _SETTINGS}
     identity |= {
         "data set": survey.fingerprint(),
-        "regularisation pictures": len(survey) - survey.own,
+        "regularisation pictures": survey.trained - survey.own,
         "base model": base.fingerprint(*parts[: 3 if base.architecture == "sdxl" else 2]),
         "VAE": base.fingerprint("vae"),
         "seed": seed,

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 
 from sdxl_lora.errors import StorageError
 from sdxl_lora.training.checkpoints import reason
-from sdxl_lora.training.events import StepRecord, Validated
+from sdxl_lora.training.events import StepRecord, Validated, ValidationLoss
 from sdxl_lora.training.runs import METRICS_NAME, read_journal
 
 PICTURES_NAME = "validation"
@@ -62,6 +62,13 @@ class Journal:
                 image.save(pictures / name)
             self._write(line)
             self._track(record)
+
+    def validation_loss(self, record: ValidationLoss) -> None:
+        """One line whenever it was measured; that of step 0 is before the first update."""
+        values = {"validation_loss": record.loss, "validation_pictures": record.pictures}
+        with self._storing():
+            self._write({"step": record.step, **values})
+            self._accelerator.log(values, step=record.step)
 
     def close(self) -> None:
         self._file.close()

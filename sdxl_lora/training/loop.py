@@ -25,6 +25,7 @@ from sdxl_lora.training import (
     components,
     cuda_graph,
     export,
+    held_out,
     optimizers,
     out_of_memory,
     prefetch,
@@ -33,7 +34,7 @@ from sdxl_lora.training import (
 )
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.ema import MovingAverage
-from sdxl_lora.training.events import Event, Saved, Started, StepRecord, Validated
+from sdxl_lora.training.events import Event, Saved, Started, StepRecord, Validated, ValidationLoss
 from sdxl_lora.training.loss import denoising_loss
 from sdxl_lora.training.plan import Update
 from sdxl_lora.training.prefetch import StepInputs
@@ -124,17 +125,18 @@ def _train(setup: Setup, score: Scorer | None, stop: Callable[[], bool]) -> Iter
         updates_per_epoch=setup.plan.updates_per_epoch,
         trained_parameters=sum(parameter.numel() for parameter in parts.adapter.parameters()),
     )
+    if setup.survey.held_out and start == 0:
+        yield _validation_loss(state, 0)
     samples: tuple[int, tuple[Image.Image, ...]] | None = None
     for update, steps in prefetch.of_updates(setup, parts.feed, parts.scheduler, start):
         record, stopping, due = _update(state, update, steps, stop)
         yield record
         step = update.index + 1
         last = step == setup.total
-        if (
-            config.validation_prompts
-            and accelerator.is_main_process
-            and (last or (_validation_due(setup, update) and not stopping))
-        ):
+        validated = last or (_validation_due(setup, update) and not stopping)
+        if validated and setup.survey.held_out:
+            yield _validation_loss(state, step)
+        if validated and config.validation_prompts and accelerator.is_main_process:
             drawn = _validate(state, step, score)
             samples = (step, drawn.images)
             yield drawn
@@ -294,6 +296,12 @@ def _validation_due(setup: Setup, update: Update) -> bool:
     return update.last_of_epoch and (update.epoch + 1) % setup.config.validation_epochs == 0
 
 
+def _validation_loss(state: _State, step: int) -> ValidationLoss:
+    with state.finished_weights() if step else nullcontext():
+        value = held_out.loss(state.setup, state.parts)
+    return ValidationLoss(step=step, loss=value, pictures=state.setup.survey.held_out)
+
+
 def _validate(state: _State, step: int, score: Scorer | None) -> Validated:
     with state.finished_weights():
         prompts, images = validation.draw(state.setup, state.parts)
@@ -344,7 +352,7 @@ def facts_of(setup: Setup, step: int, layers_per_block: int) -> export.LoraFacts
         base_model=export.public_name(config.pretrained_model_name_or_path),
         dataset=export.public_name(config.dataset),
         licence=setup.survey.source.licence,
-        pictures=len(setup.survey),
+        pictures=setup.survey.trained,
         resolution=setup.resolution,
         rank=config.rank,
         alpha=config.alpha,

@@ -7,7 +7,7 @@ from pathlib import Path
 from sdxl_lora.training import export, optimizers
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.training.estimates import Estimate
-from sdxl_lora.training.events import Saved, Validated
+from sdxl_lora.training.events import Saved, Validated, ValidationLoss
 from sdxl_lora.training.setup import Setup, epochs, gigabytes
 from sdxl_lora.training.text import token_count
 
@@ -18,10 +18,10 @@ def summary(setup: Setup) -> Iterator[str]:
     kind = "SDXL" if setup.base.architecture == "sdxl" else "Stable Diffusion 1.x"
     yield f"model      {config.pretrained_model_name_or_path}: {kind}, predicts {setup.prediction_type}"
     yield f"data       {source.name} ({source.kind}): {len(survey)} pictures, {len(survey.captions)} captions"
-    if survey.own < len(survey):
+    if survey.own < survey.trained:
         how = ", answered as the frozen model does" if config.prior_prediction else ""
         yield (
-            f"regular    {len(survey) - survey.own} of them from {config.class_data_dir}, "
+            f"regular    {survey.trained - survey.own} of them from {config.class_data_dir}, "
             f"weight {config.prior_loss_weight:g}{how}"
         )
     if survey.masks is not None:
@@ -29,6 +29,8 @@ def summary(setup: Setup) -> Iterator[str]:
             f"masks      {len(survey.masks.paths)} of {survey.own} pictures have one in {config.mask_dir}; "
             f"the rest of them counts {config.unmasked_weight:g}"
         )
+    if survey.held_out:
+        yield f"held out   {survey.held_out} of them are not trained on: they give the validation loss"
     if source.licence:
         yield f"licence    the data set is under {source.licence}; it binds what is trained on it"
     yield (
@@ -50,7 +52,10 @@ def summary(setup: Setup) -> Iterator[str]:
         yield f"warning    {len(source.left_out)} files of {source.name} are left out; check-data says which and why"
     upscaled = survey.upscaled()
     if upscaled:
-        yield f"warning    {upscaled} of {len(survey)} pictures are smaller than they are trained at: they are enlarged"
+        yield (
+            f"warning    {upscaled} of {survey.trained} pictures are smaller than they are trained at: "
+            "they are enlarged"
+        )
     short = sum(count < config.train_batch_size for _, count in survey.bucket_table())
     if short:
         yield f"warning    {short} sizes have fewer pictures than a batch: their batches are short, none is left out"
@@ -91,6 +96,12 @@ def validated(event: Validated, folder: Path) -> str:
     score = f", mean score {sum(event.scores) / len(event.scores):.4f}" if event.scores else ""
     pictures = _count(len(event.images), "picture")
     return f"validation {pictures} after {event.step} updates, in {folder / 'validation'}{score}"
+
+
+def validation_loss(event: ValidationLoss) -> str:
+    """The validation loss in one line."""
+    when = f"after {event.step} updates" if event.step else "before the first update"
+    return f"validation loss {event.loss:.5f} {when}, on {_count(event.pictures, 'picture')}"
 
 
 def saved(event: Saved, config: TrainingConfig, seconds: float) -> Iterator[str]:

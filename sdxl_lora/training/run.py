@@ -20,7 +20,16 @@ from tqdm import tqdm
 from sdxl_lora.errors import StudioError
 from sdxl_lora.training import checkpoints, estimates, flags, hub_upload, lock, loop, report, stopping
 from sdxl_lora.training.config import TrainingConfig
-from sdxl_lora.training.events import Encoded, Event, Notice, Saved, Started, StepRecord, Validated
+from sdxl_lora.training.events import (
+    Encoded,
+    Event,
+    Notice,
+    Saved,
+    Started,
+    StepRecord,
+    Validated,
+    ValidationLoss,
+)
 from sdxl_lora.training.journal import Journal
 from sdxl_lora.training.setup import Setup, gigabytes, prepare
 from sdxl_lora.training.stopping import StopRequest
@@ -122,6 +131,10 @@ class _Screen:
                 self._start(event)
             case StepRecord():
                 self._step(event)
+            case ValidationLoss():
+                if self._journal:
+                    self._journal.validation_loss(event)
+                _say(report.validation_loss(event))
             case Validated():
                 if self._journal:
                     self._journal.validated(event)

@@ -38,6 +38,7 @@ class Run:
     settings: dict[str, Any]  # empty until the first checkpoint
     lora: Path | None  # the finished LoRA, else that of the newest checkpoint
     finished: bool
+    validation_losses: tuple[tuple[int, float], ...] = ()  # (update, loss of the pictures held out)
     problems: tuple[
         str, ...
     ] = ()  # what could not be read and is left out, in sentences without their full stop
@@ -92,11 +93,8 @@ def read_run(folder: Path) -> Run:
     }
     return Run(
         folder=folder,
-        losses=tuple(
-            (int(line["step"]), float(line["loss"]))
-            for line in lines
-            if isinstance(line.get("loss"), int | float)
-        ),
+        losses=_numbers(lines, "loss"),
+        validation_losses=_numbers(lines, "validation_loss"),
         drawn=tuple(item for item in drawn if item.pictures),
         prompt=next((prompt for line in lines for prompt in line.get("prompts", ())), None),
         settings=settings or {},
@@ -135,6 +133,13 @@ def _object(text: str) -> dict[str, Any] | None:
     except json.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _numbers(lines: list[dict[str, Any]], name: str) -> tuple[tuple[int, float], ...]:
+    """(update, number) of every line that has a number under `name`."""
+    return tuple(
+        (int(line["step"]), float(line[name])) for line in lines if isinstance(line.get(name), int | float)
+    )
 
 
 def _drawn(folder: Path, line: dict[str, Any]) -> Drawn:

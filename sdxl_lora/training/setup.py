@@ -122,7 +122,7 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         regular=open_data(config, config.class_data_dir) if config.class_data_dir else None,
     )
     plan = Plan(
-        groups=found.groups,
+        groups=found.groups[: found.trained],
         batch_size=config.train_batch_size,
         accumulation=config.gradient_accumulation_steps,
         world_size=accelerator.num_processes,

@@ -43,9 +43,15 @@ class Survey:
     seed: int
     own: int  # rows from here on are regularisation pictures
     masks: Masks | None = None
+    held_out: int = 0  # rows at the end that are not trained on, but give the validation loss
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def trained(self) -> int:
+        """Rows that are trained on, regularisation pictures among them; those held out follow."""
+        return len(self) - self.held_out
 
     @property
     def variants(self) -> int:
@@ -76,13 +82,13 @@ class Survey:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def bucket_table(self) -> list[tuple[Size, int]]:
-        """(size, pictures) of every bucket in use, tall to wide."""
-        counts = Counter(self.groups)
+        """(size, pictures that are trained on) of every bucket in use, tall to wide."""
+        counts = Counter(self.groups[: self.trained])
         return [(self.buckets[group], counts[group]) for group in sorted(counts)]
 
     def upscaled(self) -> int:
         """Pictures that are smaller than their training size."""
-        return sum(self.placement(row, 0).upscaled for row in range(len(self)))
+        return sum(self.placement(row, 0).upscaled for row in range(self.trained))
 
 
 def survey(
@@ -107,6 +113,12 @@ def survey(
         _require_captions(regular)
         source = join(source, regular)
     sizes, hashes = _read_headers(source, config.dataloader_num_workers)
+    held = _held_out(hashes[:own], config.validation_split, seed)
+    if held:
+        gone = set(held)
+        order = [row for row in range(len(source)) if row not in gone] + held
+        source, own = source.select(order), own - len(held)
+        sizes, hashes = [sizes[row] for row in order], [hashes[row] for row in order]
     geometry.check_resolution(resolution, multiple)
     buckets = (
         geometry.buckets(resolution, multiple) if config.aspect_ratio_buckets else [(resolution, resolution)]
@@ -128,7 +140,23 @@ def survey(
         seed=seed,
         own=own,
         masks=masks,
+        held_out=len(held),
     )
+
+
+def _held_out(hashes: Sequence[str], share: float, seed: int) -> list[int]:
+    """Rows of a `share` of the pictures, at least one; all rows of a picture that is there several times."""
+    if not share:
+        return []
+    pictures = list(dict.fromkeys(hashes))
+    count = max(1, round(share * len(pictures)))
+    if count >= len(pictures):
+        raise DataError(
+            f"--validation_split {share:g} of {len(pictures)} different pictures leaves none to train on; lower it"
+        )
+    order = torch.randperm(len(pictures), generator=generator(seed, "validation split")).tolist()
+    chosen = {pictures[i] for i in order[:count]}
+    return [row for row, content in enumerate(hashes) if content in chosen]
 
 
 def _require_captions(source: Source) -> None:

@@ -58,23 +58,22 @@ def save_sheet(images: tuple[Image.Image, ...], columns: int, folder: Path) -> s
 @contextmanager
 def _undisturbed(setup: Setup, components: Components) -> Iterator[DiffusionPipeline]:
     """A pipeline over the training's own modules, which are afterwards as they were."""
-    modules = list(components.adapter.parts.values())
-    training = [module.training for module in modules]
     vae = components.vae
     if vae is None:
         raise ValueError("there are no validation prompts")
     home = vae.device
     devices = [setup.accelerator.device] if setup.accelerator.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), setup.autocast():
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.no_grad(),
+        setup.autocast(),
+        components.adapter.evaluating(),
+    ):
         try:
-            for module in modules:
-                module.eval()
             vae.to(setup.accelerator.device)
             yield _pipeline(setup, components)
         finally:
             vae.to(home)
-            for module, was in zip(modules, training, strict=True):
-                module.train(was)
 
 
 def _pipeline(setup: Setup, components: Components) -> DiffusionPipeline:

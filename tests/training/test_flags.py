@@ -94,6 +94,7 @@ OURS = [
     "compile",
     "cuda_graphs",
     "validation_steps",
+    "validation_split",
     "trigger_words",
     "start_from",
     "class_data_dir",

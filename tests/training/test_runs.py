@@ -119,9 +119,20 @@ def test_a_full_disk_while_pictures_are_kept_is_one_line(folder):
     journal = Journal(folder / "done", 3, Accelerator(cpu=True))
     full = Image.new("RGB", (8, 8))
     full.save = lambda path: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    with pytest.raises(StorageError, match="No space left on device; checkpoints are intact"):
+    with pytest.raises(StorageError, match="the disk is full; checkpoints are intact"):
         journal.validated(Validated(step=4, prompts=("a top",), images=(full,), scores=()))
     journal.close()
+
+
+def test_the_page_shows_the_validation_loss_and_where_it_was_lowest(folder):
+    with (folder / "done" / "metrics.jsonl").open("a") as file:
+        for step, loss in ((0, 0.5), (2, 0.25), (3, 0.375)):
+            file.write(json.dumps({"step": step, "validation_loss": loss, "validation_pictures": 2}) + "\n")
+    assert runs.read_run(folder / "done").validation_losses == ((0, 0.5), (2, 0.25), (3, 0.375))
+    page = AppTest.from_file(PAGE, default_timeout=30).run()
+    page.text_input(key="training.folder").set_value(str(folder / "done")).run()
+    assert not page.exception
+    assert any("lowest after update 2 (0.25000)" in caption.value for caption in page.caption)
 
 
 def test_another_folder_shows_its_own_run(folder):
