@@ -2,6 +2,7 @@
 # make test    set up, then run the tests
 # make check   set up, then formatting, lint, types, architecture and documentation
 # make lint    the ruff part of make check
+# make docs    the API reference, made from the code, in build/docs
 # make clean   remove the virtual environment and the caches; pictures and models stay
 
 PORT ?= 8501
@@ -20,7 +21,7 @@ DEVELOPMENT_STAMP := $(call stamp,development,$(DEVELOPMENT))
 
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 
-.PHONY: run test check lint setup setup-dev port clean
+.PHONY: run test check lint docs setup setup-dev port clean
 
 run: port setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -40,6 +41,14 @@ check: lint
 $(AXE): tests/browser/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is not installed: the accessibility tests will be skipped"; exit 0; }; \
 	npm ci --silent --prefix tests/browser && touch $@
+
+# Every module is named, because pdoc passes over those that a package's __all__ does not list;
+# Alembic's env.py runs only inside a migration.
+DOCS ?= build/docs
+MODULES = $(filter-out %.__init__ %.__main__ %.env,$(subst /,.,$(basename $(shell find sdxl_lora -name '*.py' | sort))))
+
+docs: setup-dev
+	$(BIN)/pdoc sdxl_lora '!sdxl_lora.records.migrations.env' $(MODULES) --docformat google --output-directory $(DOCS)
 
 lint: setup-dev
 	$(BIN)/ruff format --check

@@ -177,3 +177,34 @@ def test_only_models_and_what_trains_them_reach_into_a_pipeline() -> None:
         if isinstance(node, ast.Attribute) and node.attr in parts
     ]
     assert wrong == []
+
+
+def test_the_doors_of_the_rooms_exist() -> None:
+    """Every dotted name in backticks there is a module of the package, or what one defines or imports."""
+    section = ARCHITECTURE.read_text(encoding="utf-8").split("## Doors")[1].split("\n## ")[0]
+    names = [name for name in re.findall(r"`([a-z_]+(?:\.\w+)+)`", section) if name.split(".")[0] in ROOMS]
+    assert len(names) > 50
+    assert [name for name in names if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    path = PACKAGE.joinpath(*name.split("."))
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    module = path.parent / "__init__.py" if path.parent.is_dir() else path.parent.with_suffix(".py")
+    return module.is_file() and path.name in defined(module.relative_to(ROOT).as_posix())
+
+
+@cache
+def defined(name: str) -> set[str]:
+    """What a module defines or imports at its top."""
+    found: set[str] = set()
+    for node in parse(name).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found

@@ -22,7 +22,8 @@ INDEX = LOG.split("## By question\n")[1].split("\n## ")[0]
 def test_every_command_is_one_that_works(name: str) -> None:
     shown = documents.commands(documents.read(name))
     assert [words for words in shown if words[0] not in documents.PROGRAMS] == []
-    assert {words[1] for words in shown if words[0] == "make"} <= documents.make_targets()
+    inline = [words.split() for words in documents.inline(documents.read(name)) if words.startswith("make ")]
+    assert {words[1] for words in [*shown, *inline] if words[0] == "make"} <= documents.make_targets()
     assert [words for words in shown if documents.missing_paths(words[1:])] == []
     tests = [words for words in shown if words[1:3] == ["-m", "pytest"]]
     assert {words[-1] for words in tests if "-m" in words[3:]} <= documents.markers()

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -172,3 +173,17 @@ def test_continuous_integration_is_executable_and_runs_the_commands_of_the_readm
     lines = script.read_text(encoding="utf-8").splitlines()
     assert {"make check", "make test"} <= set(lines)
     assert "set -euo pipefail" in lines
+
+
+@needs_make
+@pytest.mark.slow
+def test_the_api_reference_has_a_page_for_every_module(tmp_path: Path) -> None:
+    command = make("-n", "docs", f"DOCS={tmp_path}").stdout.splitlines()[-1]
+    program, *rest = shlex.split(command)
+    subprocess.run([Path(sys.executable).with_name(Path(program).name), *rest], cwd=ROOT, check=True)
+    modules = {
+        path.relative_to(ROOT).with_suffix(".html")
+        for path in (ROOT / "sdxl_lora").rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py", "env.py")
+    }
+    assert {module for module in modules if not (tmp_path / module).is_file()} == set()
