@@ -3,22 +3,32 @@ done to it.
 
 Training, scoring, evaluation and comparisons read with this, so that the same file is the same picture everywhere.
 Every treatment is stated, none is silent: EXIF rotation is applied, alpha is laid on white (catalogue pictures stand on
-white), 16 bits are rounded to 8, grey is repeated over three channels, CMYK goes through its embedded profile, of an
-animation the first frame is used. Knows nothing of sizes or captions.
+white), 16 bits and floating-point numbers are rounded to 8, grey is repeated over three channels, CMYK goes through its
+embedded profile, of an animation the first frame is used.
+Knows nothing of sizes or captions.
 """
 
 import io
 import struct
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from sdxl_lora.data import float_tiffs
 from sdxl_lora.errors import ImageError
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _PNG = b"\x89PNG\r\n\x1a\n"
+_UNREAD: dict[str, Callable[[bytes], bool]] = {
+    "HEIC": lambda data: (
+        data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1")
+    ),
+    "JPEG XL": lambda data: data[:2] == b"\xff\x0a" or data[4:12] == b"JXL \r\n\x87\n",
+    "a video": lambda data: data[4:8] == b"ftyp" and data[8:12] in (b"isom", b"mp42", b"qt  "),
+}
 MAX_PIXELS = 200_000_000  # more is a decompression bomb, not a product photo
 
 
@@ -51,14 +61,34 @@ def decode(data: bytes, name: str) -> tuple[Image.Image, ImageFacts]:
                 return _to_srgb(opened, data[:8] == _PNG and len(data) > 24 and data[24] == 16, name)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is larger than {MAX_PIXELS:,} pixels; make it smaller") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except UnidentifiedImageError:
+        return _unknown_to_pillow(data, name)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         reason = (str(error).splitlines() or ["it is damaged"])[0]
         raise ImageError(f"{name} cannot be read as a picture ({reason}); replace or remove it") from None
 
 
-def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> tuple[Image.Image, ImageFacts]:
-    """`sixteen_bit`: the file says so; Pillow decodes colours of 16 bits to 8 without a word."""
-    notes = []
+def _unknown_to_pillow(data: bytes, name: str) -> tuple[Image.Image, ImageFacts]:
+    """Colours of floating-point numbers; of other files, what they are as far as can be told."""
+    kind = next((kind for kind, sign in _UNREAD.items() if sign(data)), None)
+    if kind is not None:
+        raise ImageError(f"{name} is {kind}, which is not read here; convert it to PNG or JPEG")
+    if data[:4] not in float_tiffs.MAGIC:
+        raise ImageError(f"{name} cannot be read as a picture; replace or remove it")
+    try:
+        image, note = float_tiffs.read(data, MAX_PIXELS)
+    except ValueError as error:
+        raise ImageError(
+            f"{name} cannot be read as a picture ({error}); save it as an 8-bit PNG first"
+        ) from None
+    return _to_srgb(image, False, name, [note])
+
+
+def _to_srgb(
+    image: Image.Image, sixteen_bit: bool, name: str, done: Sequence[str] = ()
+) -> tuple[Image.Image, ImageFacts]:
+    """`sixteen_bit`: the file says so; Pillow decodes colours of 16 bits to 8 without a word. `done`: notes so far."""
+    notes = list(done)
     mode, frames = image.mode, getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(f"animated: first of {frames} frames")
@@ -67,7 +97,8 @@ def _to_srgb(image: Image.Image, sixteen_bit: bool, name: str) -> tuple[Image.Im
         notes.append("turned upright (EXIF)")
         image = ImageOps.exif_transpose(image)
     if image.mode == "F":
-        raise ImageError(f"{name} holds floating-point pixels; save it as an 8-bit PNG first")
+        image, note = float_tiffs.to_image(np.asarray(image))
+        notes.append(note)
     if image.mode == "I" or image.mode.startswith("I;16"):
         image, sixteen_bit = _from_sixteen_bit(image, name), True
     if sixteen_bit:

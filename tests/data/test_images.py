@@ -1,7 +1,10 @@
 """Every picture becomes upright, opaque RGB, and what it was is reported."""
 
+import io
+
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from sdxl_lora.data.images import decode
@@ -28,6 +31,60 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped():
     image, facts = decode(encoded(Image.fromarray(pixels)), "x")
     assert facts.mode.startswith("I")
     assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
+def float_tiff(values, **options) -> bytes:
+    file = io.BytesIO()
+    colours = {"photometric": "rgb"} if values.ndim == 3 else {}
+    tifffile.imwrite(file, values, **colours, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "white"),
+    [("float16", 255), *((kind, w) for kind in ("float32", "float64") for w in (1, 255, 65_535))],
+)
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 3)])
+def test_floating_point_pixels_are_as_bright_as_in_the_program_that_saved_them(shape, white, kind):
+    values = np.zeros(shape, kind)
+    values[0], values[1] = white, white / 2
+    image, facts = decode(float_tiff(values), "x.tif")
+    assert (image.mode, facts.height, facts.width) == ("RGB", 6, 4)
+    assert [image.getpixel((0, row)) for row in range(3)] == [(255,) * 3, (128,) * 3, (0,) * 3]
+    assert f"floating point: 0..{white} to 8 bits" in facts.notes
+
+
+def test_floating_point_alpha_channels_and_turned_pictures_are_as_in_other_files():
+    values = np.zeros((6, 4, 4), np.float32)
+    values[0, 0] = 1
+    image, facts = decode(float_tiff(values, extratags=[(0x0112, "H", 1, 3, True)]), "x.tif")
+    assert (facts.transparent, facts.rotated) == (True, True)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    apart = np.zeros((3, 6, 4), np.float32)
+    apart[0] = 1
+    assert decode(float_tiff(apart, planarconfig="separate"), "x.tif")[0].getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.full((4, 4, 3), 1.5, np.float32) * [[[1, 0, 1]]], "from 0 to 1.5, of which white is not known"),
+        (np.full((4, 4), -1.0, np.float32), "from -1 to -1"),
+        (np.full((4, 4), np.nan, np.float32), "NaN"),
+    ],
+)
+def test_floating_point_pixels_of_no_known_range_are_refused_and_not_guessed(values, reason):
+    with pytest.raises(ImageError, match=f"^x.tif cannot be read as a picture .*{reason}"):
+        decode(float_tiff(values.astype(np.float32)), "x.tif")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"\0\0\0\x18ftypheic" + b"\0" * 40, "HEIC"), (b"\xff\x0a" + b"\0" * 40, "JPEG XL")],
+)
+def test_a_format_that_is_not_read_is_called_by_its_name(data, kind):
+    with pytest.raises(ImageError, match=f"^phone.heic is {kind}, which is not read here; convert it to PNG"):
+        decode(data, "phone.heic")
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "LA"])
