@@ -58,7 +58,7 @@ def busy_elsewhere(session: str) -> None:
 
 
 session = shared.session_id()
-left, right = st.columns([5, 8], gap="large")
+left, right = st.columns([6, 8], gap="medium")
 with left, st.container(key="composer"):
     composer.show(session)
 with right:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import strides
-from sdxl_lora.models import identity, registry, schedulers
+from sdxl_lora.models import identity, lora, registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
 
@@ -22,7 +22,7 @@ def resolve(request: GenerationRequest) -> ResolvedRequest:
     if isinstance(request, ResolvedRequest):
         return request
     info = registry.fetch(request.model)
-    loras = identity.pinned(replace(lora, sha256="") for lora in request.loras)
+    loras = identity.pinned(replace(spec, sha256="") for spec in request.loras)
     return _decided(request, info, model_sha256=identity.of_model(info), loras=loras)
 
 
@@ -34,6 +34,8 @@ def check(request: GenerationRequest) -> None:
     _check_area(decided, info.defaults, info.capabilities.largest_area)
     _check_multiple(decided, info.capabilities.multiple)
     strides.check(decided)
+    for spec in request.loras:
+        lora.find_here(spec)
 
 
 def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: object) -> ResolvedRequest:

@@ -20,7 +20,7 @@ from sdxl_lora.models import hub, lora_changes, lora_file, lora_names
 from sdxl_lora.models.lora_file import LoraFile, inspect
 from sdxl_lora.request import LoraSpec
 
-__all__ = ["STANDARD_NAME", "MergedAdapters", "check", "find", "inspect", "load_adapters"]
+__all__ = ["STANDARD_NAME", "MergedAdapters", "check", "find", "find_here", "inspect", "load_adapters"]
 
 STANDARD_NAME = "pytorch_lora_weights.safetensors"
 _UNSAFE = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
@@ -43,6 +43,18 @@ class MergedAdapters:
 
 def find(spec: LoraSpec) -> Path:
     """The file a spec means: a file, a folder with one, or a hub id (optionally `owner/name/file`)."""
+    path = find_here(spec)
+    if path is not None:
+        return path
+    owner, name, *filename = spec.path.split("/", 2)
+    return hub.fetch_file(f"{owner}/{name}", filename[0] if filename and filename[0] else STANDARD_NAME)
+
+
+def find_here(spec: LoraSpec) -> Path | None:
+    """The file on this machine that a spec means; None for a hub id, which nothing is fetched of.
+
+    Raises `LoraError` where it can be neither.
+    """
     path = Path(spec.path).expanduser()
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
@@ -61,7 +73,7 @@ def find(spec: LoraSpec) -> Path:
     owner, _, rest = spec.path.partition("/")
     name, _, filename = rest.partition("/")
     if hub.is_id(f"{owner}/{name}") and (not filename or filename.endswith(".safetensors")):
-        return hub.fetch_file(f"{owner}/{name}", filename or STANDARD_NAME)
+        return None
     raise LoraError(f"there is no LoRA at {spec.path}; give a .safetensors file, a folder or a hub id")
 
 

@@ -37,26 +37,12 @@ def show(session: str) -> None:
     if _RECALLED in state:
         _restore(state.pop(_RECALLED))
     undone = _head()
-    if message := state.pop("create.message", ""):
-        st.success(shared.escape(message), icon=":material/tune:")
-    said = words.show()
-    tokens.show(words.FIELD, said, str(state.get("create.model") or "auto"), int(state[_COUNT]))
-    st.segmented_control(
-        "How many pictures",
-        range(1, MAX_COUNT + 1),
-        key=_COUNT,
-        required=True,
-        width="stretch",
-        persist_state="session",
-    )
-    attempts.choose_level()
-    with st.expander("Fine-tune", icon=":material/tune:"):
-        tuning.show()
-    richer = enrich.show(said.prompt)
-    with st.expander("Take over the settings of an earlier picture", icon=":material/image_search:"):
-        _recall()
-    chosen = past.show()
-    with st.container(key="generate"):  # stays in sight, see style.css
+    line, send = st.container(), st.container(key="generate")  # what is sent stands first, and what sends it
+    said = words.show(line)
+    with line:
+        tokens.show(words.FIELD, said, str(state.get("create.model") or "auto"), int(state[_COUNT]))
+        _how_many_and_how_hard()
+    with send:  # stays in sight, see style.css
         problem = st.container()
         pressed = st.button(
             "Generate",
@@ -66,12 +52,18 @@ def show(session: str) -> None:
             width="stretch",
             shortcut="Ctrl+Enter",
         )
+    with st.expander("Fine-tune", icon=":material/tune:"):
+        tuning.show()
+    richer = enrich.show(said.prompt)
+    with st.expander("Take over the settings of an earlier picture", icon=":material/image_search:"):
+        _recall()
+    chosen = past.show()
+    if message := state.pop("create.message", ""):
+        with line:
+            st.success(shared.escape(message), icon=":material/tune:")
     if pressed:
         try:
             submit(_request(said), session)
-            st.toast(
-                "On its way: the pictures appear beside or below the form.", icon=":material/auto_awesome:"
-            )
         except StudioError as error:
             problem.error(shared.escape(str(error)), icon=":material/error:")
     if undone:
@@ -81,6 +73,19 @@ def show(session: str) -> None:
     if chosen is not None:
         open_with(chosen, "Back to an earlier step. Press Generate to go on from here.")
         st.rerun()
+
+
+def _how_many_and_how_hard() -> None:
+    with st.container(horizontal=True, key="effort"):  # side by side where there is room, see style.css
+        st.segmented_control(
+            "How many pictures",
+            range(1, MAX_COUNT + 1),
+            key=_COUNT,
+            required=True,
+            width="stretch",
+            persist_state="session",
+        )
+        attempts.choose_level()
 
 
 def count() -> int:

@@ -13,7 +13,10 @@ SHOWN_JOBS = 6  # finished ones; everything else is in the gallery
 
 
 def show(session: str) -> bool:
-    """Shows the jobs of `session`, newest first. False when there are none."""
+    """Shows the jobs of `session`: what is drawn, what waits, then the finished ones, newest first.
+
+    False when there are none.
+    """
     jobs = shared.queue().jobs(session)
     active = [job for job in jobs if job.active]
     if active:
@@ -40,7 +43,9 @@ def _active(session: str, expected: list[str]) -> None:
     active = [job for job in shared.queue().jobs(session) if job.active]
     if [job.id for job in active] != expected:
         st.rerun()
-    for job in reversed(active):
+    for job in sorted(
+        active, key=lambda job: (job.state != "running", job.position)
+    ):  # what is drawn, on top
         with st.container(key=f"strip-{job.id}"):
             _headline(job)
             with st.container(

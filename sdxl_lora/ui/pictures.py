@@ -42,21 +42,20 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
         else:
             _facts(record)
             why.show(record, key)
-        if framed:
+        if (
+            not small
+        ):  # the same rows for all, so that cards side by side stay level; the framed one says its keys
             with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
-                votes.show(record, key, keys=True)
-                _favourite(record, key, keys=True)
-            votes.wrong(record, key)
-        if not small:
+                votes.show(record, key, keys=framed)
+                _favourite(record, key, keys=framed)
+            if framed:
+                votes.wrong(record, key)
             _more(record, key)
         # style.css shows the icons only; the labels are for screen readers
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
             if small:
                 _more(record, key, wide=False)
-            if not framed:
                 _favourite(record, key)
-            if not small and not framed:
-                votes.show(record, key, keys=False)
             _download(record, key)
             if not small and st.button(
                 "Change the words",
@@ -281,7 +280,7 @@ def _favourite(record: Record, key: str, *, keys: bool = False) -> None:
         "Favourite",
         key=f"{key}.favourite",
         icon=":material/favorite:" if record.favourite else ":material/favorite_border:",
-        type="primary" if keys and record.favourite else "secondary",
+        type="primary" if record.favourite else "secondary",
         help=None if keys else "Remove from favourites" if record.favourite else "Add to favourites",
         shortcut=votes.FAVOURITE if keys else None,
         on_click=_mark,

@@ -40,21 +40,21 @@ def show() -> None:
         state.setdefault(_key(field), _start(field))
     avoid = _field("negative_prompt")
     st.text_area(
-        avoid.label,
+        shared.escape(avoid.label),
         key=words.NEGATIVE,
         height=80,
         placeholder="What must not be in the picture",
-        help=avoid.help,
+        help=shared.escape(avoid.help),
         persist_state="session",
     )
     model = _field("model")
     st.selectbox(
-        model.label,
+        shared.escape(model.label),
         ["auto", *registry.NAMES],
         format_func=_model_label,
         key=_key(model),
         accept_new_options=True,
-        help=model.help,
+        help=shared.escape(model.help),
         persist_state="session",
     )
     defaults = _defaults(str(state[_key(model)]))
@@ -147,21 +147,27 @@ def _widget(field: Field, defaults: ModelDefaults) -> None:
     label = f"{field.label} in {field.unit}" if field.unit else field.label
     kind = field.kind
     if isinstance(kind, Seed):
-        st.text_input(label, placeholder="A new one each time", **how)
+        st.text_input(shared.escape(label), placeholder="A new one each time", **how)
     elif isinstance(kind, Whole):
         st.number_input(
-            label, step=kind.multiple, value=None, placeholder="None" if usual is None else str(usual), **how
+            shared.escape(label),
+            step=kind.multiple,
+            value=None,
+            placeholder="None" if usual is None else str(usual),
+            **how,
         )
     elif isinstance(kind, Number):
         empty = field.otherwise if usual is None else usual
         placeholder = "" if empty is None else f"{empty:g}"
-        st.number_input(label, step=kind.step, value=None, format="%g", placeholder=placeholder, **how)
+        st.number_input(
+            shared.escape(label), step=kind.step, value=None, format="%g", placeholder=placeholder, **how
+        )
     elif isinstance(kind, Choice):
-        st.selectbox(label, kind.options, **how)
+        st.selectbox(shared.escape(label), kind.options, **how)
     elif field.name == "scheduler":
-        st.selectbox(label, [_OWN_SCHEDULER, *schedulers.NAMES], **how)
+        st.selectbox(shared.escape(label), [_OWN_SCHEDULER, *schedulers.NAMES], **how)
     else:
-        st.text_input(label, **how)
+        st.text_input(shared.escape(label), **how)
 
 
 def _size(defaults: ModelDefaults) -> None:
@@ -196,7 +202,7 @@ def _loras() -> None:
                 "LoRA" if row == 0 else f"LoRA {row + 1:d}",
                 key=f"create.lora.{row}.path",
                 placeholder="File, folder or hub id",
-                help=_field("loras").help if row == 0 else None,
+                help=shared.escape(_field("loras").help) if row == 0 else None,
                 persist_state="session",
             )
             st.number_input(

@@ -121,7 +121,7 @@ def _finding(found: Finding) -> None:
         text = f"{_SIGNS[state]} {name}: hard to tell, **{wanted}** or {rival}"
     else:
         text = f"{_SIGNS[state]} {name}: not {wanted}, more like **{rival}**"
-    st.progress(min(max(found.probability, 0.0), 1.0), text=text)
+    st.markdown(composed(text))  # no bar: a sure "no" and an unsure "yes" would be of one length
 
 
 def _gate(gate: Gate) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from sdxl_lora import prompts
 from sdxl_lora.errors import InputError
@@ -45,8 +46,8 @@ class Words:
     slots: tuple[tuple[str, str], ...] = ()
 
 
-def show() -> Words:
-    """Draws the widgets and returns what they say now."""
+def show(line: DeltaGenerator) -> Words:
+    """Draws the widgets and returns what they say now; garment and words go into `line`, the blanks below it."""
     state = st.session_state
     state.setdefault(PROMPT, "")
     state.setdefault(_FILLED, "")
@@ -56,14 +57,13 @@ def show() -> Words:
     if state.get(_GARMENT, "") not in (*groups, OWN):
         # a template that was taken away leaves its words; a first visit has none
         state[_GARMENT] = OWN if state.get(_GARMENT) and state[PROMPT] else next(iter(groups), OWN)
-    garment = st.pills(
+    garment = line.pills(
         "What are you making?",
         [*groups, OWN],
         key=_GARMENT,
         required=True,
         persist_state="session",
     )
-    st.page_link(shared.TEMPLATES, label="Own templates", icon=":material/edit_note:")
     styles = groups.get(str(garment), {})
     if len(styles) > 1:
         if state.get(_STYLE) not in styles:
@@ -79,11 +79,12 @@ def show() -> Words:
         )
     template = styles.get(state.get(_STYLE, "")) or next(iter(styles.values()), None)
     values = {} if template is None else _blanks(template)
+    st.page_link(shared.TEMPLATES, label="Own templates", icon=":material/edit_note:")
     text = _follow(template, values)
-    st.text_area(
+    line.text_area(
         FIELD,
         key=PROMPT,
-        height=130,
+        height=104,
         placeholder="For example: a navy windbreaker jacket with a white triangle logo on the chest",
         help="The picture is made from exactly these words. Edit them as you like:"
         " `(navy:1.4)` says navy louder, `{red|navy}` makes one picture of each.",
@@ -93,8 +94,8 @@ def show() -> Words:
     if template is None or text is None:
         return Words(prompt=prompt)
     if prompt != text:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Edited by hand: the fields above no longer change it.")
+        with line.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Edited by hand: the fields below no longer change it.")
             st.button(
                 "Fill in from the fields",
                 key="create.refill",

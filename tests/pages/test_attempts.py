@@ -337,7 +337,7 @@ def test_choices_in_a_prompt_become_jobs_and_too_many_are_refused(open_app: Open
     assert set(history.current.records) == made  # all hang on the one step they were sent from
     at.text_area(key="create.prompt").set_value("__colours__ __colours__ cap").run()
     at = press(at)
-    assert f"more than the {composer.MAX_EXPANDED}" in at.error[0].value
+    assert f"the most is {composer.MAX_EXPANDED}" in at.error[0].value
     assert len(shared.queue().jobs()) == 2
 
 

@@ -164,13 +164,15 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     assert (request.negative_prompt, request.count) == ("fog", 3)
 
 
-def test_another_lora_field_appears_when_one_is_filled(open_app: Open) -> None:
+def test_another_lora_field_appears_when_one_is_filled(open_app: Open, tmp_path: Path) -> None:
+    file = tmp_path / "brand.safetensors"
+    file.touch()
     at = open_app()
-    at.text_input(key="create.lora.0.path").set_value("brand.safetensors").run()
+    at.text_input(key="create.lora.0.path").set_value(str(file)).run()
     at.number_input(key="create.lora.0.weight").set_value(0.5).run()
     assert at.text_input(key="create.lora.1.path").value == ""
     press(at)
-    assert sent()[0].loras == (LoraSpec(path="brand.safetensors", weight=0.5),)
+    assert sent()[0].loras == (LoraSpec(path=str(file), weight=0.5),)
 
 
 @pytest.mark.parametrize(
@@ -229,11 +231,23 @@ def test_emoji_and_other_scripts_simply_work(open_app: Open, finish: Finish) -> 
     assert shared.studio().store.page(0, 1)[0].request.prompt == "紺色のジャケット 🧥"
 
 
-def test_a_job_that_fails_says_why_and_the_form_keeps_everything(open_app: Open, finish: Finish) -> None:
+def test_a_lora_that_is_not_there_is_said_at_once_and_nothing_is_sent(open_app: Open) -> None:
     at = open_app()
     at.text_input(key="create.lora.0.path").set_value("nowhere.safetensors").run()
+    at = press(at)
+    assert "there is no LoRA at nowhere.safetensors" in plain(at.error[0].value)
+    assert not sent()
+
+
+def test_a_job_that_fails_says_why_and_the_form_keeps_everything(
+    open_app: Open, finish: Finish, tmp_path: Path
+) -> None:
+    file = tmp_path / "broken.safetensors"
+    file.write_bytes(b"no LoRA")
+    at = open_app()
+    at.text_input(key="create.lora.0.path").set_value(str(file)).run()
     at = finish(press(at))
-    assert "there is no LoRA at nowhere.safetensors" in at.error[0].value
+    assert "broken.safetensors" in plain(at.error[0].value)
     assert at.text_area(key="create.prompt").value == WINDBREAKER
 
 
@@ -258,6 +272,17 @@ def test_cancel_stops_the_job_and_says_so(open_app: Open, finish: Finish) -> Non
     at = finish(at)
     assert shared.queue().jobs()[0].state == "cancelled"
     assert "Cancelled" in headlines(at)
+
+
+def test_the_job_that_is_drawn_stands_above_those_that_wait(open_app: Open, finish: Finish) -> None:
+    at = open_app()
+    at.number_input(key="create.steps").set_value(150)
+    at = press(press(press(at)))
+    keys = [button.key for button in at.button if button.key and button.key.endswith(".cancel")]
+    assert keys == [f"job.{job.id}.cancel" for job in shared.queue().jobs()]  # in the order they are served
+    for job in shared.queue().jobs():
+        shared.queue().cancel(job.id)
+    finish(at)
 
 
 def test_closing_the_tab_loses_nothing(open_app: Open, finish: Finish) -> None:
