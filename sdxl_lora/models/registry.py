@@ -16,7 +16,7 @@ import torch
 from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.models import architecture, capabilities, hub
+from sdxl_lora.models import architecture, capabilities, hub, single_file
 from sdxl_lora.models.capabilities import Capabilities
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
@@ -111,7 +111,7 @@ def describe(name: str) -> ModelInfo:
     if folder.is_dir():
         return _describe_folder(name, folder.resolve())
     if folder.is_file():
-        raise InputError(f"{name} is a single file; give a diffusers folder, or a hub id")
+        raise InputError(single_file.advice(folder))
     if hub.is_id(name) and not name.startswith((".", "~")):
         unknown = ModelInfo(
             name=name, source=name, architecture=None, defaults=ModelDefaults(), present=False

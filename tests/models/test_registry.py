@@ -123,7 +123,7 @@ def test_a_path_that_is_not_there_is_told(name: str) -> None:
 def test_a_checkpoint_file_is_not_a_model_folder(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"")
-    with pytest.raises(InputError, match="is a single file"):
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
         registry.describe(str(file))
 
 
