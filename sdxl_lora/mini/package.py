@@ -7,7 +7,6 @@ pipeline of both kinds could not run.
 
 import json
 import random
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from sdxl_lora.mini import captions
 from sdxl_lora.mini.autoencoder import held_out_psnr
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.scene import GARMENTS, sample_scene
-from sdxl_lora.mini.settings import BuildFolder, BuildSettings
+from sdxl_lora.mini.settings import TOLD, BuildFolder, BuildSettings
 from sdxl_lora.mini.sheets import GUIDANCE, GUIDANCE_END, STEPS
 from sdxl_lora.mini.verdict import format_table, report_path
 from sdxl_lora.models.capabilities import split
@@ -45,7 +44,7 @@ Euler), {size}x{size} px, trained from nothing by this project on pictures its o
 words it does not know. It is made to try every feature of the studio without a GPU or a download, not to replace SDXL:
 its pictures are drawings of garments, not photographs, and it draws no people's faces, no text and no real brand.
 
-Made by `python -m sdxl_lora build-mini --profile {profile}` with seed {seed}; {pictures} rendered pictures{photos}.
+Made by `python -m sdxl_lora build-mini {how}` with seed {seed}; {pictures} rendered pictures{photos}.
 
 | stage | minutes | machine | steps |
 |---|---|---|---|
@@ -78,7 +77,6 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     round_weights(pipeline.unet)
     pipeline.unet.to(torch.float16).save_pretrained(target / "unet")
     pipeline.vae.to(torch.float16).save_pretrained(target / "vae")
-    shutil.rmtree(target / "clip", ignore_errors=True)
     CLIPModel.from_pretrained(folder.stage("vision") / "clip").half().save_pretrained(target / "clip")
     CLIPProcessor.from_pretrained(folder.stage("vision") / "clip").save_pretrained(target / "clip")
     defaults = {
@@ -93,6 +91,15 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
     history = build_history(folder)
     (target / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
     (target / "README.md").write_text(model_card(folder, settings, history))
+    for path in target.rglob("config.json"):
+        forget_origin(path)
+
+
+def forget_origin(path: Path) -> None:
+    """Leave out of a configuration where on the building machine its weights were loaded from."""
+    config = json.loads(path.read_text())
+    if config.pop("_name_or_path", None) is not None:
+        path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def capabilities() -> dict[str, Any]:
@@ -137,18 +144,28 @@ def save_half_loaded_as_single(model: PreTrainedModel, folder: Path) -> None:
 def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
     """Stage -> the runs that made what it is, oldest first: those of the model it started from, then this build's.
 
-    Raises `FileNotFoundError` if a stage did not run.
+    VAE and UNet of a build within minutes are new, whatever model gave it its text encoders. Raises
+    `FileNotFoundError` if a stage did not run.
     """
     history = {}
     photos = any((folder.pictures / "photos").glob("*.npy"))
+    timed = (folder.stage("unet") / TOLD).exists()
     for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
+        if timed and name == "latents":
+            continue  # encoded as they came
+        told = folder.stage(name) / TOLD
+        shown = {"photos": True} if photos and name in SHOWN_PHOTOS else {}
+        if told.exists():
+            note = json.loads(told.read_text())
+            counted = {"steps": note["steps"]} if "steps" in note else {}
+            history[name] = [{"seconds": note["seconds"], "machine": note["machine"], **counted, **shown}]
+            continue
         earlier = folder.stage(name) / EARLIER
         runs = json.loads(earlier.read_text()) if earlier.exists() else []
         note = json.loads((folder.stage(name) / "done.json").read_text())
         if "taken_over_from" not in note:
             steps = note["settings"].get(f"{name}_steps")
             counted = {} if steps is None else {"steps": steps}
-            shown = {"photos": True} if photos and name in SHOWN_PHOTOS else {}
             runs.append({"seconds": note["seconds"], "machine": note["machine"], **counted, **shown})
         history[name] = runs
     return history
@@ -167,6 +184,10 @@ def model_card(
         for run in runs
     ]
     photos = any(run.get("photos") for runs in history.values() for run in runs)
+    how, pictures = f"--profile {_profile_name(settings)}", settings.pictures
+    if (told := folder.stage("unet") / TOLD).exists():
+        note = json.loads(told.read_text())
+        how, pictures = f"--minutes {note['settings']['minutes']:g}", note["examples"]
     return CARD.format(
         size=settings.size,
         garments=len(scene.GARMENTS),
@@ -174,9 +195,9 @@ def model_card(
         patterns=len(scene.PATTERNS),
         emblems=len(scene.EMBLEMS),
         settings=len(scene.SETTINGS),
-        profile=_profile_name(settings),
+        how=how,
         seed=settings.seed,
-        pictures=f"{settings.pictures:,}",
+        pictures=f"{pictures:,}",
         photos=" and real CC0 photos (for VAE and CLIP)" if photos else "",
         stages="\n".join(rows),
         psnr=held_out_psnr(folder, settings),

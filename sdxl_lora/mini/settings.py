@@ -7,6 +7,8 @@ Knows nothing of how the stages work. `PROFILES["cpu"]` is what two cores manage
 from dataclasses import dataclass
 from pathlib import Path
 
+TOLD = "timed.json"  # in a stage's folder: what builds within minutes did to it
+
 
 @dataclass(frozen=True, kw_only=True)
 class BuildSettings:
@@ -32,13 +34,13 @@ class BuildSettings:
     vision_patch: int = 16  # px; sees small emblems, and costs a CPU five times as much as 32
 
     vae_steps: int = 10_000
-    vae_channels: tuple[int, ...] = (32, 48, 96, 128)
+    vae_channels: tuple[int, ...] = (32, 64, 96)
     vae_scale: float = 1.0  # multiplies every batch size of the VAE's crop schedule
 
     unet_steps: int = 9_600
     unet_decay_steps: int = 1_600  # the last steps, over which the learning rate falls to 3 %
     unet_batch: int = 32
-    unet_channels: tuple[int, ...] = (48, 96, 256)
+    unet_channels: tuple[int, ...] = (32, 64, 160, 288)
     unet_learning_rate: float = 1e-3
     unet_windows: bool = True  # every third step shows windows around emblems instead of whole pictures
     unet_freeze_lowest: bool = False  # a third of the weights learns on from a trained model, the rest stays
@@ -118,12 +120,10 @@ PROFILES: dict[str, BuildSettings] = {
         vision_steps=8_000,
         vision_batch=256,
         vae_steps=12_000,
-        vae_channels=(32, 64, 128, 128),
         vae_scale=4.0,
         unet_steps=20_000,
         unet_decay_steps=5_000,
         unet_batch=256,
-        unet_channels=(64, 128, 256),
         photo_share=0.05,
         judge_steps=6_000,
     ),

@@ -26,13 +26,12 @@ from sdxl_lora.mini.clock import Span
 from sdxl_lora.mini.dataset import open_photos
 from sdxl_lora.mini.denoiser import CaptionEncoder
 from sdxl_lora.mini.pipeline import make_pipeline
-from sdxl_lora.mini.settings import BuildFolder, TimedSettings
+from sdxl_lora.mini.settings import TOLD, BuildFolder, TimedSettings
 from sdxl_lora.mini.sheets import denoiser_sheet
 from sdxl_lora.mini.store import ExampleStore
 from sdxl_lora.mini.stream import ExampleStream, StreamSettings, draw_examples
 from sdxl_lora.mini.timed_training import compiling_ahead, new_unet, prepare_device, train_unet, train_vae
 
-TOLD = "timed.json"  # in a stage's folder: what the timed runs so far did
 SHEET = {"cuda": 48, "cpu": 4}  # pictures on it
 HELD_OUT_SHARD = 1_000_000  # its pictures are never trained on
 HELD_OUT = 32  # of them the VAE's PSNR is measured
