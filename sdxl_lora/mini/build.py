@@ -29,7 +29,7 @@ from sdxl_lora.mini.package import package
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.settings import PROFILES, TIMED, BuildFolder, BuildSettings, TimedSettings
 from sdxl_lora.mini.sheets import renders_sheet
-from sdxl_lora.mini.starting import start_from
+from sdxl_lora.mini.starting import shaped_like, start_from
 from sdxl_lora.mini.timed_build import build_within
 from sdxl_lora.mini.tokenizer import build_tokenizers
 from sdxl_lora.mini.verdict import evaluate, format_table, report_path
@@ -212,6 +212,7 @@ def run(arguments: argparse.Namespace) -> int:
         import_photos(arguments.photos, folder.pictures / "photos", size=settings.size)
     if arguments.start_from:
         start_from(arguments.start_from, folder)
+        settings = shaped_like(folder, settings)
     if arguments.minutes:
         build_within(folder, timed_settings(arguments))
         return 0

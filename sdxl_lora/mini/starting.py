@@ -7,6 +7,7 @@ tower of the scoring CLIP or the VAE's decoder trained further removes `vision/d
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from transformers import CLIPModel, CLIPProcessor, CLIPTextModel, CLIPTextModelW
 
 from sdxl_lora.errors import DataError
 from sdxl_lora.mini.package import EARLIER, HISTORY
-from sdxl_lora.mini.settings import BuildFolder
+from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 
 TAKEN_OVER = ("tokenizers", "clip", "vae", "vision")
 
@@ -50,3 +51,14 @@ def start_from(model: Path, folder: BuildFolder) -> None:
             (folder.stage(name) / EARLIER).write_text(json.dumps(runs))
     for name in TAKEN_OVER:
         (folder.stage(name) / "done.json").write_text(json.dumps({"taken_over_from": str(model)}))
+
+
+def shaped_like(folder: BuildFolder, settings: BuildSettings) -> BuildSettings:
+    """`settings` with the channels of the VAE and UNet that were taken over, so that their weights fit."""
+    vae = AutoencoderKL.load_config(folder.stage("vae") / "vae")
+    unet = UNet2DConditionModel.load_config(folder.stage("unet") / "unet")
+    return replace(
+        settings,
+        vae_channels=tuple(vae["block_out_channels"]),
+        unet_channels=tuple(unet["block_out_channels"]),
+    )

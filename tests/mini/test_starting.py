@@ -14,7 +14,7 @@ from sdxl_lora.mini.autoencoder import held_out_psnr, train_autoencoder
 from sdxl_lora.mini.dataset import render_set
 from sdxl_lora.mini.package import HISTORY, build_history
 from sdxl_lora.mini.settings import PROFILES, BuildFolder
-from sdxl_lora.mini.starting import start_from
+from sdxl_lora.mini.starting import shaped_like, start_from
 from sdxl_lora.models.registry import mini_folder
 
 
@@ -60,7 +60,8 @@ def test_a_folder_that_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
 def test_the_decoder_of_a_vae_that_was_taken_over_trains_on_and_its_encoder_stays(tmp_path: Path) -> None:
     folder = BuildFolder(root=tmp_path)
     start_from(mini_folder(), folder)
-    settings = replace(PROFILES["smoke"], vae_channels=PROFILES["cpu"].vae_channels, pictures=8)
+    settings = shaped_like(folder, replace(PROFILES["smoke"], pictures=8))
+    assert settings.vae_channels != PROFILES["smoke"].vae_channels
     for name in ("train", "held_out"):
         render_set(folder.pictures / name, 8, size=64, seed=0, workers=1, held_out=name == "held_out")
     before = AutoencoderKL.from_pretrained(folder.stage("vae") / "vae").state_dict()
