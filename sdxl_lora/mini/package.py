@@ -151,23 +151,24 @@ def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
     photos = any((folder.pictures / "photos").glob("*.npy"))
     timed = (folder.stage("unet") / TOLD).exists()
     for name in ("pictures", "tokenizers", "clip", "vision", "vae", "judge", "latents", "unet"):
-        if timed and name == "latents":
-            continue  # encoded as they came
-        told = folder.stage(name) / TOLD
+        stage = folder.stage(name)
+        done = stage / "done.json"
         shown = {"photos": True} if photos and name in SHOWN_PHOTOS else {}
-        if told.exists():
-            note = json.loads(told.read_text())
-            counted = {"steps": note["steps"]} if "steps" in note else {}
-            history[name] = [{"seconds": note["seconds"], "machine": note["machine"], **counted, **shown}]
+        note = json.loads(done.read_text()) if done.exists() else {}
+        trained_in_steps = note and "taken_over_from" not in note
+        if timed and not trained_in_steps and (stage / TOLD).exists():
+            told = json.loads((stage / TOLD).read_text())
+            counted = {key: told[key] for key in ("steps", "examples", "shards", "photos") if key in told}
+            run = {"seconds": told["seconds"], "machine": told["machine"], "timed": True, **counted, **shown}
+            history[name] = [run]
             continue
-        earlier = folder.stage(name) / EARLIER
-        runs = json.loads(earlier.read_text()) if earlier.exists() else []
-        note = json.loads((folder.stage(name) / "done.json").read_text())
-        if "taken_over_from" not in note:
+        if not note and not (timed and name == "latents"):  # encoded as they came
+            raise FileNotFoundError(done)
+        history[name] = json.loads((stage / EARLIER).read_text()) if (stage / EARLIER).exists() else []
+        if trained_in_steps:
             steps = note["settings"].get(f"{name}_steps")
             counted = {} if steps is None else {"steps": steps}
-            runs.append({"seconds": note["seconds"], "machine": note["machine"], **counted, **shown})
-        history[name] = runs
+            history[name].append({"seconds": note["seconds"], "machine": note["machine"], **counted, **shown})
     return history
 
 

@@ -16,7 +16,7 @@ from transformers import CLIPModel, CLIPProcessor, CLIPTextModel, CLIPTextModelW
 
 from sdxl_lora.errors import DataError
 from sdxl_lora.mini.package import EARLIER, HISTORY
-from sdxl_lora.mini.settings import BuildFolder, BuildSettings
+from sdxl_lora.mini.settings import TOLD, BuildFolder, BuildSettings
 
 TAKEN_OVER = ("tokenizers", "clip", "vae", "vision")
 
@@ -49,6 +49,10 @@ def start_from(model: Path, folder: BuildFolder) -> None:
     for name, runs in json.loads((model / HISTORY).read_text()).items():
         if name in (*TAKEN_OVER, "unet"):
             (folder.stage(name) / EARLIER).write_text(json.dumps(runs))
+        if runs and runs[-1].get("timed"):  # a build within minutes can go on from it
+            (folder.stage(name) / TOLD).write_text(json.dumps({**runs[-1], "taken_over_from": str(model)}))
+    scaling = AutoencoderKL.load_config(model / "vae")["scaling_factor"]
+    (folder.stage("latents") / "scaling.json").write_text(json.dumps({"scaling_factor": scaling}))
     for name in TAKEN_OVER:
         (folder.stage(name) / "done.json").write_text(json.dumps({"taken_over_from": str(model)}))
 

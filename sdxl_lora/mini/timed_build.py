@@ -1,8 +1,9 @@
-"""`build-mini --minutes N`: a new VAE and UNet within wall-clock time, on the text encoders of an earlier model.
+"""`build-mini --minutes N`: VAE and UNet within wall-clock time, on the text encoders of an earlier model.
 
 All cores render while the device trains. What is done before the time is over lies in the build folder, and in parcels
 under 16 MB (`mini.parcels`) for machines that give back small files only. A later call with the same folder, or with
-its parcels, goes on: the VAE stays, the UNet learns further.
+its parcels, or from the finished model (`--start-from`), goes on: the VAE stays, the UNet learns further. Where the
+earlier VAE or UNet has other channels than are asked for, both are new.
 """
 
 import hashlib
@@ -42,11 +43,13 @@ def build_within(folder: BuildFolder, settings: TimedSettings) -> None:
     whole = Span.of(settings.minutes)
     training = Span(whole.start, whole.end - settings.tail_seconds)
     prepare_device(settings)
-    if not _told(folder, "unet"):
-        parcels.unpack(folder.root)
-    torch.manual_seed(settings.seed + int(_told(folder, "unet").get("examples", 0)))
+    if "taken_over_from" in _told(folder, "unet") or not _told(folder, "unet"):
+        parcels.unpack(folder.root)  # of an earlier call; they go before the model that was started from
+    going_on = _goes_on(folder, settings)
+    earlier = _told(folder, "pictures") if going_on else {}
+    earlier_unet = _told(folder, "unet") if going_on else {}
+    torch.manual_seed(settings.seed + int(earlier_unet.get("examples", 0)))
     encode = CaptionEncoder(folder, settings.device)
-    earlier, earlier_unet = _told(folder, "pictures"), _told(folder, "unet")
     stream = StreamSettings(
         folder=_scratch(folder),
         tokenizers=folder.stage("tokenizers"),
@@ -58,11 +61,15 @@ def build_within(folder: BuildFolder, settings: TimedSettings) -> None:
     with ExampleStream(stream) as examples, compiling_ahead(settings, encode.width):
         store = ExampleStore(examples, device=settings.device, capacity=settings.capacity)
         store.fill(settings.first_examples)
-        vae = _vae(folder, store, training, settings)
         scaling = folder.stage("latents") / "scaling.json"
-        store.encode_with(vae, _number(scaling, "scaling_factor") if earlier_unet else None)
+        if going_on:
+            vae = _earlier_vae(folder, settings)
+            store.encode_with(vae, _number(scaling, "scaling_factor"))
+            unet = _earlier_unet(folder, settings)
+        else:
+            store.encode_with(_new_vae(folder, store, training, settings))
+            unet = new_unet(settings, encode.width)
         _say(f"encoded {store.count} pictures, scaling factor {store.scaling:.4f}", whole)
-        unet = _earlier_unet(folder, settings) or new_unet(settings, encode.width)
         scaling.write_text(json.dumps({"scaling_factor": store.scaling}))
         began = time.monotonic()
         for steps in train_unet(unet, encode, store, Span(began, training.end), settings):
@@ -97,14 +104,25 @@ PARCELLED = (
 )
 
 
-def _vae(folder: BuildFolder, store: ExampleStore, training: Span, settings: TimedSettings) -> AutoencoderKL:
-    """The VAE of an earlier call if it has these channels, else a new one, trained."""
-    target = folder.stage("vae") / "vae"
-    if (folder.stage("vae") / TOLD).exists():
-        earlier = AutoencoderKL.from_pretrained(target).to(
-            settings.device, torch.float32, memory_format=torch.channels_last
-        )
-        return earlier.eval().requires_grad_(False)
+def _goes_on(folder: BuildFolder, settings: TimedSettings) -> bool:
+    """Whether VAE and UNet of an earlier call are there, and have the channels that are asked for."""
+    if not (_told(folder, "vae") and _told(folder, "unet")):
+        return False
+    vae = AutoencoderKL.load_config(folder.stage("vae") / "vae")
+    unet = UNet2DConditionModel.load_config(folder.stage("unet") / "unet")
+    there = (tuple(vae["block_out_channels"]), tuple(unet["block_out_channels"]))
+    return there == (settings.vae_channels, settings.unet_channels)
+
+
+def _earlier_vae(folder: BuildFolder, settings: TimedSettings) -> AutoencoderKL:
+    vae = AutoencoderKL.from_pretrained(folder.stage("vae") / "vae", torch_dtype=torch.float32)
+    return vae.to(settings.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def _new_vae(
+    folder: BuildFolder, store: ExampleStore, training: Span, settings: TimedSettings
+) -> AutoencoderKL:
+    """Trained in its share of the time, measured and saved."""
     began = time.monotonic()
     vae = make_autoencoder(settings.vae_channels, settings.size).to(settings.device)
     photos = open_photos(folder.pictures / "photos")[0]
@@ -113,7 +131,7 @@ def _vae(folder: BuildFolder, store: ExampleStore, training: Span, settings: Tim
     quality = psnr(vae, held_out, settings.device)
     (folder.stage("vae") / QUALITY).write_text(json.dumps({"psnr_held_out_renders": quality}))
     _say(f"VAE {quality:.2f} dB on {len(held_out)} held-out renders", training)
-    vae.save_pretrained(target)
+    vae.save_pretrained(folder.stage("vae") / "vae")
     _note(folder, "vae", time.monotonic() - began, settings, {})
     return vae
 
@@ -124,9 +142,7 @@ def _held_out(folder: BuildFolder, settings: TimedSettings) -> NDArray[np.uint8]
     ).pictures
 
 
-def _earlier_unet(folder: BuildFolder, settings: TimedSettings) -> UNet2DConditionModel | None:
-    if not (folder.stage("unet") / TOLD).exists():
-        return None
+def _earlier_unet(folder: BuildFolder, settings: TimedSettings) -> UNet2DConditionModel:
     unet = UNet2DConditionModel.from_pretrained(folder.stage("unet") / "unet", torch_dtype=torch.float32)
     return unet.to(settings.device, memory_format=torch.channels_last).train()
 

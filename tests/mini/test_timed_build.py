@@ -11,8 +11,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from sdxl_lora.mini import timed_build
-from sdxl_lora.mini.settings import BuildFolder, TimedSettings
-from sdxl_lora.mini.starting import start_from
+from sdxl_lora.mini.settings import PROFILES, BuildFolder, TimedSettings
+from sdxl_lora.mini.starting import shaped_like, start_from
 from sdxl_lora.mini.stream import ExampleStream, draw_examples
 from sdxl_lora.mini.timed_build import build_within
 from sdxl_lora.models.registry import mini_folder
@@ -74,3 +74,19 @@ def test_a_build_ends_in_time_and_a_second_call_goes_on_from_its_parcels(
     )
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_build_goes_on_from_the_finished_model_if_it_has_the_channels_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timed_build, "ExampleStream", InProcessStream)
+    folder = BuildFolder(root=tmp_path)
+    start_from(mini_folder(), folder)
+    before, shipped = told(folder, "unet"), folder.root / "vae/vae/diffusion_pytorch_model.safetensors"
+    vae = shipped.read_bytes()
+    shape = shaped_like(folder, PROFILES["cpu"])
+    same = replace(TINY, vae_channels=shape.vae_channels, unet_channels=shape.unet_channels)
+    build_within(folder, same)
+    assert shipped.read_bytes() == vae
+    assert told(folder, "unet")["steps"] > before["steps"]
+    assert told(folder, "pictures")["shards"] > told(folder, "unet").get("shards", 0)
