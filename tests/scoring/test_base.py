@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sdxl_lora.errors import ModelUnavailableError
-from sdxl_lora.scoring.base import default_scorer, scorer_for
+from sdxl_lora.scoring.base import default_scorer, judge_of_strangers, scorer_for
 from sdxl_lora.scoring.blip import BlipScorer
 from sdxl_lora.scoring.verifier import verifier_for
 
@@ -19,7 +19,7 @@ def test_the_bundled_model_is_judged_by_its_own_clip_whatever_was_fetched(
 
 
 def test_other_models_are_judged_by_the_best_clip_that_was_fetched(home: Path, tiny_clip: Path) -> None:
-    assert scorer_for("sdxl") is default_scorer()
+    assert scorer_for("sdxl") is judge_of_strangers()
     shutil.copytree(tiny_clip, home / "metrics" / "clip")
     assert scorer_for("sdxl").name == "CLIP ViT-B/32 cosine"
     shutil.copytree(tiny_clip, home / "metrics" / "clip336")
