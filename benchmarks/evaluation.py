@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def theirs(generated: Path, reference: Path) -> Numbers:
     )
 
 
-def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median seconds of each run, taken alternately so that a busy machine is unfair to all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):

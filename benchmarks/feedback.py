@@ -34,7 +34,7 @@ from sdxl_lora.generation import Event  # noqa: E402
 from sdxl_lora.mini.captions import caption  # noqa: E402
 from sdxl_lora.mini.scene import sample_scene  # noqa: E402
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load  # noqa: E402
-from sdxl_lora.request import GenerationRequest  # noqa: E402
+from sdxl_lora.request import GenerationRequest, ResolvedRequest  # noqa: E402
 from sdxl_lora.scoring.base import default_scorer  # noqa: E402
 from sdxl_lora.scoring.card import ScoreCard  # noqa: E402
 from sdxl_lora.scoring.verifier import default_verifier  # noqa: E402
@@ -63,12 +63,10 @@ class Remembering:
     def __init__(self, model: LoadedModel, judge: Judge) -> None:
         self._model = model
         self._judge = judge
-        self._drawn: dict[GenerationRequest, list[Event]] = {}
+        self._drawn: dict[ResolvedRequest, list[Event]] = {}
         self._judged: dict[tuple[int, bool], ScoreCard] = {}  # by the picture, which `_drawn` keeps
 
-    def __call__(
-        self, request: GenerationRequest, *, cancel: threading.Event | None = None
-    ) -> Iterator[Event]:
+    def __call__(self, request: ResolvedRequest, *, cancel: threading.Event | None = None) -> Iterator[Event]:
         if request not in self._drawn:
             self._drawn[request] = list(generation.generate(self._model, request, cancel=cancel))
         yield from self._drawn[request]
@@ -78,7 +76,7 @@ class Remembering:
         return self._judge.notices
 
     def judge(
-        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+        self, images: Sequence[Image.Image], request: ResolvedRequest, *, sketch: bool = False
     ) -> list[ScoreCard]:
         for image in images:
             if (id(image), sketch) not in self._judged:
@@ -117,7 +115,7 @@ def described(sample: SketchSample, calibration: Calibration, steps: int) -> str
     return line
 
 
-def outcome(request: GenerationRequest, maker: Remembering, policy: Policy) -> Outcome:
+def outcome(request: ResolvedRequest, maker: Remembering, policy: Policy) -> Outcome:
     """Runs one policy on one request."""
     *_, end = best_of_n(request, maker, maker, policy)
     assert isinstance(end, Finished)
@@ -171,7 +169,7 @@ def compare(base: GenerationRequest, texts: Sequence[str], again: Policy, loop: 
     return needed <= BAR * spent
 
 
-def _requests(base: GenerationRequest, texts: Sequence[str]) -> Iterator[GenerationRequest]:
+def _requests(base: GenerationRequest, texts: Sequence[str]) -> Iterator[ResolvedRequest]:
     for index, text in enumerate(texts):
         yield generation.resolve(replace(base, prompt=text, seed=1000 * index))
 
@@ -195,18 +193,17 @@ def main() -> int:
         f"threshold {calibration.threshold():.4f}: quantile {QUANTILE} of {len(calibration.scores)} pictures"
     )
     steps = generation.resolve(base).steps
-    assert steps is not None  # resolved
     for sample in calibration.sketches:
         print(described(sample, calibration, steps))
     sketching = calibration.sketching(steps)
     print(f"sketching with {sketching.steps} steps" if sketching else "sketching is not justified")
     if arguments.sketch_steps is not None:
-        sample = next((s for s in calibration.sketches if s.steps == arguments.sketch_steps), None)
-        if sample is None:
+        chosen = next((s for s in calibration.sketches if s.steps == arguments.sketch_steps), None)
+        if chosen is None:
             parser.error(
                 f"measured are sketches of {', '.join(str(s.steps) for s in calibration.sketches)} steps"
             )
-        sketching = calibration.sketching_with(sample, steps)
+        sketching = calibration.sketching_with(chosen, steps)
         print(f"asked for: sketches of {sketching.steps} steps")
     if arguments.rank_correlation:
         return 0

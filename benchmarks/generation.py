@@ -31,7 +31,7 @@ from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.models.precision import dtype_of
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
 PROMPT = (
     "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket"
@@ -88,7 +88,7 @@ def _psnr(one: Image.Image, other: Image.Image) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def _stock(request: GenerationRequest) -> Draw:
+def _stock(request: ResolvedRequest) -> Draw:
     """Draws pictures one by one with the pipeline as diffusers loads it."""
     folder = registry.fetch(request.model).folder
     pipeline: DiffusionPipeline = AutoPipelineForText2Image.from_pretrained(
@@ -96,7 +96,6 @@ def _stock(request: GenerationRequest) -> Draw:
     )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    assert request.seed is not None  # resolved
 
     def run(turn: int) -> Sequence[Image.Image]:
         seeds = [request.for_picture(turn * request.count + index).seed for index in range(request.count)]
@@ -115,12 +114,12 @@ def _stock(request: GenerationRequest) -> Draw:
     return run
 
 
-def _stock_precision(request: GenerationRequest) -> dict[str, Any]:
+def _stock_precision(request: ResolvedRequest) -> dict[str, Any]:
     """On a GPU the stock pipeline is given our precision; on a processor it is as diffusers loads it, in fp32."""
     return {"dtype": dtype_of(request.precision)} if torch.cuda.is_available() else {}
 
 
-def _ours(request: GenerationRequest) -> Draw:
+def _ours(request: ResolvedRequest) -> Draw:
     """Draws the same pictures with `generate`."""
     model = load(ModelConfig.of(request))
 
@@ -135,7 +134,7 @@ def _ours(request: GenerationRequest) -> Draw:
     return run
 
 
-def _report(as_json: bool, request: GenerationRequest, times: dict[str, Times]) -> None:
+def _report(as_json: bool, request: ResolvedRequest, times: dict[str, Times]) -> None:
     stock = next(iter(times.values()))
     rows: dict[str, dict[str, Any]] = {}
     for name, taken in times.items():

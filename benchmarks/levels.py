@@ -14,6 +14,7 @@ import argparse
 import math
 import random
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -88,8 +89,10 @@ def run_level(studio: Studio, level: str, request: ResolvedRequest, plain: Image
     [judged] = how.verifier.judge([plain], request)
     model, began = load(ModelConfig.of(request)), time.perf_counter()
 
-    def generator(one: ResolvedRequest, *, cancel: object = None) -> Iterator[generation.Event]:
-        return generation.generate(model, one)
+    def generator(
+        request: ResolvedRequest, *, cancel: threading.Event | None = None
+    ) -> Iterator[generation.Event]:
+        return generation.generate(model, request, cancel=cancel)
 
     *_, end = best_of_n(request, generator, how.verifier, how.policy)
     seconds = time.perf_counter() - began

@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -219,7 +220,8 @@ def main() -> int:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    wrong, missing, golden = 0, 0, {}
+    wrong, missing = 0, 0
+    golden: dict[str, dict[str, Any]] = {}
     print(f"{'metric':20} {'package':16} {'ours':>20} {'theirs':>20} {'relative':>9} {'tolerance':>9}")
     for metric, package, ours, theirs, tolerance in comparisons():
         try:

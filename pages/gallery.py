@@ -25,7 +25,7 @@ if not count:
     with st.container(key="empty", horizontal_alignment="center"):
         st.header("No picture fits", anchor=False)
         wider = gallery_filters.wider_search(filters)
-        if wider and (more := store.count(**{**filters, "search": wider})):
+        if wider and (more := store.count(**(filters | {"search": wider}))):
             st.button(
                 f"{more:,} with words that begin so",
                 key="gallery.wider",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.jobs.spec import Effort, JobSpec
@@ -48,6 +49,7 @@ def test_every_file_of_a_data_folder_is_explained(home: Path) -> None:
 def test_every_text_of_a_picture_is_explained() -> None:
     request = GenerationRequest(prompt="a cap", steps=1, guidance=1.0, seed=1, width=64, height=64)
     with Image.open(io.BytesIO(metadata.embed(Image.new("RGB", (8, 8)), request))) as image:
+        assert isinstance(image, PngImageFile)
         assert set(image.text) <= named("Text in a PNG")
     assert set(card._OWN_KEYS) <= named("Text in a PNG")
 

@@ -1,5 +1,6 @@
 """OpenAI and Google through their own clients, against a server on this machine; where the key goes."""
 
+import importlib.util
 import io
 import logging
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_a_missing_or_broken_key_is_said_before_anything_is_asked(
 
 
 def test_without_the_client_the_message_names_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelUnavailableError, match=r"requirements-extra\.txt"):
         providers.open_provider("google", "gemini-3.1-flash-image", KEY)
 

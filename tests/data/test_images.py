@@ -1,6 +1,7 @@
 """Every picture becomes upright, opaque RGB, and what it was is reported."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped():
 
 def float_tiff(values, **options) -> bytes:
     file = io.BytesIO()
-    colours = {"photometric": "rgb"} if values.ndim == 3 else {}
+    colours: dict[str, Any] = {"photometric": "rgb"} if values.ndim == 3 else {}
     tifffile.imwrite(file, values, **colours, **options)
     return file.getvalue()
 

@@ -9,7 +9,7 @@ from sdxl_lora.errors import ImageError
 from sdxl_lora.evaluation import decoding, pictures
 from sdxl_lora.evaluation.cache import FeatureCache
 from sdxl_lora.evaluation.decoding import Decoder, Need
-from sdxl_lora.evaluation.pictures import FileSource, Moved
+from sdxl_lora.evaluation.pictures import FileSource, Moved, Source
 from tests.evaluation.drawing import noisy, save_all
 
 
@@ -88,7 +88,8 @@ def test_little_memory_costs_time_and_changes_nothing(
     monkeypatch.setattr(decoding, "MOST_BYTES", 2 * 48 * 48 * 3)
     with Decoder(FeatureCache(None), ()) as decoder:
         for _ in range(2):
-            decoder.expect(Need(source) for source in (*sources, *map(Moved, sources)))
+            every: list[Source] = [*sources, *map(Moved, sources)]
+            decoder.expect(Need(source) for source in every)
             for number, source in enumerate(sources):
                 assert np.array_equal(decoder.decode(source).pixels, np.asarray(noisy(number)))
                 assert decoder.decode(Moved(source)).size == (48, 48)

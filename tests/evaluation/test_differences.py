@@ -1,6 +1,7 @@
 """Two runs are compared pair by pair, or not at all."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sdxl_lora.evaluation.pairing import pair_folders
 from tests.evaluation.drawing import noisy_folders
 
 
-def run(values: list[float | None], higher_is_better: bool = True, **settings: Any) -> dict[str, Any]:
+def run(values: Sequence[float | None], higher_is_better: bool = True, **settings: Any) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     metric = {
         "mean": sum(known) / len(known),

@@ -9,6 +9,7 @@ from PIL import Image
 
 from sdxl_lora.errors import ImageError
 from sdxl_lora.feedback.reviews import Reviews
+from sdxl_lora.generation import resolve
 from sdxl_lora.records import Record, Store
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import Gate, ScoreCard
@@ -37,7 +38,7 @@ def attempt(number: int, bright: bool, score: float, failed: bool = False) -> At
     gates = (Gate(name="colour", passed=not failed, reason=""),)
     return Attempt(
         number=number,
-        request=REQUEST,
+        request=resolve(REQUEST),
         image=picture(900 + number, bright),
         judgement=ScoreCard(score=score, scorer="x", text="", gates=gates),
         accepted=False,

@@ -69,7 +69,7 @@ def test_the_score_is_of_the_picture_before_an_invisible_watermark_and_the_file_
     judged: list[Image.Image] = []
 
     class Watching(Verifier):
-        def judge(self, images, request, *, sketch=False):  # type: ignore[no-untyped-def]
+        def judge(self, images, request, *, sketch=False):
             judged.extend(images)
             return super().judge(images, request, sketch=sketch)
 

@@ -107,7 +107,7 @@ def test_time_left_is_what_all_attempts_would_take_with_all_that_is_not_denoisin
 
 
 def test_what_was_measured_helps_the_next_job_of_the_size(started: Started) -> None:
-    events = [BEGUN, started, *[step(number) for number in range(1, 11)], attempt(1)]
+    events: list[ServingEvent] = [BEGUN, started, *[step(number) for number in range(1, 11)], attempt(1)]
     runner = Stepping(*events)
     with JobQueue(runner, clock=runner.clock) as queue:
         first = queue.submit(SPEC)

@@ -140,7 +140,7 @@ def test_predicting_the_velocity_exactly_costs_nothing() -> None:
         def forward(self, *_: object, **__: object) -> tuple[torch.Tensor]:
             return (exact,)
 
-    assert velocity_loss(Oracle(), batch, text, alphas).item() == pytest.approx(0, abs=1e-9)  # type: ignore[arg-type]
+    assert velocity_loss(Oracle(), batch, text, alphas).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_the_unet_takes_sdxl_conditions() -> None:

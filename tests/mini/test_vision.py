@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sdxl_lora.mini.attributes import CLASSES, NONE, AttributeHeads
 from sdxl_lora.mini.renderer import emblem_mask
@@ -18,7 +19,9 @@ def one_hot_heads() -> AttributeHeads:
     """Heads that read class i of both attributes from features i and 100 + i."""
     heads = AttributeHeads(200, PATCH_NAMES)
     with torch.no_grad():
-        for head, start in ((heads["emblem"], 0), (heads["emblem_colour"], 100)):
+        for name, start in (("emblem", 0), ("emblem_colour", 100)):
+            head = heads[name]
+            assert isinstance(head, nn.Linear)
             head.bias.zero_()
             head.weight.zero_()
             for i in range(len(head.weight)):

@@ -38,7 +38,7 @@ def test_where_both_variants_are_there_single_precision_reads_the_whole_numbers(
     _add_half(model / "unet", keep=True)
     whole = load_file(model / "unet" / "diffusion_pytorch_model.safetensors")
     for precision in ("fp32", "bf16"):
-        unet = load(ModelConfig(model=str(model), precision=precision)).engine.pipeline.unet  # type: ignore[arg-type]
+        unet = load(ModelConfig(model=str(model), precision=precision)).engine.pipeline.unet
         assert torch.equal(unet.conv_in.weight, whole["conv_in.weight"].to(unet.dtype))
     assert building.variant_of(model / "unet", torch.float16) == "fp16"
 

@@ -119,7 +119,8 @@ def test_text_encoders_and_their_projection_are_changed(
 
 
 def test_alphas_differ_per_module_and_the_weight_scales(tiny_sdxl: Path, tmp_path: Path) -> None:
-    state, layers = {}, [LINEAR, LINEAR.replace("to_q", "to_v")]
+    state: dict[str, torch.Tensor] = {}
+    layers = [LINEAR, LINEAR.replace("to_q", "to_v")]
     for number, layer in enumerate(layers):
         name = f"lora_unet_{layer.replace('.', '_')}"
         state |= {
@@ -184,7 +185,7 @@ def test_stock_diffusers_draws_the_same_whatever_the_header_says(
 def _drawn(pipeline: Any) -> Tensor:
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(0)
-    return pipeline("a top", num_inference_steps=2, generator=generator, output_type="latent").images  # type: ignore[no-any-return]
+    return pipeline("a top", num_inference_steps=2, generator=generator, output_type="latent").images
 
 
 def test_a_dora_is_the_same_from_either_layout(tiny_sdxl: Path, tmp_path: Path) -> None:

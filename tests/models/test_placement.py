@@ -24,8 +24,13 @@ def test_the_fastest_device_there_is_is_chosen(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_scorers_ask_for_no_device_of_their_own(monkeypatch: pytest.MonkeyPatch, tiny_clip: Path) -> None:
-    asked = []
-    monkeypatch.setattr(placement, "choose_device", lambda: asked.append("asked") or "cpu")
+    asked: list[str] = []
+
+    def asking() -> str:
+        asked.append("asked")
+        return "cpu"
+
+    monkeypatch.setattr(placement, "choose_device", asking)
     ClipScorer(tiny_clip).embed_texts(["a cap"])
     assert asked == ["asked"]
     assert BlipModel(tiny_clip)._device is None

@@ -9,7 +9,7 @@ from sdxl_lora.models import previews
 from tests import tiny
 
 
-def _pixels(image: Image.Image) -> np.ndarray:  # type: ignore[type-arg]
+def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image, dtype=np.float64).ravel()
 
 

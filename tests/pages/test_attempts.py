@@ -136,10 +136,10 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     assert shared.studio().store.page()[0].request == other.request.wish()
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{record.id}.details").click().run()
-    told = " ".join(element.value for element in at.markdown)
-    assert "Try 1: the first seed" in told
-    assert "Sketch 2: another seed" in told
-    assert f"Try 9: sketch {finished}, finished]" in told
+    tried = " ".join(element.value for element in at.markdown)
+    assert "Try 1: the first seed" in tried
+    assert "Sketch 2: another seed" in tried
+    assert f"Try 9: sketch {finished}, finished]" in tried
     assert not at.exception
 
 
@@ -204,8 +204,8 @@ def test_votes_are_kept_and_a_complaint_becomes_an_edit_that_is_seen_first(
     assert "**Avoid**: add busy background, clutter" in told
     at.button(key=f"{key}.correct").click().run()
     assert at.selectbox(key="create.slot.jacket.colour").value == "(navy:1.4)"
-    assert "(navy:1.4)" in at.text_area(key="create.prompt").value
-    assert at.text_area(key="create.negative").value.endswith("busy background, clutter")
+    assert "(navy:1.4)" in str(at.text_area(key="create.prompt").value)
+    assert str(at.text_area(key="create.negative").value).endswith("busy background, clutter")
     assert len(shared.queue().jobs()) == 1
 
 
@@ -276,7 +276,7 @@ def test_the_history_is_there_again_after_a_reload(open_app: Open, finish: Finis
     again = open_app(session=session[0] if isinstance(session, list) else session)
     assert again.selectbox(key="create.slot.jacket.colour").value == "red"
     again.button(key="create.undo").click().run()
-    assert "navy" in again.text_area(key="create.prompt").value
+    assert "navy" in str(again.text_area(key="create.prompt").value)
 
 
 def test_the_keys_are_for_one_picture_and_move(open_app: Open, finish: Finish) -> None:
@@ -319,7 +319,7 @@ def test_every_picture_says_what_of_the_words_shows(open_app: Open, finish: Fini
 
 def test_the_length_of_the_prompt_is_said_and_chunks_are_announced(open_app: Open) -> None:
     at = open_app()
-    prompt = at.text_area(key="create.prompt").value
+    prompt = str(at.text_area(key="create.prompt").value)
     told = [element.value for element in at.caption]
     assert f"{tokens.count('mini', prompt).tokens} tokens, sent in 2 chunks" in " ".join(told)  # type: ignore[union-attr]  # it is there
     at.text_area(key="create.prompt").set_value("a {red|navy} cap").run()

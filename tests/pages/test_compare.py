@@ -47,7 +47,7 @@ def vote_buttons(at: AppTest) -> list[str]:
 
 def test_a_new_comparison_starts_with_the_originals_five_prompts(open_page: Open) -> None:
     at = open_page()
-    assert at.text_area(key="compare.prompts").value.splitlines() == [row.prompt for row in EXAMPLES]
+    assert str(at.text_area(key="compare.prompts").value).splitlines() == [row.prompt for row in EXAMPLES]
 
 
 def test_what_is_missing_in_the_form_is_said_in_one_line(open_page: Open) -> None:

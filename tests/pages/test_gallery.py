@@ -115,14 +115,16 @@ def test_a_card_says_what_it_shows_and_what_people_said_before_any_number(open_a
         ("the", (), "The"),
     ],
 )
-def test_a_picture_is_called_by_what_it_shows(prompt: str, slots: tuple, expected: str) -> None:
+def test_a_picture_is_called_by_what_it_shows(
+    prompt: str, slots: tuple[tuple[str, str], ...], expected: str
+) -> None:
     assert pictures.name(GenerationRequest(prompt=prompt, slots=slots)) == expected
 
 
 def test_a_picture_of_a_newer_version_can_be_looked_at_but_not_made_again(open_app: Open, make: Make) -> None:
     [record] = make("a navy jacket")
     with shared.database().writing() as session:
-        row = session.get(PictureRow, record.id)
+        row = session.get_one(PictureRow, record.id)
         row.request = {**row.request, "upscale": 2}
     at = open_app(PAGE)
     assert at.button(key=f"gallery.{record.id}.more").disabled

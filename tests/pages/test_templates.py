@@ -101,4 +101,4 @@ def test_a_file_that_cannot_be_read_is_named_and_hides_nothing(open_app: Open) -
     assert "mine.yaml" in at.error[0].value
     at.switch_page("pages/create.py").run()
     assert any("mine.yaml" in error.value.replace("\\", "") for error in at.error)
-    assert "jacket with a white triangle logo" in at.text_area(key="create.prompt").value
+    assert "jacket with a white triangle logo" in str(at.text_area(key="create.prompt").value)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,7 +19,7 @@ def run_folder(tmp_path: Path) -> Path:
     """A finished run, as far as the page looks at it."""
     folder = tmp_path / "crest"
     folder.mkdir()
-    lines = [{"step": n, "loss": 1.0 / n} for n in (1, 2)]
+    lines: list[dict[str, Any]] = [{"step": n, "loss": 1.0 / n} for n in (1, 2)]
     lines += [{"step": n, "pictures": [], "prompts": [PROMPT], "scores": [0.2]} for n in (1, 2)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "pytorch_lora_weights.safetensors").write_bytes(b"")
@@ -36,7 +37,7 @@ def take(at: AppTest, folder: Path) -> AppTest:
 
 
 def loras(at: AppTest) -> list[str]:
-    return [field.value for field in at.text_input if field.key and field.key.startswith("create.lora.")]
+    return [str(field.value) for field in at.text_input if field.key and field.key.startswith("create.lora.")]
 
 
 def test_a_finished_lora_is_in_the_studio_with_one_click(open_app: Open, run_folder: Path) -> None:

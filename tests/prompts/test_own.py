@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_an_own_template_is_changed_and_deleted() -> None:
         ({"pattern": "x" * 2_001, "slots": ()}, "longer than 2,000 characters"),
     ],
 )
-def test_what_is_no_usable_template_is_one_line(changes: dict[str, object], message: str) -> None:
+def test_what_is_no_usable_template_is_one_line(changes: dict[str, Any], message: str) -> None:
     template = Template(
         name="mine", title="Mine", category="outerwear", style="catalogue", pattern="a cap", slots=()
     )

@@ -44,7 +44,12 @@ def test_a_model_on_this_machine_writes_and_the_same_words_give_the_same_answer(
     language_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(rewriting, "_tidied", lambda text: seen.append(text) or "a navy cap of wool")
+
+    def tidied(text: str) -> str:
+        seen.append(text)
+        return "a navy cap of wool"
+
+    monkeypatch.setattr(rewriting, "_tidied", tidied)
     rewriter = PromptRewriter(str(language_model))
     found = [rewriter.rewrite("a (navy:1.4) cap, white background") for _ in range(2)]
     assert seen[0] == seen[1]

@@ -31,7 +31,9 @@ def test_cells_are_settled_with_a_picture_or_a_reason(home: Path) -> None:
         store.refuse(identifier, 1, 1, "the provider refused")
         record = store.get(identifier)
     assert record.missing == [(0, 1)]
-    assert record.cells[0, 0].path.read_bytes() == b"content"
+    path = record.cells[0, 0].path
+    assert path is not None
+    assert path.read_bytes() == b"content"
     assert record.cells[0, 0].facts == {"seed": 5}
     assert record.cells[1, 1].reason == "the provider refused"
     assert (record.pictures(0), record.pictures(1)) == ([0, 1], [])

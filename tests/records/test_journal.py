@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def test_a_vote_that_cannot_be_written_is_neither_here_nor_there(
 
 
 @pytest.fixture
-def strange() -> Iterator[bytes]:
+def strange() -> bytes:
     lines = ["", "{", "[]", "5", '{"action": "dance", "picture": "x", "brand": ""}', '{"action": "cast"}']
     lines += [
         "[" * 100_000,

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from sdxl_lora.records import Store, layout
+from sdxl_lora.records import Record, Store, layout
 from sdxl_lora.records import store as module
-from sdxl_lora.records.searching import words_of
+from sdxl_lora.records.searching import Filters, Verdict, conditions, words_of
+from sdxl_lora.records.tables import PictureRow
 from sdxl_lora.records.votes import Votes
 from tests.records.shared import PICTURE, add, request
 
@@ -47,7 +48,8 @@ def test_what_people_said_chooses(home: Path) -> None:
         liked, disliked, open_ = add(store), add(store), add(store)
         votes.cast(liked.id, approved=True, model="m", features=[1.0], brand="A")
         votes.cast(disliked.id, approved=False, model="m", features=[1.0])
-        for verdict, expected in (("approved", liked), ("rejected", disliked), ("open", open_)):
+        verdicts: dict[Verdict, Record] = {"approved": liked, "rejected": disliked, "open": open_}
+        for verdict, expected in verdicts.items():
             assert store.page(verdict=verdict) == [expected]
             assert store.count(verdict=verdict) == 1
 
@@ -96,11 +98,11 @@ def test_rows_of_an_earlier_version_are_found_by_words_after_the_next_start(home
 
 def test_a_page_reads_no_more_rows_than_it_shows(store: Store) -> None:
     add(store)
-    queries = [{}, {"favourite": True}, {"model": "mini"}, {"session": ""}]
+    queries: list[Filters] = [{}, {"favourite": True}, {"model": "mini"}, {"session": ""}]
     with store.database.reading() as session:
         for filters in queries:
-            query = sa.select(module.PictureRow).where(*module.conditions(filters))
-            query = query.order_by(module.PictureRow.id.desc()).limit(24)
+            query = sa.select(PictureRow).where(*conditions(filters))
+            query = query.order_by(PictureRow.id.desc()).limit(24)
             text = str(query.compile(session.connection(), compile_kwargs={"literal_binds": True}))
             plan = [row[-1] for row in session.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
             assert len(plan) == 1, plan  # no sorting

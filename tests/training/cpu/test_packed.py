@@ -19,6 +19,7 @@ def both_ways(layer: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     x = x.clone().requires_grad_()
     result = layer(x)
     result.backward(torch.linspace(-1, 1, result.numel()).view_as(result))
+    assert x.grad is not None
     return result.detach(), x.grad
 
 
