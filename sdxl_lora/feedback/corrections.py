@@ -7,7 +7,7 @@ is. Pure: requests in, requests out.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from sdxl_lora import prompts
@@ -110,6 +110,29 @@ def correct_all(request: GenerationRequest, tags: tuple[str, ...], text: str) ->
         request = found[-1].request
     if text.strip():
         found += correct_text(request, text)
+    return found
+
+
+def other_colours(request: GenerationRequest, colours: Iterable[str]) -> dict[str, GenerationRequest]:
+    """The same request, seed included, with what it shows in each of these colours; empty where it names no colour.
+
+    Left out are its own colour and that of its logo, which would not be seen.
+    """
+    claim = _claim(request, "colour")
+    if claim is None:
+        return {}
+    logo = _claim(request, "logo colour")
+    taken = {emphasis.plain(one.value).strip().lower() for one in (claim, logo) if one is not None}
+    found = {}
+    for colour in colours:
+        if colour not in taken:
+            changed = _said(request, claim, colour)
+            start = subject_start(
+                changed.prompt
+            )  # in front of it stands what it is called: "Windbreaker Navy"
+            named = rf"(?<![\w-]){re.escape(claim.value)}(?![\w-])"
+            title = re.sub(named, colour.title(), changed.prompt[:start], flags=re.IGNORECASE)
+            found[colour] = replace(changed, prompt=title + changed.prompt[start:])
     return found
 
 

@@ -42,6 +42,7 @@ class JobSpec:
     effort: Effort = Effort()
     priority: Priority = "interactive"  # a batch waits as long as anybody sits and waits
     user: str = ""  # turns are taken between users: the browser session; "" = the command line
+    group: str = ""  # jobs of one group were asked for together and are shown side by side; "" = alone
     idempotency_key: str = ""  # the same key of the same user is the same job; "" = always a new one
 
     def __post_init__(self) -> None:
@@ -56,6 +57,7 @@ class JobSpec:
             "effort": asdict(self.effort),
             "priority": self.priority,
             "user": self.user,
+            "group": self.group,
             "idempotency_key": self.idempotency_key,
         }
 

@@ -1,6 +1,8 @@
 """The composer: words and settings on the page, into one request and back again."""
 
 import hashlib
+import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -95,12 +97,17 @@ def count() -> int:
 
 def submit(request: GenerationRequest, session: str) -> None:
     """Checks what can be checked without a model, and puts `request` in the queue. Raises `StudioError`."""
-    requests = expansion.each(request, MAX_EXPANDED)
+    send(expansion.each(request, MAX_EXPANDED), session, Effort(level=attempts.level()))
+    past.note(request)
+
+
+def send(requests: Sequence[GenerationRequest], session: str, effort: Effort) -> None:
+    """Puts the requests in the queue, to be shown side by side; all or, if one of them is wrong, none."""
     for one in requests:
         generation.check(one)
+    group = secrets.token_hex(6) if len(requests) > 1 else ""
     for one in requests:
-        shared.queue().submit(JobSpec(request=one, effort=Effort(level=attempts.level()), user=session))
-    past.note(request)
+        shared.queue().submit(JobSpec(request=one, effort=effort, user=session, group=group))
 
 
 def _head() -> bool:

@@ -3,34 +3,53 @@
 The queue works on whether or not anyone looks.
 """
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.ui import attempts, pictures, shared, votes
 
 POLL_SECONDS = 0.7
-SHOWN_JOBS = 6  # finished ones; everything else is in the gallery
+SHOWN_JOBS = 6  # finished strips; everything else is in the gallery
+ONE_ROW = 4  # variants side by side at most
+VARIANT_WIDTH = 130  # px, the least
 
 
 def show(session: str) -> bool:
     """Shows the jobs of `session`: what is drawn, what waits, then the finished ones, newest first.
 
-    False when there are none.
+    Jobs of one group are one strip. False when there are none.
     """
     jobs = shared.queue().jobs(session)
     active = [job for job in jobs if job.active]
     if active:
         # polls only while something runs; the last poll re-runs the page, which then no longer calls this
         st.fragment(_live, run_every=POLL_SECONDS)(session, [job.id for job in active])
-    finished = [job for job in reversed(jobs) if not job.active][:SHOWN_JOBS]
-    votes.bar([identifier for job in finished for identifier in job.record_ids if _is_there(identifier)])
-    for job in finished:
-        with st.container(key=f"strip-{job.id}"):
-            _headline(job)
-            _verdict(job)
-            _grid(job)
-            attempts.show(job)
+    finished = [strip for strip in reversed(strips(jobs)) if not _is_active(strip)][:SHOWN_JOBS]
+    made = (identifier for strip in finished for job in strip for identifier in job.record_ids)
+    votes.bar([identifier for identifier in made if _is_there(identifier)])
+    for strip in finished:
+        with st.container(key=f"strip-{strip[0].id}"):
+            _headline(strip)
+            for job in strip:
+                _verdict(job)
+            _grid(strip)
+            for job in strip:
+                attempts.show(job)
     return bool(jobs)
+
+
+def strips(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs, those of one group together, in the order of the first of each."""
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(job.spec.group or job.id, []).append(job)
+    return list(found.values())
+
+
+def _is_active(strip: Sequence[Job]) -> bool:
+    return any(job.active for job in strip)
 
 
 def _live(session: str, expected: list[str]) -> None:
@@ -40,42 +59,52 @@ def _live(session: str, expected: list[str]) -> None:
 
 
 def _active(session: str, expected: list[str]) -> None:
-    active = [job for job in shared.queue().jobs(session) if job.active]
-    if [job.id for job in active] != expected:
+    jobs = shared.queue().jobs(session)
+    if [job.id for job in jobs if job.active] != expected:
         st.rerun()
-    for job in sorted(
-        active, key=lambda job: (job.state != "running", job.position)
-    ):  # what is drawn, on top
-        with st.container(key=f"strip-{job.id}"):
-            _headline(job)
+    for strip in sorted(filter(_is_active, strips(jobs)), key=_turn):
+        first = strip[0]
+        with st.container(key=f"strip-{first.id}"):
+            _headline(strip)
             with st.container(
                 horizontal=True,
                 horizontal_alignment="distribute",
                 vertical_alignment="center",
-                key=f"standing-{job.id}",
+                key=f"standing-{first.id}",
             ):
-                st.caption(shared.escape(standing(job)))
-                if st.button("Cancel", key=f"job.{job.id}.cancel", icon=":material/close:"):
-                    shared.queue().cancel(job.id)
+                st.caption(shared.escape(standing(strip)))
+                if st.button("Cancel", key=f"job.{first.id}.cancel", icon=":material/close:"):
+                    for job in strip:
+                        shared.queue().cancel(job.id)
                     st.rerun()
-            st.progress(job.progress)
-            _grid(job)
-            attempts.show(job)
+            st.progress(sum(job.progress for job in strip) / len(strip))
+            _grid(strip)
+            for job in strip:
+                attempts.show(job)
 
 
-def standing(job: Job) -> str:
-    """Where an active job stands, in words: place in line, or picture and time left."""
+def _turn(strip: Sequence[Job]) -> int:
+    """When a strip is drawn: the one that runs first, whatever was asked for last."""
+    return min(0 if job.state == "running" else job.position for job in strip if job.active)
+
+
+def standing(strip: Sequence[Job]) -> str:
+    """Where active jobs stand, in words: place in line, or picture and time left."""
+    job = next((job for job in strip if job.state == "running"), None)
+    job = job or next((job for job in strip if job.active), strip[0])
+    etas = [one.eta for one in strip if one.active]
+    eta = None if None in etas else max((eta for eta in etas if eta is not None), default=None)
     most = "at most " if job.searches and job.state == "running" else ""
-    left = "" if job.eta is None else f", {most}{duration(job.eta)} left"
-    if job.state == "queued":
+    left = "" if eta is None else f", {most}{duration(eta)} left"
+    done, number = sum(len(one.record_ids) for one in strip), sum(len(one.pictures) for one in strip)
+    if not done and job.state == "queued":
         return f"Waiting for {job.position} {'job' if job.position == 1 else 'jobs'}{left}"
-    if job.progress == 0:
+    if not done and job.progress == 0:
         return f"Getting the model ready{left}"
-    done = len(job.record_ids)
-    if job.searches:
+    if job.searches and len(strip) == 1:
         attempt = len(job.pictures[job.drawing].attempts) + 1
-        return f"Picture {min(done + 1, len(job.pictures))} of {len(job.pictures)}, attempt {attempt}{left}"
-    return f"{done} of {len(job.pictures)} done{left}"
+        return f"Picture {min(done + 1, number)} of {number}, attempt {attempt}{left}"
+    return f"{done} of {number} done{left}"
 
 
 def duration(seconds: float) -> str:
@@ -87,9 +116,12 @@ def duration(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min"
 
 
-def _headline(job: Job) -> None:
-    with st.container(key=f"headline-{job.id}"):
-        st.markdown(shared.escape(job.request.prompt))
+def _headline(strip: Sequence[Job]) -> None:
+    with st.container(key=f"headline-{strip[0].id}"):
+        if len(strip) == 1:
+            st.markdown(shared.escape(strip[0].request.prompt))
+        else:
+            st.markdown(f"Side by side: {len(strip)} variants")
 
 
 def _verdict(job: Job) -> None:
@@ -106,13 +138,20 @@ def _verdict(job: Job) -> None:
         )
 
 
-def _grid(job: Job) -> None:
-    shown = [picture for picture in job.pictures if job.active or picture.record_id]
-    if not shown:
+def _grid(strip: Sequence[Job]) -> None:
+    """The pictures, in one row where they fit; of variants each says which it is."""
+    cells = [(job, picture) for job in strip for picture in job.pictures if job.active or picture.record_id]
+    if not cells:
         return
-    with st.grid(min_column_width=220, key=f"grid-{job.id}"):
-        for picture in shown:
+    with st.grid(
+        len(cells) if 2 < len(cells) <= ONE_ROW and len(strip) > 1 else "auto",
+        min_column_width=VARIANT_WIDTH if len(strip) > 1 else 220,
+        key=f"grid-{'variants-' if len(strip) > 1 else ''}{strip[0].id}",
+    ):
+        for job, picture in cells:
             with st.container():
+                if len(strip) > 1:
+                    st.markdown(shared.composed(f"**{shared.escape(pictures.name(job.request))}**"))
                 _picture(job, picture)
 
 

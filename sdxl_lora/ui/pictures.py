@@ -8,14 +8,19 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from sdxl_lora.errors import NotFoundError, StudioError
+from sdxl_lora.feedback.corrections import other_colours
 from sdxl_lora.feedback.reviews import brand_of
-from sdxl_lora.jobs.spec import JobSpec
+from sdxl_lora.jobs.spec import Effort, JobSpec
+from sdxl_lora.models import registry
 from sdxl_lora.prompts import emphasis
+from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest, expansion
 from sdxl_lora.ui import composer, shared, votes, why
 from sdxl_lora.ui.shared import escape
 
+FIRST_COLOURS = ("black", "white", "red", "navy", "green", "grey")  # what is asked for most
+MOST_COLOURS = 4  # at one click
 GONE = "The file of this picture is gone."
 SCORE_HELP = (
     "How well the picture fits the words, judged by {name}: -1 to 1, higher fits better. "
@@ -50,7 +55,9 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
                 _favourite(record, key, keys=framed)
             if framed:
                 votes.wrong(record, key)
-            _more(record, key)
+            with st.container(horizontal=True, gap="xsmall"):
+                _more(record, key)
+                _colours(record, key)
         # style.css shows the icons only; the labels are for screen readers
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
             if small:
@@ -82,6 +89,28 @@ def more_like(record: Record) -> None:
     with shared.told():
         shared.queue().submit(JobSpec(request=again, user=shared.session_id()))
         st.switch_page(shared.CREATE)
+
+
+def _colours(record: Record, key: str) -> None:
+    """One click: the same picture in other colours, side by side."""
+    request, colours = record.request, WORDS["colours"]
+    capabilities = registry.capabilities_of(request.model)
+    known = (name for name in (*FIRST_COLOURS, *colours) if not capabilities.unknown_words(name))
+    found = list(other_colours(expansion.literal(request), dict.fromkeys(known)).items())[:MOST_COLOURS]
+    if not found:
+        return
+    pressed = st.button(
+        "Other colours",
+        key=f"{key}.colours",
+        icon=":material/palette:",
+        help=f"The same seed in {escape(', '.join(colour for colour, _ in found))}, side by side",
+        disabled=bool(record.left_out),
+        width="stretch",
+    )
+    if pressed:
+        with shared.told():
+            composer.send([one for _, one in found], shared.session_id(), Effort())
+            st.switch_page(shared.CREATE)
 
 
 def change_words(record: Record) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sdxl_lora import prompts
 from sdxl_lora.errors import DataError, InputError, PromptError, UnknownNameError
 from sdxl_lora.feedback.changes import template_of
-from sdxl_lora.feedback.corrections import TAGS, correct, correct_all, correct_text
+from sdxl_lora.feedback.corrections import TAGS, correct, correct_all, correct_text, other_colours
 from sdxl_lora.feedback.history import MAX_STEPS, History
 from sdxl_lora.request import GenerationRequest
 
@@ -205,3 +205,28 @@ def test_a_history_that_grew_too_long_begins_anew() -> None:
         tree = tree.change(GenerationRequest(prompt=f"cap number {number}"), "")
     assert len(tree.steps) <= MAX_STEPS
     assert tree.current.request.prompt == f"cap number {MAX_STEPS}"
+
+
+def test_other_colours_change_the_garment_and_its_name_and_nothing_else() -> None:
+    prompt = "outer, Northpeak Cap Navy, a photography of a navy cap with a white star logo"
+    found = other_colours(GenerationRequest(prompt=prompt, seed=7), ("navy", "white", "olive", "red"))
+    assert {colour: request.prompt for colour, request in found.items()} == {
+        "olive": "outer, Northpeak Cap Olive, a photography of an olive cap with a white star logo",
+        "red": "outer, Northpeak Cap Red, a photography of a red cap with a white star logo",
+    }
+    assert {request.seed for request in found.values()} == {7}
+
+
+def test_other_colours_of_a_template_are_said_by_its_slots() -> None:
+    template = prompts.get("jacket")
+    slots = template.complete({"colour": "navy"})
+    request = GenerationRequest(
+        prompt=prompts.fill(template, slots), template="jacket", slots=tuple(slots.items()), seed=7
+    )
+    red = other_colours(request, ("red",))["red"]
+    assert dict(red.slots)["colour"] == "red"
+    assert red.prompt == prompts.fill(template, dict(red.slots))
+
+
+def test_without_a_colour_there_are_no_other_ones() -> None:
+    assert other_colours(GenerationRequest(prompt="a photography of a cap"), ("red",)) == {}

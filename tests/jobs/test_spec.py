@@ -20,6 +20,7 @@ SPEC = JobSpec(
     request=REQUEST,
     effort=Effort(level="strict", min_score=0.3, max_attempts=5),
     priority="batch",
+    group="red and navy",
     user="tab",
     idempotency_key="order 7",
 )

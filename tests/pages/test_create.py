@@ -274,17 +274,6 @@ def test_cancel_stops_the_job_and_says_so(open_app: Open, finish: Finish) -> Non
     assert "Cancelled" in headlines(at)
 
 
-def test_the_job_that_is_drawn_stands_above_those_that_wait(open_app: Open, finish: Finish) -> None:
-    at = open_app()
-    at.number_input(key="create.steps").set_value(150)
-    at = press(press(press(at)))
-    keys = [button.key for button in at.button if button.key and button.key.endswith(".cancel")]
-    assert keys == [f"job.{job.id}.cancel" for job in shared.queue().jobs()]  # in the order they are served
-    for job in shared.queue().jobs():
-        shared.queue().cancel(job.id)
-    finish(at)
-
-
 def test_closing_the_tab_loses_nothing(open_app: Open, finish: Finish) -> None:
     at = press(open_app())
     session = at.query_params["session"]
