@@ -14,6 +14,7 @@ from sdxl_lora.ui import composer, shared, tuning, words
 
 _MEAN = "#4a5bd0"
 COMMAND = "bash train_sdxl_lora.sh"
+JUDGED = "mini-CLIP cosine"  # what validation pictures are scored with; only runs on mini have scores
 EXAMPLE = "a photography of a t-shirt"  # where a run says nothing of what it learned
 
 
@@ -49,14 +50,16 @@ def pictures(run: runs.Run) -> None:
             "Validation pictures after update", steps, value=steps[-1], key="training.step"
         )
     drawn = next(item for item in run.drawn if item.step == step)
-    score = f", mean CLIP score {scores[step]:.4f}" if step in scores else ""
+    score = (
+        f", mean {JUDGED} {scores[step]:.4f} (the judge was trained beside mini)" if step in scores else ""
+    )
     st.caption(f"After update {step:,}{shared.escape(score)}")
     with st.container(horizontal=True):
         for path, prompt in zip_longest(drawn.pictures, drawn.prompts, fillvalue=""):
             with contextlib.suppress(OSError):  # a run may be deleted while it is looked at
                 st.image(Path(path).read_bytes(), caption=shared.escape(prompt), width=240)
     if len(scores) > 1:
-        st.altair_chart(points("CLIP score", scores))
+        st.altair_chart(points(JUDGED, scores))
 
 
 def held_out(run: runs.Run) -> None:

@@ -155,7 +155,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             key="clip",
-            label="CLIP score (ViT-B/32)",
+            label="CLIPScore: 2.5 × CLIP cosine (ViT-B/32)",
             formula=_CLIPSCORE,
             source="arXiv:2104.08718, section 3",
             higher_is_better=True,
@@ -214,10 +214,10 @@ METRICS: dict[str, Metric] = {
             backend="rapidocr",
             note="a picture without readable text has no value; the three states are counted",
         ),
-        *_on_features("mini", "_mini", "mini-CLIP features"),
+        *_on_features("mini", "_mini", "mini-CLIP features; trained beside mini"),
         Metric(
             key="cmmd_mini",
-            label="CMMD formula, mini-CLIP features",
+            label="CMMD formula, mini-CLIP features; trained beside mini",
             formula=_CMMD,
             source="arXiv:2401.09603, section 4",
             higher_is_better=False,
@@ -227,7 +227,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             key="clip_mini",
-            label="CLIP score formula, mini-CLIP",
+            label="2.5 × mini-CLIP cosine; the judge was trained beside mini",
             formula=_CLIPSCORE,
             source="arXiv:2104.08718, section 3",
             higher_is_better=True,
@@ -239,7 +239,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             key="similarity_mini",
-            label="Similarity to the reference photo, mini-CLIP features",
+            label="Similarity to the reference photo, mini-CLIP features; trained beside mini",
             formula="cosine of the two pictures' embeddings",
             source="image-image cosine (CLIP-I)",
             higher_is_better=True,

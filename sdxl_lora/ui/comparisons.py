@@ -29,6 +29,15 @@ def _store(_database: Database, home: Path) -> ComparisonStore:
     return ComparisonStore(_database)
 
 
+_JUDGED = {  # every number with its judge, and what the judge was trained beside
+    "clip": "CLIPScore {} (ViT-B/32)",
+    "clip_mini": "2.5 × mini-CLIP cosine {} (trained beside mini)",
+    "lpips": "LPIPS {}",
+    "similarity_mini": "likeness to the photo {} (mini-CLIP, trained beside mini)",
+    "psnr": "PSNR {} dB",
+}
+
+
 def store() -> ComparisonStore:
     """The one store of this process. Raises `StorageError`."""
     return _store(shared.database(), config.home())
@@ -228,7 +237,7 @@ def _score(record: ComparisonRecord, column: int, row: int) -> list[str]:
     if leading is None or key not in record.scores["rows"]:
         return []
     value = report["metrics"][leading]["per_image"][record.scores["rows"].index(key)]
-    return [f"{'CLIP score' if leading == 'clip' else 'mini-CLIP score'} {number(value, 3)}"]
+    return [_JUDGED[leading].format(number(value, 3))]
 
 
 def exports(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:

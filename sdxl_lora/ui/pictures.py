@@ -24,7 +24,8 @@ MOST_COLOURS = 4  # at one click
 GONE = "The file of this picture is gone."
 SCORE_HELP = (
     "How well the picture fits the words, judged by {name}: -1 to 1, higher fits better. "
-    "Compare pictures of one prompt with it; other prompts and other CLIP models have other scales."
+    "Compare pictures of one prompt with it; other prompts and other CLIP models have other scales. "
+    "The mini-CLIP was trained beside mini: it knows that model's pictures and no photographs."
 )
 
 

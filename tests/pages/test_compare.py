@@ -128,7 +128,8 @@ def test_results_have_names_wins_scores_pictures_and_what_was_paired(
     assert not at.exception
     shown = text(at)
     assert "2 blind votes of 1 person" in shown
-    assert plain(shown).count("Alpha · mini-CLIP score") == 2
+    assert plain(shown).count("Alpha · 2.5 × mini-CLIP cosine") == 2
+    assert plain(shown).count("(trained beside mini)") == 4  # said wherever that judge is
     assert "Alpha.zip: paired by number: 1.png → a, 2.png → b" in shown.replace("\\", "")
     assert "Beta" in at.dataframe[0].value.columns
     assert len(at.get("download_button")) == 2
