@@ -1,6 +1,6 @@
 """Seconds per picture, wall and processor: this project's `generate` against the stock diffusers pipeline, in turns.
 
-    python -m benchmarks.generation [--model mini] [--steps N] [--count 1] [--rounds 3] [--threads N] [--json]
+    python -m benchmarks.generation [--model mini] [--steps N] [--count 1] [--rounds 3] [--engines torch ...] [--json]
 
 Both draw the same pictures: same model folder, prompt, steps, guidance, size and seeds, `count` pictures per
 round, taking turns so that whatever else the machine does falls on both. The stock pipeline is what
@@ -28,7 +28,8 @@ from diffusers import AutoPipelineForText2Image, DiffusionPipeline  # isort: ski
 from PIL import Image
 
 from sdxl_lora.generation import PictureDone, generate, resolve
-from sdxl_lora.models import registry
+from sdxl_lora.models import conversions, registry
+from sdxl_lora.models.conversions import Conversion
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.models.precision import dtype_of
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
@@ -66,7 +67,9 @@ def main() -> None:
             precision=options.precision,
         )
     )
-    runs = {"stock diffusers": _stock(request), f"sdxl_lora ({request.precision})": _ours(request)}
+    runs = {"stock diffusers": _stock(request)}
+    for engine in options.engines:
+        runs[f"{engine} {request.precision}"] = _ours(replace(request, engine=engine))
     times = {name: Times() for name in runs}
     for turn in range(options.rounds + 1):
         stock: Sequence[Image.Image] = ()
@@ -120,15 +123,22 @@ def _stock_precision(request: ResolvedRequest) -> dict[str, Any]:
 
 
 def _ours(request: ResolvedRequest) -> Draw:
-    """Draws the same pictures with `generate`."""
+    """Draws the same pictures with `generate`; OpenVINO's network is converted before, which is not timed."""
     model = load(ModelConfig.of(request))
+    if request.engine == "openvino":
+        conversion = Conversion.of(request)
+        if not conversion.ready:
+            conversions.begin(conversion)
+            conversions.wait()
+        if not conversion.ready:
+            raise SystemExit(f"openvino: {conversion.failure}")
 
     def run(turn: int) -> Sequence[Image.Image]:
         seed = request.for_picture(turn * request.count).seed
         return [
             event.image
             for event in generate(model, replace(request, seed=seed))
-            if isinstance(event, PictureDone)
+            if isinstance(event, PictureDone) and event.engine == request.engine
         ]
 
     return run
@@ -181,6 +191,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1, help="pictures per request (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="counted requests of each (default: 3)")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "fp16", "bf16"])
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        default=["torch", *(["openvino"] if conversions.version() else [])],
+        help="engines of ours to time (default: all that are installed)",
+    )
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+EngineName = Literal["auto", "torch", "openvino"]
 Architecture = Literal["sd", "sdxl"]
 
 MAX_PROMPT_CHARACTERS = 4_000

@@ -246,5 +246,6 @@ def _summary(made: "list[tuple[Record, Path]]", *, seconds: float) -> dict[str, 
         ],
         "model": first.model,
         "precision": first.precision,
+        "engine": first.engine,
         "seconds": round(seconds, 3),
     }

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -24,6 +24,7 @@ from sdxl_lora.generation import strides
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.workers import picture_workers
+from sdxl_lora.models import engines
 from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings, Engine
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import ResolvedRequest
@@ -87,9 +88,11 @@ class _Run:
     def draw_all(self) -> None:
         """Runs in a thread of its own; every event, then the end mark, goes into the queue."""
         try:
-            with self._model.use(self._stopped) as engine:
+            with self._model.use(self._stopped):
                 embeddings = self._embed()
-                self.events.put(Started(request=self._request, count=self._request.count))
+                engine, note = engines.of(self._model, self._request, embeddings)
+                self._request = replace(self._request, engine=engine.name)
+                self.events.put(Started(request=self._request, count=self._request.count, note=note))
                 self._started = time.perf_counter()
                 with picture_workers(self._model, self._request.count) as workers:
                     pictures = [
@@ -129,7 +132,9 @@ class _Run:
             latents = self._finish_sketch(picture, request.sketch_steps)
         image = engine.decode(latents)
         seconds = time.perf_counter() - started
-        self._deliver(PictureDone(index=index, seed=request.seed, image=image, seconds=seconds))
+        self._deliver(
+            PictureDone(index=index, seed=request.seed, image=image, seconds=seconds, engine=engine.name)
+        )
 
     def _finish_sketch(self, picture: _Picture, sketch_steps: int) -> Tensor:
         """Latents of a picture whose first half goes in the strides of a sketch, which may be drawn already."""

@@ -1,9 +1,10 @@
 """What a generation reports while it runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
+from sdxl_lora.config import EngineName
 from sdxl_lora.request import ResolvedRequest
 
 
@@ -13,6 +14,7 @@ class Started:
 
     request: ResolvedRequest
     count: int  # pictures to come
+    note: str = ""  # one line worth knowing: why another engine draws than was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,11 @@ class PictureDone:
     seed: int
     image: Image.Image
     seconds: float  # from its first step to the decoded picture
+    engine: EngineName | None = None  # that drew it, see `models.engines`; None = the one asked for
+
+    def drawn(self, request: ResolvedRequest) -> ResolvedRequest:
+        """`request` of this picture with the engine that drew it, as its record says."""
+        return replace(request, engine=self.engine) if self.engine else request
 
 
 Event = Started | StepDone | PictureDone

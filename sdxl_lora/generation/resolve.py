@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import strides
-from sdxl_lora.models import identity, lora, registry, schedulers
+from sdxl_lora.models import engines, identity, lora, registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
 
@@ -13,7 +13,8 @@ _SEEDS = 2**32  # drawn seeds stay short enough to read out; given ones may be l
 
 
 def resolve(request: GenerationRequest) -> ResolvedRequest:
-    """`request` with everything decided: model and LoRAs by content, steps, guidance, seed, size, precision, sampler.
+    """`request` with everything decided: model and LoRAs by content, steps, guidance, seed, size, precision, sampler,
+    engine.
 
     One that is resolved is returned as it is, so that a job decides once. Fetches the model if it is not on this
     machine, loads no weights. Raises `InputError`, `ModelUnavailableError`.
@@ -45,10 +46,13 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
         if said[field.name] is None:
             own = getattr(info.defaults, field.name) if field.from_model else None
             said[field.name] = field.otherwise if own is None else own
+    device = choose_device()
+    precision = choose_precision(request.precision, device)
     decided = {
         "model": info.name,
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
-        "precision": choose_precision(request.precision, choose_device()),
+        "precision": precision,
+        "engine": engines.choose(request.engine, device, precision, info.bytes),
     }
     return ResolvedRequest(**{**said, **decided, **found})
 

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 import torch
 
 from sdxl_lora import config
+from sdxl_lora.models.engine import LARGE
 from sdxl_lora.models.loading import LoadedModel
-
-_SMALL = 100_000_000  # parameters of the denoising network; mini has about 10 million, Stable Diffusion 860
 
 
 def is_small(model: LoadedModel) -> bool:
@@ -24,7 +23,7 @@ def is_small(model: LoadedModel) -> bool:
     memory = model.base.memory
     if "parameters" not in memory:
         memory["parameters"] = model.engine.parameters
-    return bool(memory["parameters"] < _SMALL)
+    return bool(memory["parameters"] < LARGE)
 
 
 @contextmanager

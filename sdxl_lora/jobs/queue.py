@@ -278,6 +278,7 @@ class JobQueue:
                 job = replace(job, pictures=tuple(pictures))
             case Started():
                 entry.watch.started(now)
+                job = replace(job, notes=_with(job.notes, event.note))
             case StepDone():
                 if event.preview is not None:
                     entry.previews[event.picture] = event.preview

@@ -68,7 +68,7 @@ class Studio:
         for event in generation.generate(model, resolved, cancel=cancel):
             yield event
             if isinstance(event, PictureDone):
-                alone = resolved.for_picture(event.index)
+                alone = event.drawn(resolved.for_picture(event.index))
                 piece = Piece(image=event.image, request=alone, seconds=event.seconds, session=session)
                 yield replace(self.finish(piece), index=event.index)
 

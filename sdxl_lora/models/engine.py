@@ -1,9 +1,8 @@
 """What runs a model: the one door through which `generation/` encodes prompts, denoises, decodes.
 
-An engine belongs to one loaded model and is used by one caller at a time (`LoadedModel.use`). torch is the only one so
-far. The protocol leaves room for engines that compile networks for fixed shapes (a size is known before the first
-step), that want LoRAs merged before compiling (they are in the weights while the model is in use), and that keep a
-precision of their own (`precision`). Samplers are diffusers' own for every engine: they work on small tensors in fp32.
+An engine belongs to one loaded model and is used by one caller at a time (`LoadedModel.use`). There are two, torch and
+OpenVINO; which of them draws is said in `engines`. Samplers are diffusers' own for every engine: they work on small
+tensors in fp32.
 What crosses the door are torch tensors on whatever device the engine likes, and PIL pictures.
 """
 
@@ -15,8 +14,13 @@ from diffusers import SchedulerMixin
 from PIL import Image
 from torch import Generator, Tensor
 
+from sdxl_lora.config import EngineName
 from sdxl_lora.models.capabilities import Capabilities
 from sdxl_lora.request import OWN_SCHEDULER
+
+LARGE = (
+    100_000_000  # parameters of a denoising network from which a picture has all cores; mini has 22 million
+)
 
 Embeddings = dict[
     str, Tensor
@@ -59,6 +63,10 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What the model can do."""
+
+    @property
+    def name(self) -> EngineName:
+        """One of `engines.NAMES`."""
 
     @property
     def precision(self) -> str:

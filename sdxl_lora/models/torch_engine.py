@@ -13,6 +13,7 @@ from diffusers import DiffusionPipeline, SchedulerMixin
 from PIL import Image
 from torch import Tensor
 
+from sdxl_lora.config import EngineName
 from sdxl_lora.models import decoding, guidance, long_prompts, previews, schedulers
 from sdxl_lora.models.capabilities import Capabilities
 from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings
@@ -34,6 +35,10 @@ class TorchEngine:
         self.pipeline = pipeline
         self.capabilities = capabilities
         self._preview_factors: Tensor | None = None
+
+    @property
+    def name(self) -> EngineName:
+        return "torch"
 
     @property
     def precision(self) -> str:
@@ -68,7 +73,7 @@ class TorchEngine:
     def denoise(
         self, embeddings: Embeddings, way: Denoising, on_step: Callable[[DenoisedStep], bool]
     ) -> Tensor:
-        pipeline = copy.copy(self.pipeline)
+        pipeline = self._pipeline_of_one()
         pipeline.scheduler = way.scheduler
         predictions = previews.Predictions(way.scheduler)
         switch = guidance.Switch(way.guidance_end)
@@ -99,6 +104,10 @@ class TorchEngine:
                 callback_on_step_end_tensor_inputs=guidance.wanted_tensors(pipeline),
             ).images
         return latents
+
+    def _pipeline_of_one(self) -> DiffusionPipeline:
+        """A copy for one picture: it shares the weights, and has a state of its own."""
+        return copy.copy(self.pipeline)
 
     def _course(self, way: Denoising) -> dict[str, Any]:
         """What the pipeline's call takes for where it begins and how it goes on."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sdxl_lora.config import Precision
+from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.wish import FIELDS, GenerationRequest
 
@@ -22,6 +22,7 @@ class ResolvedRequest(GenerationRequest):
     width: int  # px
     height: int  # px
     precision: Precision  # never "auto"
+    engine: EngineName  # never "auto"; torch draws in its place until a conversion is ready, and the record says so
     scheduler: str  # `OWN_SCHEDULER`: the one in the model's own files
     sketch_steps: int  # 0 = an even way
     model_sha256: str  # of everything of the model that is loaded, see `models.identity`

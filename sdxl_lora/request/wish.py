@@ -9,7 +9,7 @@ Knows nothing of models: what a wish leaves open is decided by `generation.resol
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
-from sdxl_lora.config import Precision
+from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.field import MISSING, declared, table
 from sdxl_lora.request.kinds import Choice, Loras, Name, Number, Prompt, Seed, Slots, Text, Whole
@@ -21,6 +21,7 @@ MAX_SIDE = 4_096  # px
 MAX_SEED = 2**63 - 1
 OWN_SCHEDULER = "own"  # the sampler in the model's own files
 _SIDE = Whole(low=64, high=MAX_SIDE, multiple=8)
+_ENGINES: tuple[str, ...] = get_args(EngineName)
 _PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
@@ -186,6 +187,17 @@ class GenerationRequest:
         flag_help="auto, fp32, fp16, bf16, int8",
         metavar="FORMAT",
         group="expert",
+    )
+    engine: EngineName = declared(
+        Choice(options=_ENGINES),
+        default="auto",
+        label="Engine",
+        help="What runs the model. Automatic is OpenVINO where it is installed and a small model runs on a processor;"
+        " it draws once the model is converted, which takes less than a minute in the background.",
+        flag="--engine",
+        flag_help="auto, torch, openvino",
+        metavar="NAME",
+        wished=False,
     )
     loras: tuple[LoraSpec, ...] = declared(
         Loras(),

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
+from sdxl_lora.config import EngineName
 from sdxl_lora.errors import Cancelled, InputError, ModelUnavailableError, StorageError, StudioError
 from sdxl_lora.generation import Event, PictureDone, Started, StepDone
 from sdxl_lora.request import MAX_SEED, ResolvedRequest
@@ -65,6 +66,7 @@ class _Made:
     steps: int = 0
     seconds: float = 0.0
     trouble: str = ""
+    engine: EngineName | None = None  # that drew it; None = the one that was asked for
 
 
 class _Loop:
@@ -239,6 +241,8 @@ class _Loop:
             made = yield from self._make(replace(request, steps=self._whole))
             self._left -= self._finishing if finishes else self._whole
         self._steps += made.steps
+        if made.engine:  # what the record says, and what finishes a sketch
+            request = replace(request, engine=made.engine)
         judgement = None
         if made.image is not None:
             [judgement] = self._judge.judge([made.image], request, sketch=sketch)
@@ -287,7 +291,7 @@ class _Loop:
                     if isinstance(event, StepDone):
                         made.steps = event.step
                     elif isinstance(event, PictureDone):
-                        made.image = event.image
+                        made.image, made.engine = event.image, event.engine
                     elif not isinstance(event, Started):
                         raise TypeError(f"a generator has no event {event!r}")
         except (Cancelled, InputError, ModelUnavailableError, StorageError):

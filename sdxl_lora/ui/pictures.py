@@ -213,6 +213,7 @@ def settings(record: Record) -> list[tuple[str, str]]:
         ("Guidance", _guidance(request)),
         ("Scheduler", request.scheduler or ""),
         ("Precision", request.precision),
+        ("Engine", "" if request.engine == "auto" else request.engine),
         ("Avoid", request.negative_prompt),
         ("LoRAs", ", ".join(f"{lora.path} × {lora.weight:g}" for lora in request.loras)),
         ("Template", request.template),

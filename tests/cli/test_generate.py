@@ -64,6 +64,7 @@ def test_every_flag_reaches_the_request() -> None:
             "640",
         ),
         *("--guidance-end", "0.5", "--precision", "fp32", "--scheduler", "ddim", "--sketch-steps", "4"),
+        *("--engine", "openvino"),
     ) == GenerationRequest(
         prompt="a navy jacket",
         negative_prompt="blurry",
@@ -77,12 +78,14 @@ def test_every_flag_reaches_the_request() -> None:
         width=512,
         height=640,
         precision="fp32",
+        engine="openvino",
         scheduler="ddim",
         sketch_steps=4,
     )
 
 
-def test_what_is_left_out_is_left_to_the_model() -> None:
+def test_what_is_left_out_is_left_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SDXL_LORA_ENGINE")  # of all tests
     assert request("a jacket") == GenerationRequest(prompt="a jacket")
 
 
@@ -152,7 +155,7 @@ def test_json_is_one_object_that_tells_where_each_picture_is(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     out = as_json(capsys, "a navy jacket", "--count", "2", "--seed", "5")
-    assert set(out) == {"images", "model", "precision", "seconds", "limits"}
+    assert set(out) == {"images", "model", "precision", "engine", "seconds", "limits"}
     assert (out["model"], [image["seed"] for image in out["images"]]) == ("mini", [5, 6])
     assert out["precision"] in ("fp32", "bf16")
     for image in out["images"]:

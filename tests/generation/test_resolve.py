@@ -39,6 +39,7 @@ def test_what_the_user_said_is_kept(open_request: GenerationRequest) -> None:
         width=64,
         height=128,
         precision="fp32",
+        engine="torch",
         scheduler="ddim",
     )
     decided = resolve(said)

@@ -30,6 +30,7 @@ REQUESTS = st.builds(
     width=_SIDES,
     height=_SIDES,
     precision=st.sampled_from(["auto", "fp32", "bf16", "int8"]),
+    engine=st.sampled_from(["auto", "torch", "openvino"]),
     scheduler=st.none() | _NAMES,
     sketch_steps=st.none() | st.just(0) | st.integers(2, MAX_STEPS),
     template=st.just("") | _NAMES,

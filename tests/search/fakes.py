@@ -22,6 +22,7 @@ REQUEST = ResolvedRequest(
     width=64,
     height=64,
     precision="fp32",
+    engine="torch",
     scheduler=OWN_SCHEDULER,
     sketch_steps=0,
 )
