@@ -1,6 +1,6 @@
 """Row numbers -> what the UNet is trained on, from the disk caches or encoded on the spot.
 
-Both ways give the same numbers up to rounding (a test says so). Every draw comes from `Draws`, which is a
+Both ways give the same numbers up to rounding (a test says so). Every draw comes from `StepRng`, which is a
 function of (seed, update, step, process).
 """
 
@@ -20,17 +20,17 @@ from sdxl_lora.data import geometry
 from sdxl_lora.data.geometry import Placement
 from sdxl_lora.data.images import decode
 from sdxl_lora.training.cache import RecordCache
-from sdxl_lora.training.latents import draw, posterior, require_finite
+from sdxl_lora.training.dataset_index import DatasetIndex
+from sdxl_lora.training.latents import posterior, require_finite, sample_posterior
 from sdxl_lora.training.randomness import derive, generator, seeded
-from sdxl_lora.training.survey import Survey
 from sdxl_lora.training.text import TextCondition, TextEncoding
 
 Progress = Callable[[int, int], None]  # (done, of)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draws:
-    """The random draws of one step of one process."""
+class StepRng:
+    """Random generators of one step of one process, one for each purpose: functions of all four numbers."""
 
     seed: int
     update: int
@@ -100,8 +100,10 @@ class TextSource(Protocol):
 class LiveLatents:
     """Decodes and encodes pictures in every step."""
 
-    def __init__(self, survey: Survey, vae: AutoencoderKL, interpolation: str, workers: int = 0) -> None:
-        self._survey, self._vae, self._interpolation = survey, vae, interpolation
+    def __init__(
+        self, data_index: DatasetIndex, vae: AutoencoderKL, interpolation: str, workers: int = 0
+    ) -> None:
+        self._data_index, self._vae, self._interpolation = data_index, vae, interpolation
         self._pool = ThreadPoolExecutor(max(1, workers))
 
     def pixels(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
@@ -109,12 +111,12 @@ class LiveLatents:
         return torch.stack(list(self._pool.map(self._cut, rows, variants)))
 
     def _cut(self, row: int, variant: int) -> Tensor:
-        image, _ = decode(self._survey.source.read(row), self._survey.source.keys[row])
-        return geometry.cut(image, self._survey.placement(row, variant), self._interpolation)
+        image, _ = decode(self._data_index.source.read(row), self._data_index.source.keys[row])
+        return geometry.cut(image, self._data_index.placement(row, variant), self._interpolation)
 
     def posteriors(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor:
         result = posterior(self._vae, self.pixels(rows, variants))
-        require_finite(result, self._survey.source.keys[rows[0]])
+        require_finite(result, self._data_index.source.keys[rows[0]])
         return result
 
 
@@ -122,19 +124,25 @@ class CachedLatents:
     """Posteriors of every row and variant, in one memory-mapped file."""
 
     def __init__(
-        self, survey: Survey, root: Path, key: str, channels: int, vae_factor: int, interpolation: str
+        self,
+        data_index: DatasetIndex,
+        root: Path,
+        key: str,
+        channels: int,
+        vae_factor: int,
+        interpolation: str,
     ) -> None:
         self._records: dict[tuple[int, int], int] = {}  # (row, variant) -> record; equal placements share one
         self._makes: list[tuple[int, int]] = []  # record -> the (row, variant) it is made from
         shapes, digest = [], hashlib.sha256(f"latents {key} {interpolation}".encode())
-        for row in range(len(survey)):
+        for row in range(len(data_index)):
             seen: dict[Placement, int] = {}
-            for variant in range(survey.variants):
-                placement = survey.placement(row, variant)
+            for variant in range(data_index.variants):
+                placement = data_index.placement(row, variant)
                 if placement not in seen:
                     seen[placement] = len(self._makes)
                     self._makes.append((row, variant))
-                    digest.update(f"{survey.hashes[row]} {placement}".encode())
+                    digest.update(f"{data_index.hashes[row]} {placement}".encode())
                     shapes.append((2, channels, *(side // vae_factor for side in placement.target)))
                 self._records[row, variant] = seen[placement]
         self.cache = RecordCache(root / f"latents-{digest.hexdigest()[:20]}", shapes, torch.float32)
@@ -228,12 +236,12 @@ def shuffled_tags(caption: str, keep: int, order: torch.Generator) -> str:
     return ", ".join([*tags[:keep], *(rest[i] for i in torch.randperm(len(rest), generator=order).tolist())])
 
 
-class Feed:
+class BatchBuilder:
     """Makes batches. Knows nothing of losses."""
 
     def __init__(
         self,
-        survey: Survey,
+        data_index: DatasetIndex,
         latents: LatentSource,
         text: TextSource,
         *,
@@ -244,21 +252,23 @@ class Feed:
         vae_factor: int,
         device: torch.device | None = None,
     ) -> None:
-        self._survey, self._latents, self._text = survey, latents, text
+        self._data_index, self._latents, self._text = data_index, latents, text
         self._time_ids, self._dropout, self._original_size = time_ids, caption_dropout, original_size
         self._vae_factor = vae_factor
         self._keep_tags = keep_tags  # tags of a caption before those that are shuffled; None: none are
         self.device = device or torch.device("cpu")
 
-    def batch(self, rows: Sequence[int], draws: Draws) -> Batch:
+    def batch(self, rows: Sequence[int], rng: StepRng) -> Batch:
         """The pictures `rows`, all of one size, with this step's variants, captions and dropouts."""
-        variants = torch.randint(self._survey.variants, (len(rows),), generator=draws.of("variant")).tolist()
+        variants = torch.randint(
+            self._data_index.variants, (len(rows),), generator=rng.of("variant")
+        ).tolist()
         moments = self._latents.posteriors(rows, variants).to(self.device)
-        noise = torch.randn(moments[:, 0].shape, generator=draws.of("posterior")).to(self.device)
+        noise = torch.randn(moments[:, 0].shape, generator=rng.of("posterior")).to(self.device)
         return Batch(
-            keys=tuple(self._survey.source.keys[row] for row in rows),
-            latents=draw(moments, noise),
-            condition=self._text.encode(self._captions(rows, draws)).to(self.device),
+            keys=tuple(self._data_index.source.keys[row] for row in rows),
+            latents=sample_posterior(moments, noise),
+            condition=self._text.encode(self._captions(rows, rng)).to(self.device),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
             regular=self._regular(rows),
             weights=self._weights(rows, variants),
@@ -268,9 +278,9 @@ class Feed:
         """The pictures `rows` with nothing left to chance: first variant, first caption, the posterior's mean."""
         variants = [0] * len(rows)
         return Batch(
-            keys=tuple(self._survey.source.keys[row] for row in rows),
+            keys=tuple(self._data_index.source.keys[row] for row in rows),
             latents=self._latents.posteriors(rows, variants)[:, 0].to(self.device),
-            condition=self._text.encode([self._survey.source.captions[row][0] for row in rows]).to(
+            condition=self._text.encode([self._data_index.source.captions[row][0] for row in rows]).to(
                 self.device
             ),
             time_ids=self._micro_conditions(rows, variants) if self._time_ids else None,
@@ -279,22 +289,22 @@ class Feed:
         )
 
     def _regular(self, rows: Sequence[int]) -> tuple[bool, ...]:
-        return tuple(self._survey.own <= row < self._survey.trained for row in rows)
+        return tuple(self._data_index.num_instance_images <= row < self._data_index.trained for row in rows)
 
     def _weights(self, rows: Sequence[int], variants: Sequence[int]) -> Tensor | None:
-        masks, placement = self._survey.masks, self._survey.placement
+        masks, placement = self._data_index.masks, self._data_index.placement
         if masks is None or not any(row in masks.paths for row in rows):
             return None
         placements = [placement(row, variant) for row, variant in zip(rows, variants, strict=True)]
         return masks.weights(rows, placements, self._vae_factor).to(self.device)
 
-    def _captions(self, rows: Sequence[int], draws: Draws) -> list[str | None]:
-        which = torch.rand(len(rows), generator=draws.of("caption")).tolist()
-        dropped = (torch.rand(len(rows), generator=draws.of("dropout")) < self._dropout).tolist()
-        choices = [self._survey.source.captions[row] for row in rows]
+    def _captions(self, rows: Sequence[int], rng: StepRng) -> list[str | None]:
+        which = torch.rand(len(rows), generator=rng.of("caption")).tolist()
+        dropped = (torch.rand(len(rows), generator=rng.of("dropout")) < self._dropout).tolist()
+        choices = [self._data_index.source.captions[row] for row in rows]
         picked = [captions[int(w * len(captions))] for captions, w in zip(choices, which, strict=True)]
         if self._keep_tags is not None:
-            order = draws.of("tags")
+            order = rng.of("tags")
             picked = [shuffled_tags(caption, self._keep_tags, order) for caption in picked]
         return [None if gone else caption for caption, gone in zip(picked, dropped, strict=True)]
 
@@ -302,7 +312,7 @@ class Feed:
         """B x 6 in fp32: bf16 would turn 525 into 524."""
         values = []
         for row, variant in zip(rows, variants, strict=True):
-            placement = self._survey.placement(row, variant)
+            placement = self._data_index.placement(row, variant)
             ids = placement.time_ids()
             values.append((*placement.target, *ids[2:]) if self._original_size == "target" else ids)
         return torch.tensor(values, dtype=torch.float32, device=self.device)

@@ -1,4 +1,4 @@
-"""The loaded parts of a run: adapter on the UNet, feed, noise scheduler; encoders only as long as they are
+"""The loaded parts of a run: adapter on the UNet, batch builder, noise scheduler; encoders only as long as they are
 needed.
 
 Text encoders, VAE and UNet are loaded one after the other; the first two fill the caches and are let go before the
@@ -18,9 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from sdxl_lora.training import base_model, compiling, starting
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
+    BatchBuilder,
     CachedLatents,
     CachedText,
-    Feed,
     LatentSource,
     LiveLatents,
     LiveText,
@@ -46,7 +46,7 @@ class Components:
 
     unet: Any  # called in the loop; compiled, if asked for
     adapter: Adapter
-    feed: Feed
+    builder: BatchBuilder
     scheduler: DDPMScheduler
     encoding: TextEncoding | None  # kept where it is trained or captions are encoded in every step
     vae: AutoencoderKL | None
@@ -89,8 +89,8 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     if setup.start is not None and setup.checkpoint is None:
         yield Notice(text=starting.load(setup.start, adapter))
     _switch_on(setup, parts)
-    feed = Feed(
-        setup.survey,
+    builder = BatchBuilder(
+        setup.data_index,
         latents,
         text,
         time_ids=base.architecture == "sdxl",
@@ -103,7 +103,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
     yield Components(
         unet=unet,
         adapter=adapter,
-        feed=feed,
+        builder=builder,
         scheduler=base.noise_scheduler(setup.prediction_type),
         encoding=encoding if keep_encoding else None,
         vae=vae if keep_vae or config.validation_prompts else None,
@@ -132,14 +132,14 @@ def _open_text_cache(setup: Setup) -> CachedText | None:
     if setup.base.architecture == "sdxl":
         parts += ["text_encoder_2", "tokenizer_2"]
     key, shape = setup.base.fingerprint(*parts), setup.base.text_shape()
-    return CachedText(setup.survey.captions, setup.cache_dir, key, shape, setup.dtype)
+    return CachedText(setup.data_index.captions, setup.cache_dir, key, shape, setup.dtype)
 
 
 def _open_latent_cache(setup: Setup) -> CachedLatents | None:
     if setup.config.no_latent_cache:
         return None
     return CachedLatents(
-        setup.survey,
+        setup.data_index,
         setup.cache_dir,
         f"{setup.base.fingerprint('vae')} {setup.base.vae_dtype(setup.dtype)}",
         setup.base.latent_channels,
@@ -170,9 +170,9 @@ def _latent_source(
     setup: Setup, vae: AutoencoderKL, cache: CachedLatents | None
 ) -> Generator[Event, None, tuple[LatentSource, bool]]:
     """Returns (source, whether the VAE stays)."""
-    config, survey = setup.config, setup.survey
-    live = LiveLatents(survey, vae, config.image_interpolation_mode, config.dataloader_num_workers)
-    require_finite(posterior(vae, live.pixels([0], [0])), survey.source.keys[0])
+    config, data_index = setup.config, setup.data_index
+    live = LiveLatents(data_index, vae, config.image_interpolation_mode, config.dataloader_num_workers)
+    require_finite(posterior(vae, live.pixels([0], [0])), data_index.source.keys[0])
     if cache is None:
         return live, True
     for done, total in cache.fill(live, pictures_at_once(vae.device, setup.resolution), _share(setup)):
@@ -228,7 +228,7 @@ def _switch_on(setup: Setup, parts: dict[str, Any]) -> None:
                 part.gradient_checkpointing_enable()
     on_cpu = setup.accelerator.device.type == "cpu" and setup.accelerator.mixed_precision == "no"
     if config.compile:
-        compiling.compile_blocks(unet, one_size=len(setup.survey.buckets) == 1)
+        compiling.compile_blocks(unet, one_size=len(setup.data_index.buckets) == 1)
     elif on_cpu and packed.pack(unet):  # kernels for small models
         if tokens <= _FEW_TOKENS and not config.enable_xformers_memory_efficient_attention:
             attention.install(unet)

@@ -73,7 +73,7 @@ class _FusedAttention:
 def estimate(setup: Setup) -> Estimate:
     """Estimates a run."""
     unet, adapter = _meta_unet(setup)
-    batch = min(setup.config.train_batch_size, setup.survey.trained)
+    batch = min(setup.config.train_batch_size, setup.data_index.trained)
     kept, forward, flops = _one_step(setup, unet, batch)
     trained = sum(parameter.numel() for parameter in adapter.parameters())
     frozen = sum(p.numel() * p.element_size() for p in unet.parameters() if not p.requires_grad)
@@ -94,7 +94,7 @@ def estimate(setup: Setup) -> Estimate:
 
 def _share_of_regular(setup: Setup) -> float:
     """Regularisation pictures among all; every picture is in an epoch once."""
-    return 1 - setup.survey.own / setup.survey.trained
+    return 1 - setup.data_index.num_instance_images / setup.data_index.trained
 
 
 def machine_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -178,16 +178,16 @@ def _parameters(*models: Any) -> int:
 
 
 def _cache_bytes(setup: Setup) -> int:
-    survey, base = setup.survey, setup.base
+    data_index, base = setup.data_index, setup.base
     latents = 0
     if not setup.config.no_latent_cache:
-        for row in range(len(survey)):
-            height, width = survey.buckets[survey.groups[row]]
-            different = {survey.placement(row, variant) for variant in range(survey.variants)}
+        for row in range(len(data_index)):
+            height, width = data_index.buckets[data_index.groups[row]]
+            different = {data_index.placement(row, variant) for variant in range(data_index.variants)}
             latents += len(different) * height * width // base.vae_factor**2
         latents *= base.latent_channels * 2 * 4  # mean and deviation in fp32
     text = 0
     if setup.config.text_cached:
         tokens, width, pooled = base.text_shape()
-        text = (len(survey.captions) + 1) * (tokens * width + pooled) * setup.dtype.itemsize
+        text = (len(data_index.captions) + 1) * (tokens * width + pooled) * setup.dtype.itemsize
     return latents + text

@@ -28,7 +28,7 @@ def loss(setup: Setup, parts: Components) -> float:
     found = torch.zeros(2, device=accelerator.device)  # sum of losses, how many
     with parts.adapter.evaluating(), setup.autocast():
         for rows in _batches(setup):
-            batch = parts.feed.undrawn(rows).map(lambda tensor: tensor.to(accelerator.device))
+            batch = parts.builder.undrawn(rows).map(lambda tensor: tensor.to(accelerator.device))
             for number in range(TIMESTEPS):
                 timestep = steps * (2 * number + 1) // (2 * TIMESTEPS)
                 losses = denoising_loss(
@@ -46,10 +46,10 @@ def loss(setup: Setup, parts: Components) -> float:
 
 def _batches(setup: Setup) -> Iterator[list[int]]:
     """This process's share of the held-out rows, pictures of one size together."""
-    survey, size = setup.survey, setup.config.train_batch_size
+    data_index, size = setup.data_index, setup.config.train_batch_size
     by_group: dict[int, list[int]] = {}
-    for row in range(survey.trained, len(survey)):
-        by_group.setdefault(survey.groups[row], []).append(row)
+    for row in range(data_index.trained, len(data_index)):
+        by_group.setdefault(data_index.groups[row], []).append(row)
     batches = [
         rows[at : at + size] for _, rows in sorted(by_group.items()) for at in range(0, len(rows), size)
     ]
@@ -60,7 +60,7 @@ def _noise(setup: Setup, rows: list[int], number: int, latents: Tensor) -> Tenso
     drawn = [
         torch.randn(
             latents.shape[1:],
-            generator=generator(_SEED, "validation noise", setup.survey.hashes[row], number),
+            generator=generator(_SEED, "validation noise", setup.data_index.hashes[row], number),
         )
         for row in rows
     ]

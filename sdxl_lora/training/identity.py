@@ -10,8 +10,8 @@ from typing import Any
 from sdxl_lora.training import optimizers
 from sdxl_lora.training.base_model import BaseModel
 from sdxl_lora.training.config import TrainingConfig
+from sdxl_lora.training.dataset_index import DatasetIndex
 from sdxl_lora.training.starting import StartingPoint
-from sdxl_lora.training.survey import Survey
 
 _SETTINGS = (
     "center_crop",
@@ -51,7 +51,7 @@ _SCHEDULES_WITHOUT_AN_END = ("constant", "constant_with_warmup")
 def of_run(
     config: TrainingConfig,
     base: BaseModel,
-    survey: Survey,
+    data_index: DatasetIndex,
     *,
     seed: int,
     resolution: int,
@@ -66,8 +66,8 @@ def of_run(
     parts = ("unet", "text_encoder", "text_encoder_2")
     identity = {name: getattr(config, name) for name in _SETTINGS}
     identity |= {
-        "data set": survey.fingerprint(),
-        "regularisation pictures": survey.trained - survey.own,
+        "data set": data_index.fingerprint(),
+        "regularisation pictures": data_index.trained - data_index.num_instance_images,
         "base model": base.fingerprint(*parts[: 3 if base.architecture == "sdxl" else 2]),
         "VAE": base.fingerprint("vae"),
         "seed": seed,

@@ -18,7 +18,7 @@ def posterior(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
     return torch.stack([mean, latent_space.scale_deviation(std, vae.config)], dim=1)
 
 
-def draw(posterior_: Tensor, noise: Tensor) -> Tensor:
+def sample_posterior(posterior_: Tensor, noise: Tensor) -> Tensor:
     """A sample of the posterior: B x 2 x C x h x w, B x C x h x w -> B x C x h x w."""
     return posterior_[:, 0] + posterior_[:, 1] * noise
 

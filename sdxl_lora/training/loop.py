@@ -32,11 +32,11 @@ from sdxl_lora.training import (
     schedule,
     validation,
 )
+from sdxl_lora.training.batch_sampler import Update
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.ema import MovingAverage
 from sdxl_lora.training.events import Event, Saved, Started, StepRecord, Validated, ValidationLoss
 from sdxl_lora.training.loss import denoising_loss
-from sdxl_lora.training.plan import Update
 from sdxl_lora.training.prefetch import StepInputs
 from sdxl_lora.training.setup import Setup
 
@@ -122,19 +122,19 @@ def _train(setup: Setup, score: Scorer | None, stop: Callable[[], bool]) -> Iter
     yield Started(
         start=start,
         total=setup.total,
-        updates_per_epoch=setup.plan.updates_per_epoch,
+        updates_per_epoch=setup.sampler.updates_per_epoch,
         trained_parameters=sum(parameter.numel() for parameter in parts.adapter.parameters()),
     )
-    if setup.survey.held_out and start == 0:
+    if setup.data_index.held_out and start == 0:
         yield _validation_loss(state, 0)
     samples: tuple[int, tuple[Image.Image, ...]] | None = None
-    for update, steps in prefetch.of_updates(setup, parts.feed, parts.scheduler, start):
+    for update, steps in prefetch.of_updates(setup, parts.builder, parts.scheduler, start):
         record, stopping, due = _update(state, update, steps, stop)
         yield record
         step = update.index + 1
         last = step == setup.total
         validated = last or (_validation_due(setup, update) and not stopping)
-        if validated and setup.survey.held_out:
+        if validated and setup.data_index.held_out:
             yield _validation_loss(state, step)
         if validated and config.validation_prompts and accelerator.is_main_process:
             drawn = _validate(state, step, score)
@@ -242,7 +242,7 @@ def _backward(setup: Setup, parts: Components, scaler: torch.amp.GradScaler) -> 
     config = setup.config
 
     def backward(inputs: StepInputs, weight: Tensor) -> Tensor:
-        with inputs.draws.dropout(config.lora_dropout, setup.accelerator.device):
+        with inputs.rng.dropout(config.lora_dropout, setup.accelerator.device):
             with setup.autocast():
                 losses = denoising_loss(
                     parts.unet,
@@ -299,7 +299,7 @@ def _validation_due(setup: Setup, update: Update) -> bool:
 def _validation_loss(state: _State, step: int) -> ValidationLoss:
     with state.finished_weights() if step else nullcontext():
         value = held_out.loss(state.setup, state.parts)
-    return ValidationLoss(step=step, loss=value, pictures=state.setup.survey.held_out)
+    return ValidationLoss(step=step, loss=value, pictures=state.setup.data_index.held_out)
 
 
 def _validate(state: _State, step: int, score: Scorer | None) -> Validated:
@@ -351,8 +351,8 @@ def facts_of(setup: Setup, step: int, layers_per_block: int) -> export.LoraFacts
         architecture=setup.base.architecture,
         base_model=export.public_name(config.pretrained_model_name_or_path),
         dataset=export.public_name(config.dataset),
-        licence=setup.survey.source.licence,
-        pictures=setup.survey.trained,
+        licence=setup.data_index.source.licence,
+        pictures=setup.data_index.trained,
         resolution=setup.resolution,
         rank=config.rank,
         alpha=config.alpha,
@@ -361,5 +361,5 @@ def facts_of(setup: Setup, step: int, layers_per_block: int) -> export.LoraFacts
         seed=setup.seed,
         step=step,
         trigger_words=config.trigger_words,
-        tags=export.tag_frequency(setup.survey.source.captions[: setup.survey.own]),
+        tags=export.tag_frequency(setup.data_index.source.captions[: setup.data_index.num_instance_images]),
     )

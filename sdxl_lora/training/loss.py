@@ -1,4 +1,4 @@
-"""The denoising loss: what the UNet is asked, what the right answer is, and how much each answer counts.
+"""The denoising loss: the UNet's prediction, its target, and the weight of each picture.
 
 Pure functions of tensors; every random number comes in from outside. B = pictures, C x h x w = latent shape.
 """
@@ -12,43 +12,43 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from sdxl_lora.training.batches import Batch, Draws
+from sdxl_lora.training.batches import Batch, StepRng
 
 _MAX_DEBIASED_SNR = 1000.0  # as sd-scripts: keeps 1/sqrt(SNR) away from 0 on nearly clean pictures
 
 
-def draw_noise(batch: Batch, draws: Draws, offset: float) -> Tensor:
+def draw_noise(batch: Batch, rng: StepRng, offset: float) -> Tensor:
     """Gaussian noise like the latents; `offset` adds one number per picture and channel (crosslabs.org,
     2023).
     """
     shape = batch.latents.shape
-    noise = torch.randn(shape, generator=draws.of("noise"))
+    noise = torch.randn(shape, generator=rng.of("noise"))
     if offset:
-        noise = noise + offset * torch.randn((*shape[:2], 1, 1), generator=draws.of("offset"))
+        noise = noise + offset * torch.randn((*shape[:2], 1, 1), generator=rng.of("offset"))
     return noise.to(batch.latents.device)
 
 
-def draw_timesteps(batch: Batch, draws: Draws, scheduler: DDPMScheduler) -> Tensor:
+def draw_timesteps(batch: Batch, rng: StepRng, scheduler: DDPMScheduler) -> Tensor:
     """B uniform timesteps."""
     count = scheduler.config.num_train_timesteps
-    steps = torch.randint(count, (len(batch.latents),), generator=draws.of("timestep"))
+    steps = torch.randint(count, (len(batch.latents),), generator=rng.of("timestep"))
     return steps.to(batch.latents.device)
 
 
 def predict(unet: Any, noisy: Tensor, timesteps: Tensor, batch: Batch, dtype: torch.dtype) -> Tensor:
-    """The UNet's answer, B x C x h x w. `dtype` is the precision of its weights; `time_ids` stay fp32."""
+    """The UNet's prediction, B x C x h x w. `dtype` is the precision of its weights; `time_ids` stay fp32."""
     condition = batch.condition
     added = None
     if condition.pooled is not None:
         added = {"text_embeds": condition.pooled.to(dtype), "time_ids": batch.time_ids}
-    answer: Tensor = unet(
+    prediction: Tensor = unet(
         noisy.to(dtype), timesteps, condition.embeddings.to(dtype), added_cond_kwargs=added, return_dict=False
     )[0]
-    return answer
+    return prediction
 
 
-def target(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """The right answer: the noise, or the velocity (arXiv:2202.00512, appendix D)."""
+def target_of(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What is to be predicted: the noise, or the velocity (arXiv:2202.00512, appendix D)."""
     if scheduler.config.prediction_type == "epsilon":
         return noise
     return scheduler.get_velocity(latents, noise, timesteps)
@@ -98,15 +98,15 @@ def denoising_loss(
     target.
     """
     noisy = scheduler.add_noise(batch.latents, noise, timesteps)
-    answer = predict(unet, noisy, timesteps, batch, dtype)
-    right = target(scheduler, batch.latents, noise, timesteps)
+    prediction = predict(unet, noisy, timesteps, batch, dtype)
+    target = target_of(scheduler, batch.latents, noise, timesteps)
     places = [place for place, regular in enumerate(batch.regular) if regular]
     if without_lora is not None and places:
         rows = torch.tensor(places, device=noisy.device)  # numbers: a mask would wait for the GPU
         with torch.no_grad(), without_lora():
             frozen = predict(unet, noisy[rows], timesteps[rows], batch.only(places), dtype)
-        right = right.index_copy(0, rows, frozen.to(right.dtype))
-    squared = F.mse_loss(answer.float(), right.float(), reduction="none")
+        target = target.index_copy(0, rows, frozen.to(target.dtype))
+    squared = F.mse_loss(prediction.float(), target.float(), reduction="none")
     if batch.weights is not None:
         squared = squared * batch.weights
     error = squared.mean(dim=(1, 2, 3))

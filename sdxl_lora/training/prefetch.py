@@ -13,9 +13,9 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from sdxl_lora.training.batches import Batch, Draws, Feed
+from sdxl_lora.training.batch_sampler import MicroBatch, Update
+from sdxl_lora.training.batches import Batch, BatchBuilder, StepRng
 from sdxl_lora.training.loss import draw_noise, draw_timesteps
-from sdxl_lora.training.plan import Slice, Update
 from sdxl_lora.training.setup import Setup
 
 
@@ -23,8 +23,8 @@ from sdxl_lora.training.setup import Setup
 class StepInputs:
     """What one step of one process computes its losses from."""
 
-    part: Slice
-    draws: Draws
+    part: MicroBatch
+    rng: StepRng
     batch: Batch
     noise: Tensor  # B x C x h x w, fp32
     timesteps: Tensor  # B
@@ -56,26 +56,30 @@ class StepInputs:
 
 
 def of_updates(
-    setup: Setup, feed: Feed, scheduler: DDPMScheduler, start: int
+    setup: Setup, builder: BatchBuilder, scheduler: DDPMScheduler, start: int
 ) -> Iterator[tuple[Update, Iterator[StepInputs]]]:
     """Updates `start` to the last, each with the inputs of its steps."""
-    updates = takewhile(lambda update: update.index < setup.total, setup.plan.updates(start))
+    updates = takewhile(lambda update: update.index < setup.total, setup.sampler.updates(start))
     device = setup.accelerator.device
-    if feed.device == device:
+    if builder.device == device:
         for update in updates:
-            yield update, _steps(setup, feed, scheduler, update)
+            yield update, _steps(setup, builder, scheduler, update)
         return
     with ThreadPoolExecutor(1) as thread:
-        for update, made in _one_ahead(thread, setup, feed, scheduler, updates):
+        for update, made in _one_ahead(thread, setup, builder, scheduler, updates):
             yield update, (inputs.to(device) for inputs in made.result())
 
 
 def _one_ahead(
-    thread: ThreadPoolExecutor, setup: Setup, feed: Feed, scheduler: DDPMScheduler, updates: Iterable[Update]
+    thread: ThreadPoolExecutor,
+    setup: Setup,
+    builder: BatchBuilder,
+    scheduler: DDPMScheduler,
+    updates: Iterable[Update],
 ) -> Iterator[tuple[Update, Future[list[StepInputs]]]]:
     waiting: tuple[Update, Future[list[StepInputs]]] | None = None
     for update in updates:
-        made = thread.submit(_all_steps, setup, feed, scheduler, update)
+        made = thread.submit(_all_steps, setup, builder, scheduler, update)
         if waiting is not None:
             yield waiting
         waiting = (update, made)
@@ -83,20 +87,24 @@ def _one_ahead(
         yield waiting
 
 
-def _all_steps(setup: Setup, feed: Feed, scheduler: DDPMScheduler, update: Update) -> list[StepInputs]:
-    return [inputs.pinned() for inputs in _steps(setup, feed, scheduler, update)]
+def _all_steps(
+    setup: Setup, builder: BatchBuilder, scheduler: DDPMScheduler, update: Update
+) -> list[StepInputs]:
+    return [inputs.pinned() for inputs in _steps(setup, builder, scheduler, update)]
 
 
-def _steps(setup: Setup, feed: Feed, scheduler: DDPMScheduler, update: Update) -> Iterator[StepInputs]:
+def _steps(
+    setup: Setup, builder: BatchBuilder, scheduler: DDPMScheduler, update: Update
+) -> Iterator[StepInputs]:
     rank = setup.accelerator.process_index
-    for step, part in enumerate(update.slices[rank]):
-        draws = Draws(seed=setup.seed, update=update.index, step=step, rank=rank)
-        with draws.dropout(setup.config.lora_dropout, feed.device):  # of text encoders that are trained
-            batch = feed.batch(part.rows, draws)
+    for step, part in enumerate(update.micro_batches[rank]):
+        rng = StepRng(seed=setup.seed, update=update.index, step=step, rank=rank)
+        with rng.dropout(setup.config.lora_dropout, builder.device):  # of text encoders that are trained
+            batch = builder.batch(part.rows, rng)
         yield StepInputs(
             part=part,
-            draws=draws,
+            rng=rng,
             batch=batch,
-            noise=draw_noise(batch, draws, setup.config.noise_offset),
-            timesteps=draw_timesteps(batch, draws, scheduler),
+            noise=draw_noise(batch, rng, setup.config.noise_offset),
+            timesteps=draw_timesteps(batch, rng, scheduler),
         )

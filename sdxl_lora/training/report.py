@@ -14,27 +14,28 @@ from sdxl_lora.training.text import token_count
 
 def summary(setup: Setup) -> Iterator[str]:
     """Model, data and schedule in a few lines."""
-    config, survey, source = setup.config, setup.survey, setup.survey.source
+    config, data_index, source = setup.config, setup.data_index, setup.data_index.source
     kind = "SDXL" if setup.base.architecture == "sdxl" else "Stable Diffusion 1.x"
     yield f"model      {config.pretrained_model_name_or_path}: {kind}, predicts {setup.prediction_type}"
-    yield f"data       {source.name} ({source.kind}): {len(survey)} pictures, {len(survey.captions)} captions"
-    if survey.own < survey.trained:
+    yield f"data       {source.name} ({source.kind}): {len(data_index)} pictures, {len(data_index.captions)} captions"
+    if data_index.num_instance_images < data_index.trained:
         how = ", answered as the frozen model does" if config.prior_prediction else ""
         yield (
-            f"regular    {survey.trained - survey.own} of them from {config.class_data_dir}, "
+            f"regular    {data_index.trained - data_index.num_instance_images} of them from {config.class_data_dir}, "
             f"weight {config.prior_loss_weight:g}{how}"
         )
-    if survey.masks is not None:
+    if data_index.masks is not None:
         yield (
-            f"masks      {len(survey.masks.paths)} of {survey.own} pictures have one in {config.mask_dir}; "
+            f"masks      {len(data_index.masks.paths)} of {data_index.num_instance_images} pictures have one "
+            f"in {config.mask_dir}; "
             f"the rest of them counts {config.unmasked_weight:g}"
         )
-    if survey.held_out:
-        yield f"held out   {survey.held_out} of them are not trained on: they give the validation loss"
+    if data_index.held_out:
+        yield f"held out   {data_index.held_out} of them are not trained on: they give the validation loss"
     if source.licence:
         yield f"licence    the data set is under {source.licence}; it binds what is trained on it"
     yield (
-        f"run        {setup.total} updates in {_count(epochs(setup), 'epoch')} of {setup.plan.updates_per_epoch}, "
+        f"run        {setup.total} updates in {_count(epochs(setup), 'epoch')} of {setup.sampler.updates_per_epoch}, "
         f"{config.train_batch_size} x {config.gradient_accumulation_steps} pictures in each of "
         f"{_count(setup.accelerator.num_processes, 'process', 'processes')}, at {setup.resolution} px, "
         f"seed {setup.seed}"
@@ -50,24 +51,24 @@ def summary(setup: Setup) -> Iterator[str]:
     )
     if source.left_out:
         yield f"warning    {len(source.left_out)} files of {source.name} are left out; check-data says which and why"
-    upscaled = survey.upscaled()
+    upscaled = data_index.upscaled()
     if upscaled:
         yield (
-            f"warning    {upscaled} of {survey.trained} pictures are smaller than they are trained at: "
+            f"warning    {upscaled} of {data_index.trained} pictures are smaller than they are trained at: "
             "they are enlarged"
         )
-    short = sum(count < config.train_batch_size for _, count in survey.bucket_table())
+    short = sum(count < config.train_batch_size for _, count in data_index.bucket_table())
     if short:
         yield f"warning    {short} sizes have fewer pictures than a batch: their batches are short, none is left out"
     cut = _too_long(setup)
     if cut:
-        yield f"warning    {cut} of {len(survey.captions)} captions are longer than the text encoder and are cut"
+        yield f"warning    {cut} of {len(data_index.captions)} captions are longer than the text encoder and are cut"
 
 
 def dry_run(setup: Setup, estimate: Estimate) -> Iterator[str]:
     """Everything that can be said without weights."""
     yield from summary(setup)
-    yield "buckets    " + ", ".join(f"{w}x{h}: {n}" for (h, w), n in setup.survey.bucket_table())
+    yield "buckets    " + ", ".join(f"{w}x{h}: {n}" for (h, w), n in setup.data_index.bucket_table())
     yield (
         f"memory     at least {gigabytes(estimate.memory)}: frozen UNet {gigabytes(estimate.weights)}, "
         f"{estimate.trained_parameters:,} trained parameters {gigabytes(estimate.trained)}, "
@@ -150,5 +151,5 @@ def _too_long(setup: Setup) -> int:
     tokenizers = setup.base.tokenizers()
     return sum(
         any(token_count(tokenizer, caption) > tokenizer.model_max_length for tokenizer in tokenizers)
-        for caption in setup.survey.captions
+        for caption in setup.data_index.captions
     )

@@ -23,11 +23,11 @@ from sdxl_lora.data.sources import Source, open_source
 from sdxl_lora.errors import InputError, StorageError
 from sdxl_lora.training import base_model, checkpoints, identity, optimizers, starting
 from sdxl_lora.training.base_model import BaseModel
+from sdxl_lora.training.batch_sampler import BatchSampler
 from sdxl_lora.training.checkpoints import Checkpoint
 from sdxl_lora.training.config import TrainingConfig
-from sdxl_lora.training.plan import Plan
+from sdxl_lora.training.dataset_index import DatasetIndex, index_dataset
 from sdxl_lora.training.starting import StartingPoint
-from sdxl_lora.training.survey import Survey, survey
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _BASE_DTYPES = {
@@ -51,8 +51,8 @@ class Setup:
     config: TrainingConfig
     accelerator: Accelerator
     base: BaseModel
-    survey: Survey
-    plan: Plan
+    data_index: DatasetIndex
+    sampler: BatchSampler
     resolution: int  # px
     seed: int
     total: int  # updates in all
@@ -113,7 +113,7 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
             f"goes on from {checkpoint.path.name}: --start_from is where that run began, and is not loaded again"
         )
     seed = _decide_seed(config, checkpoint)
-    found = survey(
+    found = index_dataset(
         source,
         config,
         resolution=resolution,
@@ -121,16 +121,16 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         seed=seed,
         regular=open_data(config, config.class_data_dir) if config.class_data_dir else None,
     )
-    plan = Plan(
+    sampler = BatchSampler(
         groups=found.groups[: found.trained],
         batch_size=config.train_batch_size,
         accumulation=config.gradient_accumulation_steps,
         world_size=accelerator.num_processes,
         seed=seed,
     )
-    total = config.max_train_steps or config.num_train_epochs * plan.updates_per_epoch
+    total = config.max_train_steps or config.num_train_epochs * sampler.updates_per_epoch
     rate = optimizers.rate(config, warn)
-    learning_rate = rate * (_pictures_per_update(plan) if config.scale_lr else 1)
+    learning_rate = rate * (_pictures_per_update(sampler) if config.scale_lr else 1)
     who = identity.of_run(
         config,
         base,
@@ -150,8 +150,8 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         config=config,
         accelerator=accelerator,
         base=base,
-        survey=found,
-        plan=plan,
+        data_index=found,
+        sampler=sampler,
         resolution=resolution,
         seed=seed,
         total=total,
@@ -283,8 +283,8 @@ def _check_model(config: TrainingConfig, base: BaseModel, prediction_type: str) 
         )
 
 
-def _pictures_per_update(plan: Plan) -> int:
-    return plan.batch_size * plan.accumulation * plan.world_size
+def _pictures_per_update(sampler: BatchSampler) -> int:
+    return sampler.batch_size * sampler.accumulation * sampler.world_size
 
 
 def _decide_seed(config: TrainingConfig, checkpoint: Checkpoint | None) -> int:
@@ -305,4 +305,4 @@ def gigabytes(count: float) -> str:
 
 def epochs(setup: Setup) -> int:
     """Passes over the data that the run makes, the last one perhaps in part."""
-    return math.ceil(setup.total / setup.plan.updates_per_epoch)
+    return math.ceil(setup.total / setup.sampler.updates_per_epoch)

@@ -27,14 +27,14 @@ def draw(setup: Setup, components: Components) -> tuple[tuple[str, ...], tuple[I
     pictures: list[Image.Image] = []
     prompts: list[str] = []
     with _undisturbed(setup, components) as pipeline:
-        conditions, nothing = _conditions(setup, components)
+        conditions, uncond = _conditions(setup, components)
         for number, prompt in enumerate(config.validation_prompts):
             condition = TextCondition(
                 conditions.embeddings[number : number + 1],
                 None if conditions.pooled is None else conditions.pooled[number : number + 1],
             )
             for index in range(config.num_validation_images):
-                pictures.append(_one(setup, components, pipeline, condition, nothing, setup.seed + index))
+                pictures.append(_one(setup, components, pipeline, condition, uncond, setup.seed + index))
                 prompts.append(prompt)
     return tuple(prompts), tuple(pictures)
 
@@ -125,16 +125,16 @@ def _one(
     components: Components,
     pipeline: DiffusionPipeline,
     condition: TextCondition,
-    nothing: TextCondition,
+    uncond: TextCondition,
     seed: int,
 ) -> Image.Image:
     defaults = registry.describe(setup.config.pretrained_model_name_or_path).defaults
     pooled = {}
     if condition.pooled is not None:
-        pooled = {"pooled_prompt_embeds": condition.pooled, "negative_pooled_prompt_embeds": nothing.pooled}
+        pooled = {"pooled_prompt_embeds": condition.pooled, "negative_pooled_prompt_embeds": uncond.pooled}
     latents = pipeline(
         prompt_embeds=condition.embeddings,
-        negative_prompt_embeds=nothing.embeddings,
+        negative_prompt_embeds=uncond.embeddings,
         **pooled,
         num_inference_steps=defaults.steps,
         **guidance.arguments(pipeline, defaults.guidance, defaults.guidance_end),

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.training import components, setup
-from sdxl_lora.training.batches import Draws, shuffled_tags
+from sdxl_lora.training.batches import StepRng, shuffled_tags
 from sdxl_lora.training.components import Components
 from sdxl_lora.training.cpu.attention import LoraAttention
 from sdxl_lora.training.events import Notice, StepRecord
@@ -74,8 +74,8 @@ def test_every_step_reads_the_tags_in_its_own_order_without_the_text_cache(confi
     events = list(components.load(setup.prepare(config, lambda text: None)))
     said = [event.text for event in events if isinstance(event, Notice)]
     assert said == ["--shuffle_tags: captions are encoded in every step, the text cache is off"]
-    feed = events[-1].feed
-    found = [feed.batch([0], Draws(seed=1, update=update, step=0, rank=0)) for update in range(8)]
+    builder = events[-1].builder
+    found = [builder.batch([0], StepRng(seed=1, update=update, step=0, rank=0)) for update in range(8)]
     assert (
         len({batch.condition.embeddings.sum().item() for batch in found}) == 2
     )  # "top, Halden 0", turned round

@@ -32,14 +32,16 @@ def losses(events) -> list[float]:
 
 def test_pictures_held_out_are_in_no_update_and_all_others_are(configure):
     ready = prepared(configure(validation_split=0.3))
-    survey = ready.survey
-    rows = {row for batch in ready.plan.global_batches(0) for row in batch}
-    assert (survey.held_out, survey.trained) == (2, 5)
+    data_index = ready.data_index
+    rows = {row for batch in ready.sampler.global_batches(0) for row in batch}
+    assert (data_index.held_out, data_index.trained) == (2, 5)
     assert rows == set(range(5))
-    assert len(set(survey.source.keys)) == 7
-    again = prepared(configure(validation_split=0.3)).survey.source.keys
-    assert list(again) == list(survey.source.keys)
-    assert list(prepared(configure(validation_split=0.3, seed=2)).survey.source.keys)[5:] != list(again)[5:]
+    assert len(set(data_index.source.keys)) == 7
+    again = prepared(configure(validation_split=0.3)).data_index.source.keys
+    assert list(again) == list(data_index.source.keys)
+    assert (
+        list(prepared(configure(validation_split=0.3, seed=2)).data_index.source.keys)[5:] != list(again)[5:]
+    )
 
 
 def test_copies_of_a_picture_are_on_one_side(configure, pictures):
@@ -49,8 +51,8 @@ def test_copies_of_a_picture_are_on_one_side(configure, pictures):
     with pytest.raises(DataError, match="of 1 different pictures leaves none"):
         prepared(configure(validation_split=0.3))
     shutil.copy(pictures.parent / "other.png", pictures / "6.png")
-    survey = prepared(configure(validation_split=0.3)).survey
-    assert survey.held_out in (1, 6)
+    data_index = prepared(configure(validation_split=0.3)).data_index
+    assert data_index.held_out in (1, 6)
 
 
 def test_the_same_weights_have_the_same_loss_and_nothing_is_drawn(configure):

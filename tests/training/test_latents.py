@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import base_model, components, setup
-from sdxl_lora.training.batches import Draws
+from sdxl_lora.training.batches import StepRng
 from sdxl_lora.training.events import Validated
-from sdxl_lora.training.latents import draw, posterior
+from sdxl_lora.training.latents import posterior, sample_posterior
 from tests import tiny
 from tests.training.conftest import run
 
@@ -45,7 +45,7 @@ def test_the_posterior_is_the_vaes_own_scaled(tiny_sdxl):
     expected = vae.encode(pixels).latent_dist
     noise = torch.randn_like(expected.mean)
     sample = (expected.mean + expected.std * noise) * vae.config.scaling_factor
-    assert torch.allclose(draw(moments, noise), sample, atol=1e-5)
+    assert torch.allclose(sample_posterior(moments, noise), sample, atol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [4, 8])
@@ -60,7 +60,7 @@ def test_a_lora_is_trained_whatever_the_vaes_factor_is(configure, tmp_path, fact
     prepared = setup.prepare(config, lambda text: None)
     assert prepared.base.multiple == 2 * factor  # the tiny UNet halves once
     (parts,) = [item for item in components.load(prepared) if isinstance(item, components.Components)]
-    batch = parts.feed.batch([0, 1], Draws(seed=1, update=0, step=0, rank=0))
+    batch = parts.builder.batch([0, 1], StepRng(seed=1, update=0, step=0, rank=0))
     assert batch.latents.shape == (2, 4, tiny.SIDE // factor, tiny.SIDE // factor)
     drawn = [picture for event in run(config) if isinstance(event, Validated) for picture in event.images]
     assert {picture.size for picture in drawn} == {(tiny.SIDE, tiny.SIDE)}

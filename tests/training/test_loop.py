@@ -16,7 +16,7 @@ from sdxl_lora.data import geometry
 from sdxl_lora.data.sources import open_source
 from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import loop, setup
-from sdxl_lora.training.batches import Draws
+from sdxl_lora.training.batches import StepRng
 from sdxl_lora.training.events import Notice, Saved, StepRecord, Validated
 from sdxl_lora.training.randomness import derive, generator
 from tests.training.conftest import SIZES, run
@@ -337,7 +337,7 @@ def test_the_loss_of_every_picture_is_told_when_asked_for(configure, pictures):
 def test_time_ids_stay_fp32_and_follow_the_placement(configure, pictures):
     prepared = setup.prepare(configure(mixed_precision="bf16", center_crop=True), print)
     parts = next(item for item in loop.components.load(prepared) if isinstance(item, loop.Components))
-    batch = parts.feed.batch([2], Draws(seed=0, update=0, step=0, rank=0))
+    batch = parts.builder.batch([2], StepRng(seed=0, update=0, step=0, rank=0))
     assert batch.time_ids.dtype == torch.float32
     source = open_source(str(pictures))
     expected = geometry.place(SIZES[source.keys.index("2.png")], (64, 64)).time_ids()

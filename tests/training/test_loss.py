@@ -8,11 +8,11 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
-from sdxl_lora.training.batches import Batch, Draws
-from sdxl_lora.training.loss import denoising_loss, draw_noise, draw_timesteps, target, weights
+from sdxl_lora.training.batches import Batch, StepRng
+from sdxl_lora.training.loss import denoising_loss, draw_noise, draw_timesteps, target_of, weights
 from sdxl_lora.training.text import TextCondition
 
-DRAWS = Draws(seed=1, update=2, step=0, rank=0)
+DRAWS = StepRng(seed=1, update=2, step=0, rank=0)
 
 
 def scheduler(prediction: str = "epsilon") -> DDPMScheduler:
@@ -61,8 +61,8 @@ def test_the_velocity_is_the_rotation_of_signal_and_noise():
     clean, noise = batch().latents, torch.ones(3, 4, 8, 8)
     alpha = process.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     expected = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-    assert torch.allclose(target(process, clean, noise, timesteps), expected, atol=1e-6)
-    assert target(scheduler(), clean, noise, timesteps) is noise
+    assert torch.allclose(target_of(process, clean, noise, timesteps), expected, atol=1e-6)
+    assert target_of(scheduler(), clean, noise, timesteps) is noise
 
 
 def test_a_model_that_knows_the_answer_has_no_loss():
@@ -94,13 +94,13 @@ def test_timesteps_are_spread_over_the_whole_process():
 
 
 def test_draws_depend_on_seed_update_step_and_process():
-    draws = [
-        Draws(seed=s, update=u, step=p, rank=r)
+    rng = [
+        StepRng(seed=s, update=u, step=p, rank=r)
         for s, u, p, r in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
     ]
-    noises = {draw_noise(batch(1), d, 0.0).sum().item() for d in draws}
+    noises = {draw_noise(batch(1), d, 0.0).sum().item() for d in rng}
     assert len(noises) == 5
-    assert torch.equal(draw_noise(batch(1), draws[0], 0.0), draw_noise(batch(1), draws[0], 0.0))
+    assert torch.equal(draw_noise(batch(1), rng[0], 0.0), draw_noise(batch(1), rng[0], 0.0))
 
 
 class Doubling:

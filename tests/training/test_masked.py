@@ -8,7 +8,7 @@ from PIL import Image
 
 from sdxl_lora.errors import RequestError, TrainingError
 from sdxl_lora.training import report, setup
-from sdxl_lora.training.batches import Draws
+from sdxl_lora.training.batches import StepRng
 from sdxl_lora.training.components import Components, load
 from tests.training.conftest import SIZES, run
 
@@ -28,13 +28,13 @@ def masks(tmp_path: Path) -> str:
 def test_batches_carry_weights_where_a_picture_has_a_mask(configure, masks):
     prepared = setup.prepare(configure(mask_dir=masks, unmasked_weight=0.0), lambda text: None)
     (parts,) = [item for item in load(prepared) if isinstance(item, Components)]
-    draws = Draws(seed=1, update=0, step=0, rank=0)
-    batch = parts.feed.batch([1, 5], draws)
+    rng = StepRng(seed=1, update=0, step=0, rank=0)
+    batch = parts.builder.batch([1, 5], rng)
     assert batch.weights.shape == (2, 1, *batch.latents.shape[-2:])
     upper, lower = batch.weights[0, 0].chunk(2)
     assert upper.min() > lower.max()
     assert (batch.weights[1] == 1).all()
-    assert parts.feed.batch([4, 5], draws).weights is None
+    assert parts.builder.batch([4, 5], rng).weights is None
     assert any("3 of 7 pictures have one" in line for line in report.summary(prepared))
 
 

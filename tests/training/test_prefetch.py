@@ -22,19 +22,19 @@ def on_another_device(prepared):
     return replace(prepared, accelerator=SimpleNamespace(device=torch.device("meta"), process_index=0))
 
 
-def made(prepared, feed, start: int = 0):
+def made(prepared, builder, start: int = 0):
     return [
         (update.index, [inputs.tensors() for inputs in steps])
-        for update, steps in prefetch.of_updates(prepared, feed, DDPMScheduler(), start)
+        for update, steps in prefetch.of_updates(prepared, builder, DDPMScheduler(), start)
     ]
 
 
 def test_a_thread_makes_the_same_inputs_one_update_ahead(configure, monkeypatch):
     prepared, parts = loaded(configure(gradient_accumulation_steps=2, noise_offset=0.1))
-    plain = made(prepared, parts.feed)
+    plain = made(prepared, parts.builder)
     moved = []
     monkeypatch.setattr(prefetch.StepInputs, "to", lambda inputs, device: moved.append(device.type) or inputs)
-    ahead = made(on_another_device(prepared), parts.feed)
+    ahead = made(on_another_device(prepared), parts.builder)
     assert set(moved) == {"meta"}
     assert [index for index, _ in ahead] == [index for index, _ in plain] == [0, 1, 2, 3]
     for (_, steps), (_, others) in zip(plain, ahead, strict=True):
@@ -45,9 +45,9 @@ def test_a_thread_makes_the_same_inputs_one_update_ahead(configure, monkeypatch)
 def test_what_goes_wrong_in_the_thread_is_raised(configure, monkeypatch):
     prepared, parts = loaded(configure())
 
-    def broken(rows, draws):
+    def broken(rows, rng):
         raise StorageError("record 3 of the cache is damaged")
 
-    monkeypatch.setattr(parts.feed, "batch", broken)
+    monkeypatch.setattr(parts.builder, "batch", broken)
     with pytest.raises(StorageError, match="record 3"):
-        made(on_another_device(prepared), parts.feed)
+        made(on_another_device(prepared), parts.builder)

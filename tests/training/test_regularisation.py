@@ -7,7 +7,7 @@ import torch
 
 from sdxl_lora.errors import TrainingError
 from sdxl_lora.training import components, setup
-from sdxl_lora.training.batches import Draws
+from sdxl_lora.training.batches import StepRng
 from sdxl_lora.training.events import StepRecord
 from sdxl_lora.training.loss import denoising_loss, draw_noise, draw_timesteps
 from tests.training.conftest import run
@@ -28,10 +28,10 @@ def test_regularisation_pictures_alone_teach_nothing_when_the_frozen_model_answe
     settings = with_regular(pictures, tmp_path)
     setup_ = setup.prepare(configure(**settings, prior_prediction=True), lambda text: None)
     (parts,) = [item for item in components.load(setup_) if isinstance(item, components.Components)]
-    batch = parts.feed.batch(range(4, 7), Draws(seed=1, update=0, step=0, rank=0))
+    batch = parts.builder.batch(range(4, 7), StepRng(seed=1, update=0, step=0, rank=0))
     assert all(batch.regular)
-    draws = Draws(seed=1, update=0, step=0, rank=0)
-    random = draw_noise(batch, draws, 0.0), draw_timesteps(batch, draws, parts.scheduler)
+    rng = StepRng(seed=1, update=0, step=0, rank=0)
+    random = draw_noise(batch, rng, 0.0), draw_timesteps(batch, rng, parts.scheduler)
     found = denoising_loss(parts.unet, parts.scheduler, batch, *random, without_lora=parts.adapter.off)
     assert found.abs().max() < 1e-9  # the fresh LoRA changes nothing, and is right already
     for name, parameter in parts.adapter.named_parameters():

@@ -135,7 +135,7 @@ def test_the_architecture_and_size_come_from_the_models_files(
 
 
 def test_max_train_samples_takes_some_by_the_seed(configure, no_weights):
-    some = [prepare(configure(max_train_samples=3, seed=seed)).survey.source.keys for seed in (1, 1, 2)]
+    some = [prepare(configure(max_train_samples=3, seed=seed)).data_index.source.keys for seed in (1, 1, 2)]
     assert len(some[0]) == 3
     assert some[0] == some[1] != some[2]
 

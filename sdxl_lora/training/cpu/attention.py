@@ -119,7 +119,7 @@ class _Lora:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attended:
+class SavedActivations:
     """What `attend` keeps for `attend_back`. Rows are B x T."""
 
     tensors: tuple[Tensor, ...]
@@ -128,7 +128,7 @@ class Attended:
 
 def attend(
     layer: LoraAttention, rows: Tensor, other: Tensor | None, batch: int, factors: Sequence[Tensor]
-) -> tuple[Tensor, Attended]:
+) -> tuple[Tensor, SavedActivations]:
     """Attention of `rows` to `other`, or to themselves. `factors` are A and B of q, k, v and out; none: no LoRA."""
     downs, ups, strength = factors[0::2], factors[1::2], layer.strength
     loras: list[_Lora] = []
@@ -138,16 +138,16 @@ def attend(
         inners = [lora.add(mixed, rows) for lora in loras]
         q, k, v = _heads(mixed, 3, batch, layer.heads)
     else:
-        told_by = rows if other is None else other
-        asked, told = layer.q(rows), layer.kv(told_by)
+        context = rows if other is None else other
+        q_rows, kv_rows = layer.q(rows), layer.kv(context)
         if factors:
             loras = [_Lora(downs[:1], ups[:1], strength), _Lora(downs[1:3], ups[1:3], strength)]
         inners = [
             lora.add(result, x)
-            for lora, result, x in zip(loras, (asked, told), (rows, told_by), strict=False)
+            for lora, result, x in zip(loras, (q_rows, kv_rows), (rows, context), strict=False)
         ]
-        (q,) = _heads(asked, 1, batch, layer.heads)
-        k, v = _heads(told, 2, batch, layer.heads)
+        (q,) = _heads(q_rows, 1, batch, layer.heads)
+        k, v = _heads(kv_rows, 2, batch, layer.heads)
     scores = torch.baddbmm(
         q.new_empty(len(q), q.shape[1], k.shape[1]), q, k.transpose(1, 2), beta=0, alpha=layer.scale
     )
@@ -157,14 +157,16 @@ def attend(
     if factors:
         loras.append(_Lora(downs[3:], ups[3:], strength))
         inners.append(loras[-1].add(result, seen))
-    told_by = rows if other is None else other
-    return result, Attended(tensors=(rows, told_by, q, k, v, share, seen, *inners), loras=tuple(loras))
+    context = rows if other is None else other
+    return result, SavedActivations(
+        tensors=(rows, context, q, k, v, share, seen, *inners), loras=tuple(loras)
+    )
 
 
 def attend_back(
     layer: LoraAttention,
     d_result: Tensor,
-    kept: Attended,
+    kept: SavedActivations,
     batch: int,
     *,
     itself: bool,
@@ -176,7 +178,7 @@ def attend_back(
     rows, other, q, k, v, share, seen, *inners = kept.tensors
     *loras, last = kept.loras
     d_inner, d_down_out, d_up_out = last.gradients(d_result, inners[-1], seen)
-    d_seen = layer.out.transposed(d_result).addmm_(d_inner, last.down)
+    d_seen = layer.out.input_gradient(d_result).addmm_(d_inner, last.down)
     (d_heads,) = _heads(d_seen, 1, batch, layer.heads)
     d_share = torch.bmm(d_heads, v.transpose(1, 2))
     d_scores = torch._softmax_backward_data(d_share, share, -1, share.dtype)
@@ -191,16 +193,16 @@ def attend_back(
         d_mixed = _rows(parts[0], batch)
         d_inner, d_downs, d_ups = loras[0].gradients(d_mixed, inners[0], rows)
         if wants[0]:
-            d_rows = layer.qkv.transposed(d_mixed).addmm_(d_inner, loras[0].down)
+            d_rows = layer.qkv.input_gradient(d_mixed).addmm_(d_inner, loras[0].down)
     else:
-        d_asked, d_told = _rows(parts[0], batch), _rows(parts[1], batch)
-        d_inner, d_down, d_up = loras[0].gradients(d_asked, inners[0], rows)
-        d_inner_other, d_downs, d_ups = loras[1].gradients(d_told, inners[1], other)
+        d_q_rows, d_kv_rows = _rows(parts[0], batch), _rows(parts[1], batch)
+        d_inner, d_down, d_up = loras[0].gradients(d_q_rows, inners[0], rows)
+        d_inner_other, d_downs, d_ups = loras[1].gradients(d_kv_rows, inners[1], other)
         d_downs, d_ups = [*d_down, *d_downs], [*d_up, *d_ups]
         if wants[0]:
-            d_rows = layer.q.transposed(d_asked).addmm_(d_inner, loras[0].down)
+            d_rows = layer.q.input_gradient(d_q_rows).addmm_(d_inner, loras[0].down)
         if wants[0] if itself else wants[1]:
-            d_other = layer.kv.transposed(d_told).addmm_(d_inner_other, loras[1].down)
+            d_other = layer.kv.input_gradient(d_kv_rows).addmm_(d_inner_other, loras[1].down)
         if itself and d_rows is not None and d_other is not None:
             d_rows, d_other = d_rows.add_(d_other), None
     pairs = zip((*d_downs, *d_down_out), (*d_ups, *d_up_out), strict=True)
@@ -228,7 +230,7 @@ class _Attention(torch.autograd.Function):
         d_x, d_context, d_factors = attend_back(
             ctx.layer,
             gradient.reshape(-1, gradient.shape[-1]),
-            Attended(tensors=ctx.saved_tensors, loras=ctx.loras),
+            SavedActivations(tensors=ctx.saved_tensors, loras=ctx.loras),
             ctx.shape[0],
             itself=ctx.context_shape is None,
             wants=ctx.needs_input_grad[1:3],

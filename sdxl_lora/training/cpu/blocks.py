@@ -18,7 +18,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sdxl_lora.training.cpu.attention import Attended, LoraAttention, attend, attend_back
+from sdxl_lora.training.cpu.attention import LoraAttention, SavedActivations, attend, attend_back
 from sdxl_lora.training.cpu.packed import Matrix, PackedConv, PackedLinear
 
 _ATEN: Any = torch.ops.aten
@@ -190,13 +190,13 @@ class _Residual(torch.autograd.Function):
         block: ResidualBlock = ctx.block
         x, first, mean1, rstd1, middle, second, mean2, rstd2, scale = ctx.saved_tensors
         d = d.contiguous(memory_format=_LAST)
-        inner = _ATEN.silu_backward(block.conv2.transposed(d), second)
+        inner = _ATEN.silu_backward(block.conv2.input_gradient(d), second)
         if scale is not None:
             inner *= scale
         inner = block.norm2.back(inner, middle, mean2, rstd2)
-        inner = _ATEN.silu_backward(block.conv1.transposed(inner), first)
+        inner = _ATEN.silu_backward(block.conv1.input_gradient(inner), first)
         inner = block.norm1.back(inner, x, mean1, rstd1)
-        inner += d if block.shortcut is None else block.shortcut.transposed(d)
+        inner += d if block.shortcut is None else block.shortcut.input_gradient(d)
         return inner, None, None
 
 
@@ -207,8 +207,8 @@ class TransformerBlock:
         self._block, self._layer = block, block.attn1.to_q
         self.attentions: tuple[LoraAttention, LoraAttention] = (block.attn1.processor, block.attn2.processor)
         self.norms = tuple(_Layer(norm) for norm in (block.norm1, block.norm2, block.norm3))
-        self.wide: Matrix = block.ff.net[0].proj.forward.matrix
-        self.narrow: Matrix = block.ff.net[2].forward.matrix
+        self.ff_in: Matrix = block.ff.net[0].proj.forward.matrix
+        self.ff_out: Matrix = block.ff.net[2].forward.matrix
 
     def __call__(
         self,
@@ -256,10 +256,10 @@ class _Transformer(torch.autograd.Function):
             ctx.counts.append(3 + len(kept.tensors))
             rows = result.add_(rows)
         normed, *stats = block.norms[2](rows)
-        mixed = block.wide(normed)
+        mixed = block.ff_in(normed)
         value, gate = mixed.chunk(2, dim=-1)
         active = _ATEN.gelu(gate)
-        result = block.narrow(value * active)
+        result = block.ff_out(value * active)
         ctx.save_for_backward(*saved, rows, *stats, mixed, active)
         ctx.block, ctx.shape, ctx.text_shape = block, x.shape, text.shape
         return result.add_(rows).view(x.shape)
@@ -280,7 +280,7 @@ class _Transformer(torch.autograd.Function):
             d_normed, d_other, found = attend_back(
                 block.attentions[index],
                 d,
-                Attended(tensors=tuple(tensors), loras=ctx.loras[index]),
+                SavedActivations(tensors=tuple(tensors), loras=ctx.loras[index]),
                 ctx.shape[0],
                 itself=index == 0,
                 wants=(wanted, index == 1 and ctx.needs_input_grad[2]),
@@ -300,12 +300,12 @@ class _Transformer(torch.autograd.Function):
 def _gated_back(block: TransformerBlock, d: Tensor, mixed: Tensor, active: Tensor) -> Tensor:
     """The gradient through W2 (value gelu(gate)), where (value, gate) = W1 x."""
     value, gate = mixed.chunk(2, dim=-1)
-    d_product = block.narrow.transposed(d)
+    d_product = block.ff_out.input_gradient(d)
     d_mixed = torch.empty_like(mixed)
     d_value, d_gate = d_mixed.chunk(2, dim=-1)
     torch.mul(d_product, active, out=d_value)
     _ATEN.gelu_backward.grad_input(d_product.mul_(value), gate, grad_input=d_gate)
-    return block.wide.transposed(d_mixed)
+    return block.ff_in.input_gradient(d_mixed)
 
 
 class TransformerFrame:
@@ -367,7 +367,7 @@ class _Entry(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None]:
         picture, mean, rstd = ctx.saved_tensors
-        d_normed = ctx.frame.into.transposed(d).unflatten(1, picture.shape[2:]).permute(0, 3, 1, 2)
+        d_normed = ctx.frame.into.input_gradient(d).unflatten(1, picture.shape[2:]).permute(0, 3, 1, 2)
         return ctx.frame.norm.back(d_normed, picture, mean, rstd), None
 
 
@@ -383,4 +383,4 @@ class _Exit(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor | None, None]:
         rows = d.permute(0, 2, 3, 1).flatten(1, 2)
-        return ctx.frame.back.transposed(rows), d if ctx.needs_input_grad[1] else None, None
+        return ctx.frame.back.input_gradient(rows), d if ctx.needs_input_grad[1] else None, None

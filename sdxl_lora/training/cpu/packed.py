@@ -63,7 +63,7 @@ class Matrix:
             self._forward = _product(self.weight, self.bias, x.numel() // x.shape[-1])
         return self._forward(x)
 
-    def transposed(self, y: Tensor) -> Tensor:
+    def input_gradient(self, y: Tensor) -> Tensor:
         """... x out -> ... x in, without the bias."""
         if self._backward is None:
             self._backward = _product(self.weight.t(), None, y.numel() // y.shape[-1])
@@ -83,7 +83,7 @@ class PackedLinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            result: Tensor = _Apply.apply(x, self.matrix, self.matrix.transposed)
+            result: Tensor = _Apply.apply(x, self.matrix, self.matrix.input_gradient)
             return result
         return self.matrix(x)
 
@@ -97,14 +97,14 @@ class PackedConv:
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            result: Tensor = _Apply.apply(x, self.convolve, self.transposed)
+            result: Tensor = _Apply.apply(x, self.convolve, self.input_gradient)
             return result
         return self.convolve(x)
 
     def convolve(self, x: Tensor) -> Tensor:
         return self._run(x, 0, self._bias)
 
-    def transposed(self, y: Tensor) -> Tensor:
+    def input_gradient(self, y: Tensor) -> Tensor:
         return self._run(y, 1, None)
 
     def _run(self, x: Tensor, which: int, bias: Tensor | None) -> Tensor:
@@ -126,12 +126,12 @@ class _Apply(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, forward: Callable[[Tensor], Tensor], transposed: Callable[[Tensor], Tensor]
+        ctx: Any, x: Tensor, forward: Callable[[Tensor], Tensor], input_gradient: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        ctx.transposed = transposed
+        ctx.input_gradient = input_gradient
         return forward(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transposed(gradient), None, None
+        return ctx.input_gradient(gradient), None, None

@@ -16,26 +16,26 @@ from sdxl_lora.training.randomness import generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slice:
+class MicroBatch:
     """What one process does in one step."""
 
     rows: tuple[int, ...]  # row numbers of the data set, all of one size
-    weight: float  # factor of this slice's mean loss so that an update is the mean over its pictures
+    weight: float  # factor of this micro-batch's mean loss so that an update is the mean over its pictures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """One optimizer update: `slices[rank]` is what process `rank` does, step by step."""
+    """One optimizer update: `micro_batches[rank]` is what process `rank` does, step by step."""
 
     index: int  # from 0, over the whole run
     epoch: int  # from 0
     pictures: int  # in all processes and steps
-    slices: tuple[tuple[Slice, ...], ...]
+    micro_batches: tuple[tuple[MicroBatch, ...], ...]
     last_of_epoch: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class BatchSampler:
     """The order of a run. `groups[row]` is the bucket of a row."""
 
     groups: Sequence[int]
@@ -80,19 +80,21 @@ class Plan:
 
     def _update(self, index: int, epoch: int, position: int, batches: list[tuple[int, ...]]) -> Update:
         pictures = sum(map(len, batches))
-        slices = tuple(
-            tuple(_slice(batch, rank, self.world_size, pictures) for batch in batches)
+        micro_batches = tuple(
+            tuple(_micro_batch(batch, rank, self.world_size, pictures) for batch in batches)
             for rank in range(self.world_size)
         )
         last = position == self.updates_per_epoch - 1
-        return Update(index=index, epoch=epoch, pictures=pictures, slices=slices, last_of_epoch=last)
+        return Update(
+            index=index, epoch=epoch, pictures=pictures, micro_batches=micro_batches, last_of_epoch=last
+        )
 
 
-def _slice(batch: tuple[int, ...], rank: int, world_size: int, pictures: int) -> Slice:
+def _micro_batch(batch: tuple[int, ...], rank: int, world_size: int, pictures: int) -> MicroBatch:
     """The share of `rank` in a global batch; gradients are summed over processes and steps with these
     weights.
     """
     rows = batch[rank::world_size]
     if not rows:
-        return Slice(rows=batch[:1], weight=0.0)
-    return Slice(rows=rows, weight=len(rows) / pictures)
+        return MicroBatch(rows=batch[:1], weight=0.0)
+    return MicroBatch(rows=rows, weight=len(rows) / pictures)

@@ -1,6 +1,6 @@
 """What the data set holds, before any model is loaded: sizes, contents, and where every picture goes.
 
-Reads every file once (header and hash, no pixels). `Survey.placement` is then a pure function of row and
+Reads every file once (header and hash, no pixels). `DatasetIndex.placement` is then a pure function of row and
 variant.
 """
 
@@ -29,7 +29,7 @@ _TURNING = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and wid
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class DatasetIndex:
     """A data set whose every picture has a size, a hash and a bucket."""
 
     source: Source
@@ -41,7 +41,7 @@ class Survey:
     flips: int  # 1, or 2 with mirrored variants
     random_crop: bool
     seed: int
-    own: int  # rows from here on are regularisation pictures
+    num_instance_images: int  # rows from here on are regularisation pictures
     masks: Masks | None = None
     held_out: int = 0  # rows at the end that are not trained on, but give the validation loss
 
@@ -91,7 +91,7 @@ class Survey:
         return sum(self.placement(row, 0).upscaled for row in range(self.trained))
 
 
-def survey(
+def index_dataset(
     source: Source,
     config: TrainingConfig,
     *,
@@ -99,7 +99,7 @@ def survey(
     multiple: int,
     seed: int,
     regular: Source | None = None,
-) -> Survey:
+) -> DatasetIndex:
     """Reads every picture's header. `regular`: regularisation pictures.
 
     Raises `DataError` naming what cannot be read or has no caption.
@@ -107,17 +107,17 @@ def survey(
     if config.max_train_samples is not None and config.max_train_samples < len(source):
         order = torch.randperm(len(source), generator=generator(seed, "samples")).tolist()
         source = source.select(order[: config.max_train_samples])
-    own = len(source)
+    num_instance_images = len(source)
     _require_captions(source)
     if regular is not None:
         _require_captions(regular)
         source = join(source, regular)
     sizes, hashes = _read_headers(source, config.dataloader_num_workers)
-    held = _held_out(hashes[:own], config.validation_split, seed)
+    held = _held_out(hashes[:num_instance_images], config.validation_split, seed)
     if held:
         gone = set(held)
         order = [row for row in range(len(source)) if row not in gone] + held
-        source, own = source.select(order), own - len(held)
+        source, num_instance_images = source.select(order), num_instance_images - len(held)
         sizes, hashes = [sizes[row] for row in order], [hashes[row] for row in order]
     geometry.check_resolution(resolution, multiple)
     buckets = (
@@ -126,9 +126,9 @@ def survey(
     masks = None
     if config.mask_dir is not None:
         folder = Path(config.mask_dir).expanduser()
-        masks = open_masks(folder, source.keys[:own], sizes, config.unmasked_weight)
+        masks = open_masks(folder, source.keys[:num_instance_images], sizes, config.unmasked_weight)
     numbers = {size: number for number, size in enumerate(buckets)}
-    return Survey(
+    return DatasetIndex(
         source=source,
         sizes=sizes,
         hashes=hashes,
@@ -138,7 +138,7 @@ def survey(
         flips=2 if config.random_flip else 1,
         random_crop=not config.center_crop,
         seed=seed,
-        own=own,
+        num_instance_images=num_instance_images,
         masks=masks,
         held_out=len(held),
     )
