@@ -59,6 +59,22 @@ def test_every_link_and_picture_is_there(name: str) -> None:
         assert not anchor or anchor in documents.anchors(target.read_text(encoding="utf-8")), link
 
 
+def test_every_label_the_guide_names_is_in_the_studio() -> None:
+    text = "".join(documents.read(name) for name in GUIDE)
+    named = {" ".join(label.split()) for label in re.findall(r"\*{1,2}([A-Z][^*]+)\*{1,2}", text)}
+    sources = [ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/ui/*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert {"Generate", "Gallery", "One shot"} <= named
+    assert [label for label in named if f'"{label}"' not in code] == []
+
+
+def test_the_pictures_of_the_guide_are_small_and_all_are_shown() -> None:
+    pictures = sorted(ROOT.glob("docs/guide/*.jpg"))
+    shown = "".join(documents.read(name) for name in GUIDE)
+    assert [picture.name for picture in pictures if f"({picture.name})" not in shown] == []
+    assert sum(picture.stat().st_size for picture in pictures) < 600_000
+
+
 def test_the_index_of_the_log_names_paragraphs_that_are_in_the_entry_it_links_to() -> None:
     entries = dict(
         zip(documents.anchors(LOG)[1:], re.split(r"^## .*$", LOG, flags=re.MULTILINE)[1:], strict=True)
