@@ -72,7 +72,7 @@ class GenerationRequest:
         flag_help="denoising steps",
         metavar="N",
         a1111="Steps",
-        group="settings",
+        group="expert",
     )
     scheduler: str | None = declared(
         Name(),
@@ -107,7 +107,7 @@ class GenerationRequest:
         flag_help="hold to the prompt (classifier-free guidance scale); 1 = off",
         metavar="G",
         a1111="CFG scale",
-        group="settings",
+        group="expert",
     )
     guidance_end: float | None = declared(
         Number(low=0, high=1, step=0.1, advice="1 guides every step"),

@@ -114,6 +114,7 @@ def _head() -> bool:
     """Title and undo; True when undo was pressed."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.title("Make a picture", anchor=False)
+        shared.choose_view()
         history = past.current()
         if len(history.steps) < 2:
             return False

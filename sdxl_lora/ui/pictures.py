@@ -259,12 +259,14 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 
 
 def _facts(record: Record) -> None:
-    """Scores, seed and age in small print."""
+    """Scores, seed (for experts) and age in small print."""
     lines, help_text = [], None
     if record.card.scored:  # the others are behind the button that tells why
-        lines.append(f"{escape(record.card.scorer)} **{record.card.score:.2f}**")
+        judge, score = escape(record.card.scorer), f"**{record.card.score:.2f}**"
+        lines.append(f"{judge} {score}" if shared.expert() else f"Fits the words {score} ({judge})")
         help_text = SCORE_HELP.format(name=record.card.scorer)
-    lines.append(f"Seed {record.request.seed} · {ago(record.created_at)}")
+    lines += [f"Seed {record.request.seed}"] if shared.expert() else []
+    lines.append(ago(record.created_at))
     st.caption(shared.composed(" · ".join(lines)), help=shared.composed(help_text or "") or None)
     if record.left_out:
         names = escape(", ".join(record.left_out))

@@ -26,6 +26,8 @@ CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
 TEMPLATES = "pages/templates.py"
 
+_VIEW = "view"
+_SIMPLE, _EXPERT = "Simple", "Expert"
 _IN_APP = "in_app"  # set by `entered`: app.py runs around the page
 _WANTED = "wanted"
 _SYNTAX = re.compile(r"[\\`*_{}\[\]()<>#+\-!|~$]|:(?=\w)")
@@ -145,6 +147,25 @@ def voter_id() -> str:
     </script>"""
     st.html(script, unsafe_allow_javascript=True)
     return voter
+
+
+def choose_view() -> None:
+    """The switch between plain words and all there is; draws it."""
+    st.session_state.setdefault(_VIEW, _SIMPLE)
+    st.segmented_control(
+        "View",
+        (_SIMPLE, _EXPERT),
+        key=_VIEW,
+        required=True,
+        label_visibility="collapsed",
+        persist_state="session",
+        help="Expert shows steps, guidance, sampler, seeds and token counts.",
+    )
+
+
+def expert() -> bool:
+    """Whether the terms of the trade are wanted."""
+    return st.session_state.get(_VIEW) == _EXPERT
 
 
 def adopt(session: str) -> None:

@@ -17,7 +17,7 @@ from sdxl_lora.ui import limits, shared, words
 _PAUSE = 250  # ms without a keystroke
 _HELP = (
     "How much of the words the model reads at once, the marks at the beginning and the end included."
-    " Longer prompts are sent in chunks; nothing is cut."
+    " It is counted in tokens, pieces of words; longer prompts are sent in chunks, and nothing is cut."
 )
 
 # `input` events of the prompt's field bubble to the document, so the field may be replaced as often as it likes.
@@ -65,7 +65,11 @@ def show(label: str, asked: words.Words, model: str, count: int) -> None:
 
 def _length(text: str, model: str) -> str:
     found = tokens.count(model, text) if text.strip() else None
-    return "" if found is None else tokens.in_words(found)
+    if found is None or (found.pieces == 1 and not shared.expert()):
+        return ""
+    if not shared.expert():
+        return f"Long: read in {found.pieces} parts, what comes first counts most"
+    return tokens.in_words(found)
 
 
 def _pictures(text: str, asked: words.Words, count: int) -> str:

@@ -61,11 +61,16 @@ def show() -> None:
     with st.grid(2, min_column_width=130):
         for group in ("settings", "expert"):
             for field in _IN_FORM:
-                if field.group == group and field.name not in (*_ALONE, *_SIDES):
+                if field.group == group and field.name not in (*_ALONE, *_SIDES) and _is_shown(field):
                     _widget(field, defaults)
             if group == "settings":
                 _size(defaults)
     _loras()
+
+
+def _is_shown(field: Field) -> bool:
+    """Everybody sees what everybody understands, and whatever is set: nothing works in secret."""
+    return field.group == "settings" or shared.expert() or st.session_state[_key(field)] != _start(field)
 
 
 def values() -> dict[str, Any]:

@@ -65,6 +65,8 @@ def field(browser: WebDriver) -> str:
 
 def test_the_length_of_the_prompt_follows_the_typing(browser: WebDriver, server: str) -> None:
     open_page(browser, server)
+    click(browser, SEGMENT, "Expert")
+    settled(browser)
     area = visible(browser, FIELD)
     area.send_keys(Keys.CONTROL, "a")
     area.send_keys("a navy cap")

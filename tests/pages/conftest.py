@@ -35,10 +35,11 @@ def fresh_caches() -> Iterator[None]:
 
 @pytest.fixture
 def open_app(home: Path) -> Callable[..., AppTest]:
-    """Opens the app, on the given page."""
+    """Opens the app, on the given page; all settings are shown unless `view` is "Simple"."""
 
-    def open_page(page: str | None = None, session: str = "") -> AppTest:
+    def open_page(page: str | None = None, session: str = "", view: str = "Expert") -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
+        at.session_state["view"] = view
         if session:
             at.query_params["session"] = session
         at.run()
