@@ -27,7 +27,8 @@ def places(content: bytes) -> set[str]:
     """Folders of machines that are named in a file, and this checkout's own and its user's home."""
     likely = any(hint in content for hint in HINTS)  # faster than the expression on megabytes of weights
     found = {match.group() for match in OWN_FOLDERS.finditer(content)} - set(INVENTED) if likely else set()
-    here = (f"{folder}/".encode() for folder in (ROOT, Path.home()) if len(folder.parts) > 1)
+    # a checkout in /src would find every address with /src/ in it
+    here = (f"{folder}/".encode() for folder in (ROOT, Path.home()) if len(folder.parts) > 2)
     return {place.decode() for place in found | {place for place in here if place in content}}
 
 
@@ -55,7 +56,6 @@ def test_no_configuration_of_a_model_says_where_it_was_loaded_from() -> None:
         b"\x00\x07/root/.cache/x\x00",
         b"C:\\Users\\grace\\model",
         b"/Users/grace/model",
-        f"in {ROOT}/tests".encode(),
     ],
 )
 def test_a_path_of_a_machine_is_found(content: bytes) -> None:
