@@ -6,8 +6,9 @@ Small crops first: they show the most different content per second. A good part 
 cover 2 % of the pictures, and a VAE that saw them no more often than that blurred their shapes (docs/log.md). Half of
 the time the latents get a little noise, as a UNet's are never exact: the decoder learns to smooth what would come out
 as mottled cloth. The encoder stops learning at 85 % of the steps, so that the decoder's last polish leaves the latents
-as they are (f8, 4 channels: what SDXL's inpainting pipeline expects). A VAE that was taken over (`mini.starting`) goes
-on from there: only its decoder learns, and the latents stay what its UNet knows.
+as they are (4 channels: what SDXL's inpainting pipeline expects); then a critic of patches (`mini.patch_critic`) makes
+it sharpen its edges. A VAE that was taken over (`mini.starting`) goes on from there: only its decoder learns, and the
+latents stay what its UNet knows.
 """
 
 import json
@@ -33,6 +34,7 @@ from sdxl_lora.mini.optimisation import (
     prepare_process,
     save_checkpoint,
 )
+from sdxl_lora.mini.patch_critic import Adversary
 from sdxl_lora.mini.renderer import emblem_mask
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 
@@ -40,7 +42,7 @@ LATENT_CHANNELS = 4
 PHOTO_SHARE = 0.12  # of a batch, when photos are given: uploads must survive encoding too
 CLOSE_UP_SHARE = 0.4  # of the crops of renders are centred on an emblem, where there is one
 LATENT_NOISE = (
-    0.06  # largest standard deviation of the noise on latents, in standard deviations of the latents
+    0.2  # largest standard deviation of the noise on latents, in standard deviations of the latents
 )
 FREEZE_ENCODER = 0.85  # share of the steps after which only the decoder learns
 LEARNING_RATE = 2e-3
@@ -190,6 +192,7 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
         optimizer.load_state_dict(state["optimizer"])
         average.load(state["average"])
         start = state["step"]
+    adversary = Adversary(vae.decoder.conv_out.weight, device)  # a resumed run's begins anew
     source = Crops(RenderedSet.open(folder.pictures / "train"), open_photos(folder.pictures / "photos")[0])
     held_out = RenderedSet.open(folder.pictures / "held_out")
     report = Reporter("vae", stage, settings.vae_steps)
@@ -206,8 +209,12 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
         chance = np.random.default_rng((settings.seed, 2, step))
         pixels = source.draw(chance, min(side, settings.size), count).to(device)
         noise = float(max(0.0, chance.uniform(-LATENT_NOISE, LATENT_NOISE)))
-        loss = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
+        loss, decoded = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
+        if frozen:
+            loss = loss + adversary.loss(decoded, loss)
         loss.backward()
+        if frozen:
+            adversary.learn(pixels, decoded)
         clip_and_step([p for p in vae.parameters() if p.requires_grad], optimizer, 0.7)
         average.update(vae)
         report(step, loss=loss.item(), side=side)
@@ -225,8 +232,11 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
 
 def training_loss(
     vae: AutoencoderKL, pixels: Tensor, progress: float, *, noise: float, frozen: bool
-) -> Tensor:
-    """One step's loss; with a frozen encoder only the reconstruction counts. `noise`: as `LATENT_NOISE`."""
+) -> tuple[Tensor, Tensor]:
+    """One step's loss and the decoded pictures; with a frozen encoder only the reconstruction counts.
+
+    `noise`: as `LATENT_NOISE`.
+    """
     with autocast(pixels.device.type):
         with torch.set_grad_enabled(not frozen):
             latent = vae.encode(pixels).latent_dist
@@ -239,7 +249,7 @@ def training_loss(
         divergence = 0.5 * (mean**2 + variance - 1 - latent.logvar.float()).mean()
         guide = (mean[:, :3] - 2 * F.avg_pool2d(pixels, pixels.shape[-1] // mean.shape[-1])).abs().mean()
         loss = loss + 3e-4 * divergence + max(0.0, 1 - progress / 0.3) * guide
-    return loss
+    return loss, decoded.float()
 
 
 @torch.no_grad()

@@ -49,8 +49,8 @@ def start_from(model: Path, folder: BuildFolder) -> None:
     for name, runs in json.loads((model / HISTORY).read_text()).items():
         if name in (*TAKEN_OVER, "unet"):
             (folder.stage(name) / EARLIER).write_text(json.dumps(runs))
-        if runs and runs[-1].get("timed"):  # a build within minutes can go on from it
-            (folder.stage(name) / TOLD).write_text(json.dumps({**runs[-1], "taken_over_from": str(model)}))
+        if timed := [run for run in runs if run.get("timed")]:  # a build within minutes can go on from it
+            (folder.stage(name) / TOLD).write_text(json.dumps({**timed[-1], "taken_over_from": str(model)}))
     scaling = AutoencoderKL.load_config(model / "vae")["scaling_factor"]
     (folder.stage("latents") / "scaling.json").write_text(json.dumps({"scaling_factor": scaling}))
     for name in TAKEN_OVER:

@@ -30,6 +30,7 @@ from sdxl_lora.mini.batches import CAPTION_DROPOUT, Batch
 from sdxl_lora.mini.clock import Span, warmup_hold_decay
 from sdxl_lora.mini.denoiser import CaptionEncoder, make_unet, training_alphas, velocity_loss
 from sdxl_lora.mini.optimisation import MovingAverage, clip_and_step
+from sdxl_lora.mini.patch_critic import Adversary
 from sdxl_lora.mini.settings import TimedSettings
 from sdxl_lora.mini.store import ExampleStore, pixels_of
 
@@ -93,6 +94,7 @@ def train_vae(
     average = MovingAverage(vae, 0.998)
     chance = np.random.default_rng(settings.seed + 2)
     crops = _Crops(store, torch.from_numpy(photos).to(settings.device))
+    adversary = Adversary(vae.decoder.conv_out.weight, settings.device)
     pace = Pace("vae", span, 0)
     looked = time.monotonic()
     vae.train()
@@ -107,8 +109,12 @@ def train_vae(
         side, count = next((side, count) for until, side, count in CROPS if progress < until)
         pixels = crops.draw(chance, min(side, settings.size), max(1, round(count * settings.vae_scale)))
         noise = float(max(0.0, chance.uniform(-LATENT_NOISE, LATENT_NOISE)))
-        loss = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
+        loss, decoded = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
+        if frozen:
+            loss = loss + adversary.loss(decoded, loss)
         loss.backward()
+        if frozen:
+            adversary.learn(pixels, decoded)
         clip_and_step([p for p in vae.parameters() if p.requires_grad], optimizer, 0.7)
         average.update(vae)
         pace.batch = len(pixels)
