@@ -156,8 +156,8 @@ def build_history(folder: BuildFolder) -> dict[str, list[dict[str, Any]]]:
         shown = {"photos": True} if photos and name in SHOWN_PHOTOS else {}
         note = json.loads(done.read_text()) if done.exists() else {}
         trained_in_steps = note and "taken_over_from" not in note
-        if timed and not trained_in_steps and (stage / TOLD).exists():
-            told = json.loads((stage / TOLD).read_text())
+        told = json.loads((stage / TOLD).read_text()) if (stage / TOLD).exists() else {}
+        if told and "taken_over_from" not in told and not trained_in_steps:
             counted = {key: told[key] for key in ("steps", "examples", "shards", "photos") if key in told}
             run = {"seconds": told["seconds"], "machine": told["machine"], "timed": True, **counted, **shown}
             history[name] = [run]
