@@ -1,4 +1,4 @@
-"""How fast an evaluation is: `python benchmarks/evaluation.py`.
+"""How fast an evaluation is: `python -m benchmarks.evaluation`.
 
 Three statements, each measured in turns (ours, theirs, ours, theirs ...), medians of CPU seconds printed, so that
 other work on the machine counts as little as possible:

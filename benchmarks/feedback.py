@@ -1,4 +1,4 @@
-"""Does the loop pay? `python benchmarks/feedback.py [--prompts kept|fresh] [--number 60] [--model mini]`
+"""Does the loop pay? `python -m benchmarks.feedback [--prompts kept|fresh] [--number 60] [--model mini]`
 
 For every prompt the same first seed is drawn once (single shot), again with other seeds until the threshold is
 reached (re-generation), and by the whole loop (sketches where the calibration allows them, other words), which is

@@ -1,4 +1,4 @@
-"""Do our 95 % intervals hold the true value in 95 % of cases? `python benchmarks/intervals.py [--draws N]`
+"""Do our 95 % intervals hold the true value in 95 % of cases? `python -m benchmarks.intervals [--draws N]`
 
 Draws samples of which the true mean is known, shaped like the values of our metrics, and prints for each size the
 share of intervals that hold it, for ours and for those that could have been taken; then the same for the jackknife

@@ -1,4 +1,4 @@
-"""Does the bundled judge notice what it does not know? `python benchmarks/judge_world.py [--photos FILE] [--write]`
+"""Does the bundled judge notice what it does not know? `python -m benchmarks.judge_world [--photos FILE] [--write]`
 
 Fits `scoring.world` on renders (needs `requirements-mini.txt`) and prints how often it errs: pictures of its own kind
 called outside (held-out renders, the sample data, pictures that the bundled model draws), and photographs called

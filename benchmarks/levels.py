@@ -1,4 +1,4 @@
-"""What does a level give for its work? `python benchmarks/levels.py [--number 60] [--model mini] [--sheet FILE]`
+"""What does a level give for its work? `python -m benchmarks.levels [--number 60] [--model mini] [--sheet FILE]`
 
 For every request the plain picture is drawn once, and then each level runs as the studio runs it: the same verifier,
 thresholds, sketches and budget. Requests are taken from the shipped templates in turn, with colours, products and

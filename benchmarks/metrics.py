@@ -1,11 +1,11 @@
-"""Our metrics against the packages everybody uses: `python benchmarks/metrics.py --parity`.
+"""Our metrics against the packages everybody uses: `python -m benchmarks.metrics --parity`.
 
 Prints one line per metric and package with both numbers and their difference; exits 1 if one is out of
 tolerance. The packages are for this comparison only and not requirements of the project:
 
     pip install --no-deps --target parity torch-fidelity clean-fid prdc vendi-score scikit-learn joblib \\
         threadpoolctl narwhals cloudpickle
-    PYTHONPATH=parity python benchmarks/metrics.py --parity
+    PYTHONPATH=parity python -m benchmarks.metrics --parity
 
 `--write` stores the packages' numbers as the golden values of the tests, which need none of the packages.
 """

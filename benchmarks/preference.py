@@ -1,4 +1,4 @@
-"""Do votes pay? `python benchmarks/preference.py [--clip FOLDER]`: a simulated reviewer with a hidden taste.
+"""Do votes pay? `python -m benchmarks.preference [--clip FOLDER]`: a simulated reviewer with a hidden taste.
 
 The reviewer likes a picture when a hidden direction in CLIP's space says so, with some votes wrong by accident. After
 60 votes, 16 new candidates are put in order again and again; printed is the share of liked pictures among the first

@@ -84,7 +84,7 @@ def mean_ci95(values: Sequence[float] | Float64, *, share: bool = False) -> Inte
 
     Yes-or-no values (`share`, each 0 or 1) get Wilson's interval. Others get the bootstrap-t interval (Efron &
     Tibshirani 1993, section 12.5) of 10,000 resamples: the percentile and BCa intervals of scipy promise 95 % and hold
-    83 to 92 % at 10 pictures, this one 92 to 97 % (`python benchmarks/intervals.py`). Below `FEWEST` none does.
+    83 to 92 % at 10 pictures, this one 92 to 97 % (`python -m benchmarks.intervals`). Below `FEWEST` none does.
     """
     data = np.asarray(values, dtype=np.float64)
     if not np.isfinite(data).all():

@@ -2,7 +2,7 @@
 
 A small network on a processor gains nothing from several threads per picture (they wait for each other at every
 layer, and for seconds when other programs want the cores), but two pictures on two cores take little longer than
-one. Measured with `benchmarks/generation.py`. Large networks and GPUs get one picture at a time.
+one. Measured with `python -m benchmarks.generation`. Large networks and GPUs get one picture at a time.
 """
 
 from collections.abc import Iterator
