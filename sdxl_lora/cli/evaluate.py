@@ -70,12 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
         other = _earlier(arguments.against, store) if arguments.against else None
         label = arguments.label
         if arguments.model:
-            folder = _make(arguments, arguments.lora)
+            folder = _make(arguments, arguments.lora, store)
             label = label or _label(arguments.model, arguments.lora)
             if arguments.lora_baseline:
                 loras = [] if arguments.lora_baseline == "none" else [arguments.lora_baseline]
                 name = _label(arguments.model, loras)
-                other = _evaluate(arguments, settings, _make(arguments, loras), name, store)
+                other = _evaluate(arguments, settings, _make(arguments, loras, store), name, store)
         else:
             folder = arguments.generated
             label = label or folder.absolute().name
@@ -146,7 +146,7 @@ def _evaluate(
     return report
 
 
-def _make(arguments: argparse.Namespace, loras: list[str]) -> Path:
+def _make(arguments: argparse.Namespace, loras: list[str], store: Any) -> Path:
     """The pictures of one model and its LoRAs, one per caption, named as the captions file names them."""
     from sdxl_lora.comparing.making import Recipe, make_pictures
     from sdxl_lora.evaluation.pairing import read_captions
@@ -160,7 +160,7 @@ def _make(arguments: argparse.Namespace, loras: list[str]) -> Path:
         guidance=arguments.guidance,
     )
     with _progress("making pictures", len(captions)) as progress:
-        return make_pictures(captions, recipe, progress=progress)
+        return make_pictures(captions, recipe, store.database, progress=progress)
 
 
 def _earlier(name: str, store: Any) -> dict[str, Any]:

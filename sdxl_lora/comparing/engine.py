@@ -4,7 +4,6 @@ What is in a cell is never made again: a comparison that was stopped, or whose p
 the cells that are missing. Knows nothing of pages, and keeps no key.
 """
 
-import contextlib
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,6 @@ from sdxl_lora.evaluation.engine import Settings, evaluate
 from sdxl_lora.evaluation.metrics import METRICS
 from sdxl_lora.evaluation.pairing import Pair, Pairing
 from sdxl_lora.evaluation.pictures import FileSource, decode
-from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.models import identity, registry
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore
@@ -173,20 +171,17 @@ def _draw(
     captions = {row["key"]: row["prompt"] for row in record.rows}
     keys = list(captions)
     recipe = making.Recipe(model=system["source"], loras=system["loras"], **settings)
-    with contextlib.ExitStack() as stack:
-        if queue is None:
-            queue = stack.enter_context(open_front_door(store.database)).queue
-        for made in making.each_picture(captions, recipe, queue=queue, cancel=cancel):
-            row = keys.index(made.name)
-            if row in rows:
-                facts = {
-                    "model": made.request.model,
-                    "seed": made.request.seed,
-                    "steps": made.request.steps,
-                    "guidance": made.request.guidance,
-                }
-                store.keep(record.id, place, row, made.path.read_bytes(), ".png", facts)
-                yield row, ""
+    for made in making.each_picture(captions, recipe, queue or store.database, cancel=cancel):
+        row = keys.index(made.name)
+        if row in rows:
+            facts = {
+                "model": made.request.model,
+                "seed": made.request.seed,
+                "steps": made.request.steps,
+                "guidance": made.request.guidance,
+            }
+            store.keep(record.id, place, row, made.path.read_bytes(), ".png", facts)
+            yield row, ""
 
 
 def _ask(

@@ -17,7 +17,7 @@ from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.records import layout
+from sdxl_lora.records import Database, layout
 from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
 
 USER = "evaluation"  # of the jobs
@@ -36,15 +36,21 @@ class Recipe:
 
 
 def make_pictures(
-    captions: Mapping[str, str], recipe: Recipe, *, progress: Callable[[int, int], None] | None = None
+    captions: Mapping[str, str],
+    recipe: Recipe,
+    database: Database,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Folder with `<name>.png` for every caption; picture i, in name order, has seed `seed + i`.
 
+    Those that are not there yet are made, and recorded in `database`.
     Raises what a job fails with: `UnknownNameError`, `LoraError`, `ModelUnavailableError`, `StorageError`.
     """
     names = sorted(captions)
     folder = Path()
-    for place, made in enumerate(each_picture({name: captions[name] for name in names}, recipe)):
+    in_order = {name: captions[name] for name in names}
+    for place, made in enumerate(each_picture(in_order, recipe, database)):
         folder = made.path.parent
         if progress:
             progress(place + 1, len(names))
@@ -63,13 +69,13 @@ class Made:
 def each_picture(
     captions: Mapping[str, str],
     recipe: Recipe,
+    where: JobQueue | Database,
     *,
-    queue: JobQueue | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Made]:
     """The pictures one by one, in the order of `captions`; picture i has seed `seed + i`.
 
-    `queue`: where those that are not there yet are asked for; None = one for this call.
+    `where`: the queue that those that are not there yet are asked for in; of a database, one for this call.
     """
     template = GenerationRequest(
         prompt=next(iter(captions.values())),
@@ -90,9 +96,9 @@ def each_picture(
             path = folder / f"{name}.png"
             request = replace(resolved, prompt=caption, seed=recipe.seed + place)
             if not path.exists():
-                if queue is None:
-                    queue = stack.enter_context(open_front_door(config.home())).queue
-                [record_id] = _drawn(queue, request, cancel).record_ids
+                if isinstance(where, Database):
+                    where = stack.enter_context(open_front_door(where)).queue
+                [record_id] = _drawn(where, request, cancel).record_ids
                 with files.storage_errors(path):
                     files.write_atomically(path, layout.picture_path(config.home(), record_id).read_bytes())
             yield Made(name=name, path=path, request=request)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sdxl_lora.cli import main
+from sdxl_lora.records import Database
 from sdxl_lora.records.evaluations import EvaluationStore
 from tests import tiny
 from tests.evaluation.drawing import noisy_folders
@@ -113,8 +114,15 @@ def test_two_runs_are_compared_with_against(
 
 
 def test_base_and_lora_are_made_evaluated_and_compared_in_one_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    opened, open_it = [], Database.__init__
+
+    def counted(database: Database, home: Path) -> None:
+        opened.append(home)
+        open_it(database, home)
+
+    monkeypatch.setattr(Database, "__init__", counted)
     captions = tmp_path / "captions.txt"
     captions.write_text("a navy jacket\na red skirt\n")
     words = [
@@ -130,6 +138,7 @@ def test_base_and_lora_are_made_evaluated_and_compared_in_one_command(
     lora_file = tiny.save_lora(tmp_path / "lora.safetensors", "sdxl")
     lora = [*words, "--lora", str(lora_file), "--lora-baseline", "none", "--json"]
     values = printed(lora, capsys)
+    assert len(opened) == 1  # pictures of both and their evaluations go into one database
     assert values["metrics"]["clip_mini"]["n"] == values["baseline"]["metrics"]["clip_mini"]["n"] == 2
     assert values["comparison"]["metrics"]["clip_mini"]["n"] == 2
     assert "--reference" in values["metrics"]["psnr"]["unavailable"]
