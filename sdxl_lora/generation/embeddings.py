@@ -18,14 +18,14 @@ _Key = tuple[object, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class TokenCount:
-    """How long a prompt is for a model, not counting the marks at both ends."""
+    """How long a prompt is for a model, not counting the special tokens at both ends."""
 
     tokens: int
     limit: int  # tokens the model reads at once
 
     @property
-    def pieces(self) -> int:
-        """How many times the text encoder reads; words in later pieces count less."""
+    def chunks(self) -> int:
+        """How many times the text encoder reads; words in later chunks count less."""
         return max(1, -(-self.tokens // self.limit))
 
 
@@ -40,9 +40,9 @@ def embed(model: LoadedModel, prompt: str, negative_prompt: str, guided: bool) -
 
     `guided`: with classifier-free guidance, which needs the negative side too.
     """
-    memory: LruCache[_Key, Embeddings] = model.base.memory.setdefault("embeddings", LruCache(_REMEMBERED))
+    cache: LruCache[_Key, Embeddings] = model.base.cache.setdefault("embeddings", LruCache(_REMEMBERED))
     key: _Key = (model.config.loras, prompt, negative_prompt, guided)
-    found = memory.find(key)
+    found = cache.find(key)
     if found is None:
-        found = memory.keep(key, model.engine.encode(prompt, negative_prompt, guided=guided))
+        found = cache.keep(key, model.engine.encode(prompt, negative_prompt, guided=guided))
     return dict(found)

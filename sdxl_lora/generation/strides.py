@@ -85,7 +85,7 @@ def remaining_timesteps(scheduler: EulerDiscreteScheduler, steps: int, sketch_st
 
 def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
     """Latents in the middle of the even ways that were gone last, by `key_of`."""
-    kept: LruCache[Key, Tensor] = model.base.memory.setdefault("prefix_latents", LruCache(_REMEMBERED))
+    kept: LruCache[Key, Tensor] = model.base.cache.setdefault("prefix_latents", LruCache(_REMEMBERED))
     return kept
 
 

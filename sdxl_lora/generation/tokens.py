@@ -44,10 +44,10 @@ def count(model: str, prompt: str) -> TokenCount | None:
 def in_words(found: TokenCount) -> str:
     """For people: "52 of 77 tokens", or in how many chunks the prompt is sent."""
     limit = found.limit + SPECIAL_TOKENS
-    if found.pieces == 1:
+    if found.chunks == 1:
         return f"{found.tokens + SPECIAL_TOKENS} of {limit} tokens"
     return (
-        f"{found.tokens} tokens, sent in {found.pieces} chunks of up to {limit}: what comes first counts most"
+        f"{found.tokens} tokens, sent in {found.chunks} chunks of up to {limit}: what comes first counts most"
     )
 
 

@@ -20,10 +20,10 @@ def is_small(model: LoadedModel) -> bool:
     """Whether one thread per picture is best."""
     if model.device != "cpu":
         return False
-    memory = model.base.memory
-    if "parameters" not in memory:
-        memory["parameters"] = model.engine.parameters
-    return bool(memory["parameters"] < LARGE)
+    cache = model.base.cache
+    if "parameters" not in cache:
+        cache["parameters"] = model.engine.parameters
+    return bool(cache["parameters"] < LARGE)
 
 
 @contextmanager

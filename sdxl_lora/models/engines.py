@@ -76,14 +76,14 @@ def of(model: LoadedModel, request: ResolvedRequest, embeddings: Embeddings) -> 
 
 def _engine(model: LoadedModel, conversion: Conversion) -> OpenVINOEngine | None:
     """The engine of a conversion that is ready; None = it cannot be used, which it remembers."""
-    memory: LruCache[Conversion, OpenVINOEngine] = model.base.memory.setdefault(
+    cache: LruCache[Conversion, OpenVINOEngine] = model.base.cache.setdefault(
         "converted", LruCache(_REMEMBERED)
     )
-    found = memory.find(conversion)
+    found = cache.find(conversion)
     if found is not None:
         return found
     try:
-        return memory.keep(conversion, OpenVINOEngine(model.engine, conversion))
+        return cache.keep(conversion, OpenVINOEngine(model.engine, conversion))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         conversion.fail(" ".join(str(error).split()))
         return None

@@ -57,7 +57,7 @@ class Base:
     lock: threading.Lock = field(default_factory=threading.Lock)
     loras: tuple[LoraSpec, ...] = ()  # the ones that are on now
     adapters: lora.MergedAdapters = field(default_factory=lora.MergedAdapters)  # their trace in the weights
-    memory: dict[str, Any] = field(default_factory=dict)  # what generation remembers about this model
+    cache: dict[str, Any] = field(default_factory=dict)  # what generation computed with this model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Cuts a text that is longer than a CLIP reads into chunks that it reads whole, at commas where it can.
 
-The generator sends a long prompt in chunks, too (`generation.long_prompts`): a judge that read the first chunk only
+The generator sends a long prompt in chunks, too (`models.long_prompts`): a judge that read the first chunk only
 would blame every word behind the cut. Pure strings; how many tokens a stretch has is asked of the caller.
 """
 

@@ -65,10 +65,10 @@ def show(label: str, asked: words.Words, model: str, count: int) -> None:
 
 def _length(text: str, model: str) -> str:
     found = tokens.count(model, text) if text.strip() else None
-    if found is None or (found.pieces == 1 and not shared.expert()):
+    if found is None or (found.chunks == 1 and not shared.expert()):
         return ""
     if not shared.expert():
-        return f"Long: read in {found.pieces} parts, what comes first counts most"
+        return f"Long: read in {found.chunks} parts, what comes first counts most"
     return tokens.in_words(found)
 
 

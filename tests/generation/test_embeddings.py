@@ -18,7 +18,7 @@ from tests import tiny
 @pytest.fixture
 def encodings(model: LoadedModel) -> Iterator[list[int]]:
     """Grows by one with every run of the first text encoder."""
-    model.base.memory.clear()
+    model.base.cache.clear()
     runs: list[int] = []
     hook = model.engine.pipeline.text_encoder.register_forward_hook(lambda *_: runs.append(1))
     yield runs
@@ -55,7 +55,7 @@ def test_memory_of_prompts_is_bounded(model: LoadedModel) -> None:
     with model.use():
         for index in range(70):
             embed(model, f"a jacket {index}", "", guided=False)
-    assert len(model.base.memory["embeddings"]) == 64
+    assert len(model.base.cache["embeddings"]) == 64
 
 
 def test_an_empty_negative_prompt_is_zeros_where_the_model_says_so(model: LoadedModel) -> None:
@@ -68,8 +68,8 @@ def test_an_empty_negative_prompt_is_zeros_where_the_model_says_so(model: Loaded
 
 def test_tokens_are_counted_without_the_marks_at_both_ends(model: LoadedModel) -> None:
     count = count_tokens(model, "abc de")  # the tiny tokenizer knows single bytes only
-    assert (count.tokens, count.limit, count.pieces) == (5, 75, 1)
-    assert count_tokens(model, "x" * 100).pieces == 2
+    assert (count.tokens, count.limit, count.chunks) == (5, 75, 1)
+    assert count_tokens(model, "x" * 100).chunks == 2
     assert count_tokens(model, "(abc:1.3) de").tokens == 5
 
 

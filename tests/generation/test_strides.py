@@ -25,7 +25,7 @@ def finished(request_: ResolvedRequest) -> ResolvedRequest:
 
 
 def forget(model: LoadedModel) -> None:
-    model.base.memory.pop("prefix_latents", None)
+    model.base.cache.pop("prefix_latents", None)
 
 
 @pytest.mark.parametrize(("precision", "end"), [("fp32", 1.0), ("bf16", 1.0), ("fp32", 0.6), ("fp32", 0.2)])
