@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import GatedRepoError, HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionResolutionError,
+)
 from tqdm.auto import tqdm
 
 from sdxl_lora import plain_json
@@ -71,7 +77,9 @@ def cached_file(repository: str, filename: str) -> Path | None:
 def fetch(repository: str, progress: Progress | None = None) -> Path:
     """Downloads a pipeline's configs and safetensors (the fp16 ones where there are some); its folder.
 
-    Files that are in the cache already are not fetched again. Raises `ModelUnavailableError`, `StorageError`.
+    Files that are in the cache already are not fetched again. One after the other and not by `snapshot_download`: that
+    tells of bytes only, not of files, and makes the version known to offline look-ups before its files are there.
+    Raises `ModelUnavailableError`, `StorageError`.
     """
     with _hub_errors(repository):
         info = huggingface_hub.HfApi().model_info(repository, files_metadata=True, timeout=TIMEOUT)
@@ -90,12 +98,9 @@ def fetch(repository: str, progress: Progress | None = None) -> Path:
             done += sizes[name]
             if progress:
                 progress(name, done, total)
-        # what offline look-ups resolve: the branch, not the commit
-        root = Path(paths[0]).parents[wanted[0].count("/")]
-        reference = root.parents[1] / "refs" / "main"
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(str(info.sha))
-        return root
+        # writes down which commit offline look-ups find; only now, so that half a download is never found
+        huggingface_hub.HfApi().resolve_revision(repository)
+        return Path(paths[0]).parents[wanted[0].count("/")]
 
 
 def ask(repository: str) -> None:
@@ -160,7 +165,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
             f"{repository} is not on this machine and HF_HUB_OFFLINE forbids fetching it;"
             " unset HF_HUB_OFFLINE, or use --model mini"
         ) from error
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RevisionResolutionError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise StorageError(
                 "the disk of the model cache is full; free some space or move it with HF_HOME"
