@@ -63,6 +63,9 @@ A classifier that was trained on other renders only, and had no part in making t
 `python -m sdxl_lora build-mini --evaluate` prints this table.
 
 {table}
+
+Frechet distance and KID are to be read against the column of renders only (the same scenes with other seeds): sets that
+show the same scenes are no independent samples.
 """
 
 
