@@ -49,7 +49,7 @@ _REAL_BRANDS = (
 )
 
 # Garment -> (words for the product name, words for the sentence).
-_GARMENT_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+GARMENT_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "jacket": (
         ("Windbreaker", "Track Jacket", "Shell Jacket", "Jacket"),
         ("windbreaker jacket", "jacket", "zip-up jacket", "windbreaker"),
@@ -232,7 +232,7 @@ def _colour(colour: str, rng: random.Random, *, full: bool = False) -> str:
 
 def _object(scene: Scene, rng: random.Random, *, full: bool = False) -> str:
     """The garment with colour and pattern: "a navy and white striped t-shirt"."""
-    noun = rng.choice(_GARMENT_WORDS[scene.garment][1])
+    noun = rng.choice(GARMENT_WORDS[scene.garment][1])
     if rng.random() < 0.3 and not full:
         noun = scene.garment
     words = _colour(scene.colour, rng)
@@ -276,7 +276,7 @@ def _setting(scene: Scene, rng: random.Random) -> str:
 
 
 def _kream(scene: Scene, rng: random.Random, *, full: bool) -> str:
-    product = rng.choice(_GARMENT_WORDS[scene.garment][0])
+    product = rng.choice(GARMENT_WORDS[scene.garment][0])
     if full or rng.random() < 0.85:
         brands = BRANDS if rng.random() < 0.85 else _REAL_BRANDS
         product = f"{rng.choice(brands)} {product}"

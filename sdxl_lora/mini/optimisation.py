@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sdxl_lora.models.precision import has_fast_bf16
 
@@ -47,7 +48,8 @@ class MovingAverage:
     def update(self, module: nn.Module) -> None:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.averages, [p.detach() for p in module.parameters()], 1 - decay)
+        update = get_ema_multi_avg_fn(decay)
+        update(self.averages, [p.detach() for p in module.parameters()], self.updates)
 
     @torch.no_grad()
     def swap(self, module: nn.Module) -> None:

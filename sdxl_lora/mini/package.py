@@ -112,7 +112,7 @@ def capabilities() -> dict[str, Any]:
     words = {word for sentence in heard for word in split(sentence)}
     products = {
         garment: sorted(
-            {name.lower() for kind in captions._GARMENT_WORDS[garment] for name in kind} - {garment}
+            {name.lower() for kind in captions.GARMENT_WORDS[garment] for name in kind} - {garment}
         )
         for garment in GARMENTS
     }

@@ -10,6 +10,8 @@ from typing import Any
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
+from sdxl_lora.models import pipeline_internals
+
 _CFG_BATCHED = (
     "prompt_embeds",
     "add_text_embeds",
@@ -35,7 +37,8 @@ def arguments(pipeline: DiffusionPipeline, scale: float, end: float) -> dict[str
 
 def wanted_tensors(pipeline: DiffusionPipeline) -> list[str]:
     """What a `Switch` needs of the pipeline: the `callback_on_step_end_tensor_inputs` of its call."""
-    return [name for name in ("latents", *_CFG_BATCHED) if name in pipeline._callback_tensor_inputs]
+    offered = pipeline_internals.callback_tensors(pipeline)
+    return [name for name in ("latents", *_CFG_BATCHED) if name in offered]
 
 
 def first_timestep(pipeline: DiffusionPipeline) -> int:
@@ -71,5 +74,5 @@ class Switch:
             return {}
         if scale_at(running, self._timesteps[step + 1], running.guidance_scale, self._end) > 1:
             return {}
-        running._guidance_scale = 1.0
+        pipeline_internals.set_guidance_scale(running, 1.0)
         return {name: tensors[name].chunk(2)[1] for name in _CFG_BATCHED if name in tensors}

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, SchedulerMixin
 from PIL import Image
 from torch import Tensor
 
 from sdxl_lora import config
 from sdxl_lora.config import EngineName
-from sdxl_lora.models import conversions, openvino_runtime
+from sdxl_lora.models import conversions, openvino_runtime, pipeline_internals
 from sdxl_lora.models.conversions import Conversion
 from sdxl_lora.models.engine import LARGE, DenoisedStep, Denoising, Embeddings
 from sdxl_lora.models.torch_engine import TorchEngine
@@ -120,10 +120,8 @@ class OpenVINOEngine(TorchEngine):
     def preview(self, latents: Tensor, size: tuple[int, int]) -> Image.Image:
         return self._beside.preview(latents, size)  # it has fitted its map already
 
-    def _pipeline_of_one(self) -> DiffusionPipeline:
-        pipeline = super()._pipeline_of_one()
+    def _pipeline_of_one(self, scheduler: SchedulerMixin) -> DiffusionPipeline:
+        pipeline = super()._pipeline_of_one(scheduler)
         if self._network is not None:
-            vars(pipeline)["unet"] = (
-                self._network
-            )  # past diffusers' registry of components, which knows no such class
+            pipeline_internals.replace_network(pipeline, self._network)
         return pipeline

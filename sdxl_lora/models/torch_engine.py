@@ -4,7 +4,6 @@ A picture is drawn by a shallow copy of the pipeline: the weights are shared, th
 not, so that several pictures can be drawn at once.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.config import EngineName
-from sdxl_lora.models import decoding, guidance, long_prompts, previews, schedulers
+from sdxl_lora.models import decoding, guidance, long_prompts, pipeline_internals, previews, schedulers
 from sdxl_lora.models.capabilities import Capabilities
 from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings
 from sdxl_lora.models.quiet import quiet
@@ -73,8 +72,7 @@ class TorchEngine:
     def denoise(
         self, embeddings: Embeddings, way: Denoising, on_step: Callable[[DenoisedStep], bool]
     ) -> Tensor:
-        pipeline = self._pipeline_of_one()
-        pipeline.scheduler = way.scheduler
+        pipeline = self._pipeline_of_one(way.scheduler)
         predictions = previews.Predictions(way.scheduler)
         switch = guidance.Switch(way.guidance_end)
         start: float = guidance.first_timestep(pipeline) if way.timesteps is None else way.timesteps[0]
@@ -88,7 +86,7 @@ class TorchEngine:
                 predicted=predictions.latest(latents),
             )
             if not on_step(done) or step + 1 == way.stop_after:
-                running._interrupt = True  # the pipeline skips its remaining steps
+                pipeline_internals.stop(running)
             return switch(running, step, tensors)
 
         with predictions:
@@ -105,9 +103,9 @@ class TorchEngine:
             ).images
         return latents
 
-    def _pipeline_of_one(self) -> DiffusionPipeline:
+    def _pipeline_of_one(self, scheduler: SchedulerMixin) -> DiffusionPipeline:
         """A copy for one picture: it shares the weights, and has a state of its own."""
-        return copy.copy(self.pipeline)
+        return pipeline_internals.copy_of(self.pipeline, scheduler)
 
     def _course(self, way: Denoising) -> dict[str, Any]:
         """What the pipeline's call takes for where it begins and how it goes on."""

@@ -113,9 +113,9 @@ class Adapter:
         more = [(i, half) for i, half in found if parameters[i].grad is not None]
         for pairs, into in ((fresh, self._sums), (more, self._added)):
             if pairs:  # one kernel for all of them
-                torch._foreach_copy_([into[i] for i, _ in pairs], [half for _, half in pairs])
+                _copy_all([into[i] for i, _ in pairs], [half for _, half in pairs])
         if more:
-            torch._foreach_add_([self._sums[i] for i, _ in more], [self._added[i] for i, _ in more])
+            _add_all([self._sums[i] for i, _ in more], [self._added[i] for i, _ in more])
         for i, _ in found:
             parameters[i].grad, self.copies[i].grad = self._sums[i], None
 
@@ -123,7 +123,7 @@ class Adapter:
     def refresh(self) -> None:
         """To be called whenever the parameters have changed: the layers multiply with them as they are now."""
         if self.copies:
-            torch._foreach_copy_(list[Tensor](self.copies), list[Tensor](self.parameters()))
+            _copy_all(list[Tensor](self.copies), list[Tensor](self.parameters()))
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """(name, parameter) of everything trained, in a fixed order."""
@@ -189,3 +189,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | set | frozenset):
         return sorted(value)
     return value if isinstance(value, str | int | float | bool | dict | None) else str(value)
+
+
+def _copy_all(into: list[Tensor], values: list[Tensor]) -> None:
+    """Copies every value into its place, cast to that one's type, by one kernel as PyTorch's optimizers do."""
+    torch._foreach_copy_(into, values)
+
+
+def _add_all(into: list[Tensor], values: list[Tensor]) -> None:
+    """Adds every value into its place, by one kernel."""
+    torch._foreach_add_(into, values)

@@ -20,7 +20,7 @@ def compile_blocks(unet: Any, *, one_size: bool, backend: str = "inductor") -> i
 
     `one_size`: all pictures have one size, for which the kernels are made; otherwise they take any size.
     """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
+    torch.compiler.config.recompile_limit = max(torch.compiler.config.recompile_limit, _VARIANTS)
     blocks = [m for m in unet.modules() if isinstance(m, BasicTransformerBlock | ResnetBlock2D)]
     for block in blocks:
         block.compile(dynamic=False if one_size else None, backend=backend)

@@ -1,0 +1,40 @@
+"""What diffusers' pipelines do not promise, and this project relies on: all of it is in here.
+
+What is set in callbacks is set as diffusers' own guide "Pipeline callbacks" does it, for want of public names.
+`tests/test_private_names.py` runs each on real pipelines, so that an upgrade which takes one away fails there and not
+in a picture.
+"""
+
+import copy
+from typing import Any
+
+from diffusers import DiffusionPipeline, SchedulerMixin
+
+
+def copy_of(pipeline: DiffusionPipeline, scheduler: SchedulerMixin) -> DiffusionPipeline:
+    """A pipeline with the same weights, but its own sampler and state of a call, so that both can draw at once."""
+    other = copy.copy(pipeline)
+    other.scheduler = scheduler
+    return other
+
+
+def replace_network(pipeline: DiffusionPipeline, network: Any) -> None:
+    """Lets a copied pipeline draw with another network than its UNet, past the registry of components, which takes only
+    classes it knows.
+    """
+    vars(pipeline)["unet"] = network
+
+
+def stop(running: DiffusionPipeline) -> None:
+    """Inside a call's callback: the remaining steps are skipped, and the call returns the latents as they are."""
+    running._interrupt = True
+
+
+def set_guidance_scale(running: DiffusionPipeline, scale: float) -> None:
+    """Inside a call's callback: guidance of the remaining steps; 1 = none, for which the call's tensors are halved."""
+    running._guidance_scale = scale
+
+
+def callback_tensors(pipeline: DiffusionPipeline) -> list[str]:
+    """The tensors that a call's callback may ask for and replace."""
+    return list(pipeline._callback_tensor_inputs)
