@@ -4,6 +4,9 @@ Not torchvision's Inception: average pools leave the padding out of their mean, 
 maximum, and pictures are resized as TensorFlow 1 did. Layer names are those of the published weight file.
 Structure after Szegedy et al. 2015, arXiv:1512.00567; the differences are those torch-fidelity and
 pytorch-fid document.
+
+torch-fidelity's own class gives the same features (`python -m benchmarks.metrics --parity`), but its package imports
+torchvision, and it loads weights as a pickle that may run code (`weights_only=False`).
 """
 
 from pathlib import Path

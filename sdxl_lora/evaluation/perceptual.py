@@ -1,6 +1,8 @@
 """LPIPS: perceptual distance from AlexNet features, with the linear heads the `lpips` wheel carries.
 
 The trunk is torchvision's AlexNet, written out here so that neither torchvision nor `import lpips` is needed.
+lpips's own class gives the same distances to the bit, but builds its trunk with an argument that torchvision has
+deprecated since 0.13 and may remove.
 """
 
 from importlib.util import find_spec

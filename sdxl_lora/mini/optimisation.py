@@ -37,7 +37,11 @@ def warmup_stable_decay(step: int, *, total: int, warmup: int, decay: int, floor
 
 
 class MovingAverage:
-    """Exponential moving average of a module's parameters, with a warm-up: decay = min(`decay`, (1+n)/(10+n))."""
+    """Exponential moving average of a module's parameters, with a warm-up: decay = min(`decay`, (1+n)/(10+n)).
+
+    By PyTorch's averaging function, without its `AveragedModel`: that keeps a second module, and here the averages are
+    swapped in and out of the one.
+    """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay

@@ -6,9 +6,9 @@ now is read again, because clocks of file systems are coarse. Large files are re
 of what is in a file.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 import re
 import threading
 import time
@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdxl_lora import plain_json
+from sdxl_lora import files, plain_json
 from sdxl_lora.config import home
-from sdxl_lora.errors import LoraError, ModelUnavailableError, RequestError
+from sdxl_lora.errors import LoraError, ModelUnavailableError, RequestError, StorageError
 from sdxl_lora.models import architecture, hub, lora, registry
 from sdxl_lora.request import LoraSpec
 
@@ -143,13 +143,8 @@ def _remember(name: str, stamp: _Stamp, digest: str) -> None:
     """For the next process; a disk that refuses costs only time."""
     path = _memory()
     values = {**_read(path), name: [*stamp, digest]}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(values), encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        return
+    with contextlib.suppress(StorageError):
+        files.write_atomically(path, json.dumps(values).encode())
 
 
 def _read(path: Path) -> dict[str, Any]:

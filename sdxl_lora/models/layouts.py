@@ -4,6 +4,9 @@ diffusers: `unet.<module>.lora_A.weight`, modules named as in diffusers and tran
 file's header. kohya (AUTOMATIC1111, ComfyUI): `lora_unet_<module>.lora_down.weight`, dots as underscores,
 an `.alpha` per module; SDXL's UNet modules are named as in Stability's own code (`input_blocks_4_1_...`),
 SD 1.x's as in diffusers. Pure dictionaries of tensors; knows nothing of models or files.
+
+diffusers has no public converter that would do: `convert_state_dict_to_kohya` keeps diffusers' names for SDXL's UNet
+and takes the rank for alpha, and the way back is private functions of its loaders.
 """
 
 import re

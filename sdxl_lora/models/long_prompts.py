@@ -5,8 +5,9 @@ chunk is encoded alone, and the embeddings stand one after the other: the UNet a
 pooled embedding is the first chunk's. Both sides of the guidance get equally many chunks, empty ones at the end.
 
 Emphasis moves a token's embedding away from what the empty prompt has at its place: `empty + weight * (own - empty)`,
-the interpolation that `compel` does. Weight 1 changes nothing. Short prompts without emphasis never come here: the
-pipeline encodes those itself (`embeddings`).
+the interpolation that `compel` does. Weight 1 changes nothing. `compel` itself (2.5.1) is not taken: it reads
+`(navy)1.3`, but AUTOMATIC1111's `(navy:1.3)` as the words `navy:1.3`, and it pools a text with the marks of emphasis
+still in it. Short prompts without emphasis never come here: the pipeline encodes those itself (`embeddings`).
 """
 
 from dataclasses import dataclass

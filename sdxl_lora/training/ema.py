@@ -1,4 +1,7 @@
-"""Moving average of trained parameters, in fp32."""
+"""Moving average of trained parameters, in fp32.
+
+`torch.optim.swa_utils.AveragedModel` would copy the whole module, frozen weights and all, in the parameters' own type.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -2,6 +2,8 @@
 
 Flags are the fields of `TrainingConfig`. An abbreviation that is unambiguous in diffusers' scripts means
 the same here, whatever flags are added. A TOML file gives defaults; the command line wins.
+
+tyro makes flags from a dataclass, too, but understands no abbreviations, which is most of what is written here.
 """
 
 import argparse

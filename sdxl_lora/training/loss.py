@@ -55,7 +55,10 @@ def target_of(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, timestep
 
 
 def signal_to_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> Tensor:
-    """SNR of each timestep, B: alpha-bar / (1 - alpha-bar)."""
+    """SNR of each timestep, B: alpha-bar / (1 - alpha-bar).
+
+    As diffusers' `compute_snr` up to rounding (a test says so), which takes roots of both and squares them again.
+    """
     alphas = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
     return alphas / (1 - alphas)
 

@@ -1,6 +1,7 @@
 """The learning rate as a pure function of the number of updates made: never of steps, processes or epochs.
 
-The shapes are those of diffusers' `get_scheduler`; `tests/training/test_schedule.py` compares them.
+The shapes are those of diffusers' `get_scheduler`; `tests/training/test_schedule.py` compares them. Those come
+as a `LambdaLR` bound to an optimizer, which counts its own calls: one more state for checkpoints to keep.
 """
 
 import math
