@@ -149,7 +149,7 @@ def _tasks(
         tasks.append(measure.colour_task())
         said["colour"] = {"resize": f"{colour.MASK_SIDE} px, PIL bicubic"}
     if "words" in wanted:
-        tasks.append(measure.words_task())
+        tasks.append(measure.ocr_task())
         said["words"] = {"resize": "none"}
     for name in sorted(wanted & {"alexnet", "blip", "clip", "clip336", "inception", "mini"}):
         try:

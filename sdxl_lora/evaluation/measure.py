@@ -21,7 +21,7 @@ from sdxl_lora.evaluation.decoding import Decoder, Need
 from sdxl_lora.evaluation.pairing import Pairing
 from sdxl_lora.evaluation.pictures import BlankCard, Moved, Picture, Source
 from sdxl_lora.scoring import lettering
-from sdxl_lora.scoring.lettering import Words
+from sdxl_lora.scoring.lettering import OcrLine
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]  # pairs done, pairs in all
@@ -154,7 +154,7 @@ def colour_task() -> Task:
     return Task("colour", f"colour-1-{colour.MASK_SIDE}", "picture", colours, colour.MASK_SIDE)
 
 
-def words_task() -> Task:
+def ocr_task() -> Task:
     """The text OCR reads on each picture."""
     return Task(
         "words",
@@ -164,15 +164,15 @@ def words_task() -> Task:
     )
 
 
-def encode(words: Sequence[Words]) -> Array:
+def encode(words: Sequence[OcrLine]) -> Array:
     """What OCR read, for the cache: JSON as bytes."""
     return np.frombuffer(json.dumps([asdict(item) for item in words]).encode(), dtype=np.uint8)
 
 
-def decode(data: Array) -> list[Words]:
+def decode(data: Array) -> list[OcrLine]:
     """Inverse of `encode`."""
     return [
-        Words(item["text"], item["confidence"], tuple((x, y) for x, y in item["box"]))
+        OcrLine(item["text"], item["confidence"], tuple((x, y) for x, y in item["box"]))
         for item in json.loads(data.tobytes())
     ]
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
-from sdxl_lora.scoring.lettering import Lettering, Words
+from sdxl_lora.scoring.lettering import Lettering, OcrLine
 
 GARMENT: Final = "garment"  # name of the gate, and of the claim
 _GARMENT_WEIGHT = 100  # gates that a wrong garment weighs as much as; there are six others
@@ -297,9 +297,9 @@ def _read_lettering(value: Mapping[str, Any]) -> Lettering | None:
     )
 
 
-def _read_words(value: Mapping[str, Any]) -> Words:
+def _read_words(value: Mapping[str, Any]) -> OcrLine:
     box = tuple((float(x), float(y)) for x, y in value["box"])
-    return Words(str(value["text"]), _number(value.get("confidence")), box)
+    return OcrLine(str(value["text"]), _number(value.get("confidence")), box)
 
 
 def _read_search(value: Mapping[str, Any]) -> SearchLog | None:

@@ -32,7 +32,7 @@ State = Literal["read", "misread", "not readable"]
 
 
 @dataclass(frozen=True)
-class Words:
+class OcrLine:
     """One line of text on a picture."""
 
     text: str
@@ -47,7 +47,7 @@ class Lettering:
     state: State
     similarity: float  # of the most similar text: 1 - (insertions + deletions) / both lengths; 0 without one
     text: str
-    words: tuple[Words, ...] = ()  # everything that was read on the picture, with where it stands
+    words: tuple[OcrLine, ...] = ()  # everything that was read on the picture, with where it stands
 
 
 def available() -> bool:
@@ -55,18 +55,18 @@ def available() -> bool:
     return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
 
 
-def read_words(pixels: Pixels) -> list[Words]:
+def read_words(pixels: Pixels) -> list[OcrLine]:
     """All text on a picture [height, width, 3] uint8 RGB. Raises `ModelUnavailableError` without rapidocr."""
     result = _reader()(np.ascontiguousarray(pixels[:, :, ::-1]))  # rapidocr takes BGR arrays
     if result.txts is None:
         return []
     return [
-        Words(text, float(score), tuple((float(x), float(y)) for x, y in box))
+        OcrLine(text, float(score), tuple((float(x), float(y)) for x, y in box))
         for text, score, box in zip(result.txts, result.scores, result.boxes, strict=True)
     ]
 
 
-def judge(words: Sequence[Words], brand: str) -> Lettering:
+def judge(words: Sequence[OcrLine], brand: str) -> Lettering:
     """Compares what was read with the brand that was asked for: letters and digits of any script, in any case.
 
     Lines are tried alone and joined from top to bottom, since "THE NORTH FACE" stands on three of them. A name

@@ -15,7 +15,7 @@ from sdxl_lora.models import registry
 from sdxl_lora.models.capabilities import Capabilities, split
 from sdxl_lora.prompts import closest, emphasis, translation
 from sdxl_lora.prompts.vocabulary import WORDS
-from sdxl_lora.scoring.spec import spec_text
+from sdxl_lora.scoring.spec import scored_text
 
 # Words that carry nothing to draw: whether a model knows them makes no difference.
 _FUNCTION_TEXT = """
@@ -95,7 +95,7 @@ def of_capabilities(
     capabilities: Capabilities, model: str, prompt: str, slots: Mapping[str, str] | None = None
 ) -> Limits:
     """The same for given capabilities; `model` is what to call it."""
-    text = spec_text(emphasis.plain(prompt))
+    text = scored_text(emphasis.plain(prompt))
     brand = emphasis.plain((slots or {}).get("brand", "")).strip()
     if brand:
         text = re.sub(rf"(?<!\w){re.escape(brand)}(?!\w)", " ", text, flags=re.IGNORECASE)

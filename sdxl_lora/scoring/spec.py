@@ -39,7 +39,7 @@ _GENRE = """
 _BOILERPLATE = frozenset(f"{_QUALITY} {_CAMERA} {_GENRE}".split())
 
 
-def spec_text(prompt: str) -> str:
+def scored_text(prompt: str) -> str:
     """The short sentence that is scored for `prompt`; the rule stands above. Empty only if `prompt` is."""
     text = _unwrap(prompt)
     clauses = [clause.strip(" .;") for clause in re.split(r"[,\n]", text)]

@@ -24,7 +24,7 @@ from sdxl_lora.scoring.card import GARMENT, Finding, Gate, ScoreCard, rank
 from sdxl_lora.scoring.lettering import Lettering
 from sdxl_lora.scoring.limits import Limits
 from sdxl_lora.scoring.probes import ProbeScorer, probes_of
-from sdxl_lora.scoring.spec import spec_text
+from sdxl_lora.scoring.spec import scored_text
 
 WHITE_SHARE = 0.95  # of the border, where a white background was asked for: leaves room for a shadow
 MAJORITY = 0.5  # probability from which another word is what shows: more than all others together
@@ -76,7 +76,7 @@ class Verifier:
                 reported is left out.
         """
         prompt = emphasis.plain(request.prompt)
-        text, slots = spec_text(prompt), dict(request.slots)
+        text, slots = scored_text(prompt), dict(request.slots)
         texts = [text] * len(images)
         scores = self.primary.score(images, texts)
         met = limits.of_capabilities(self._capabilities, request.model, prompt, slots)

@@ -18,7 +18,7 @@ from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring import checks
 from sdxl_lora.scoring.base import Scorer
-from sdxl_lora.scoring.spec import spec_text
+from sdxl_lora.scoring.spec import scored_text
 from sdxl_lora.search.attempts import finished_from, sketch_of
 from sdxl_lora.search.calibration import Calibration, SketchSample
 
@@ -73,7 +73,7 @@ def calibrate(
             drawn[steps, False] = _draw(sketch_of(resolved, steps))
             if generation.can_finish_sketches(load(ModelConfig.of(resolved))):
                 drawn[steps, True] = _draw(finished_from(resolved, steps))
-        text = spec_text(resolved.prompt)
+        text = scored_text(resolved.prompt)
         for index, image in enumerate(whole):
             looks = [image, *(images[index] for images in drawn.values())]
             if any(checks.blank_reason(look) for look in looks):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sdxl_lora.prompts import emphasis
 from sdxl_lora.request import ResolvedRequest
 from sdxl_lora.scoring.card import Finding, ScoreCard, rank
-from sdxl_lora.scoring.spec import spec_text, subject_start
+from sdxl_lora.scoring.spec import scored_text, subject_start
 
 WEIGHTS = (1.3, 1.6)  # tried in turn
 
@@ -41,7 +41,7 @@ def propose(prompt: str, findings: Sequence[Finding], tried: Sequence[str]) -> E
     wrong = sorted((f for f in findings if not f.right), key=lambda finding: finding.probability)
     for finding in wrong:
         for changed, what in _variants(prompt, finding.wanted):
-            if changed != prompt and changed not in tried and spec_text(changed) == spec_text(prompt):
+            if changed != prompt and changed not in tried and scored_text(changed) == scored_text(prompt):
                 return Edit(prompt=changed, attribute=finding.attribute, words=f"{finding} -> {what}")
     return None
 

@@ -21,7 +21,7 @@ from sdxl_lora.models import registry
 from sdxl_lora.prompts import emphasis, translation
 from sdxl_lora.records import metadata
 from sdxl_lora.scoring import limits
-from sdxl_lora.scoring.spec import spec_text
+from sdxl_lora.scoring.spec import scored_text
 
 QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
@@ -101,7 +101,7 @@ def test_archives_with_any_names(names: list[str], tmp_path: Path) -> None:
 def test_any_words(text: str) -> None:
     only_our_errors(lambda: prompts.expand(text).count)
     emphasis.parse(text)
-    spec_text(text)
+    scored_text(text)
     understand(text, {"colour": "navy", "logo": "star"}, ["on the chest"])
     translation.of_sentence(text)
     limits.of("mini", text)

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from sdxl_lora.scoring import lettering
-from sdxl_lora.scoring.lettering import Words, judge
+from sdxl_lora.scoring.lettering import OcrLine, judge
 
 
-def words(*texts: str) -> list[Words]:
-    return [Words(text, 0.9, ((0.0, 0.0),) * 4) for text in texts]
+def words(*texts: str) -> list[OcrLine]:
+    return [OcrLine(text, 0.9, ((0.0, 0.0),) * 4) for text in texts]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sdxl_lora.ui import why
 
 Open = Callable[..., AppTest]
 BOX = ((30.0, 50.0), (370.0, 50.0), (370.0, 115.0), (30.0, 115.0))
-READ = lettering.Lettering("misread", 0.8, "NORTHPEKA", (lettering.Words("NORTHPEKA", 0.9, BOX),))
+READ = lettering.Lettering("misread", 0.8, "NORTHPEKA", (lettering.OcrLine("NORTHPEKA", 0.9, BOX),))
 FINDINGS = (
     Finding(attribute="colour", wanted="navy", probability=0.92, rival="black", rival_probability=0.05),
     Finding(attribute="logo", wanted="triangle", probability=0.2, rival="circle", rival_probability=0.7),

@@ -8,7 +8,7 @@ from sdxl_lora.config import MAX_PROMPT_CHARACTERS
 from sdxl_lora.mini import scene
 from sdxl_lora.prompts import attributes, fill, templates
 from sdxl_lora.prompts.attributes import find
-from sdxl_lora.scoring.spec import spec_text
+from sdxl_lora.scoring.spec import scored_text
 
 
 def claims(sentence: str, **slots: str) -> dict[str, str]:
@@ -73,7 +73,7 @@ def test_swapping_mends_the_article() -> None:
 def test_every_template_makes_the_claims_of_its_slots(name: str) -> None:
     template = templates()[name]
     values = template.complete({})
-    found = claims(spec_text(fill(template, {})), **values)
+    found = claims(scored_text(fill(template, {})), **values)
     assert {found["colour"], found["garment"], found["logo"]} == {
         values["colour"], values["product"], values["logo"],
     }  # fmt: skip

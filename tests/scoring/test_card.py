@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdxl_lora.scoring.card import Finding, Gate, LoggedAttempt, ScoreCard, SearchLog, rank
-from sdxl_lora.scoring.lettering import Lettering, Words
+from sdxl_lora.scoring.lettering import Lettering, OcrLine
 
 BOX = ((1.0, 2.0), (3.0, 2.0), (3.0, 4.0), (1.0, 4.0))
 FULL = ScoreCard(
@@ -21,7 +21,7 @@ FULL = ScoreCard(
     ),
     gates=(Gate(name="brand text", passed=None, reason="no lettering can be read"),),
     others={"held_out": ("HPS v2 (held out)", 27.5)},
-    lettering=Lettering("misread", 0.8, "NORTHPEKA", (Words("NORTHPEKA", 0.9, BOX),)),
+    lettering=Lettering("misread", 0.8, "NORTHPEKA", (OcrLine("NORTHPEKA", 0.9, BOX),)),
     search=SearchLog(
         attempts=(
             LoggedAttempt(number=1, prompt="a navy jacket", seed=7, verdict="no picture", steps=3),

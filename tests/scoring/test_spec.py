@@ -6,7 +6,7 @@ import pytest
 
 from sdxl_lora.config import MAX_PROMPT_CHARACTERS
 from sdxl_lora.prompts import fill, templates
-from sdxl_lora.scoring.spec import spec_text, subject_start
+from sdxl_lora.scoring.spec import scored_text, subject_start
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ from sdxl_lora.scoring.spec import spec_text, subject_start
     ],
 )
 def test_boilerplate_goes_and_content_stays(prompt: str, expected: str) -> None:
-    assert spec_text(prompt) == expected
+    assert scored_text(prompt) == expected
 
 
 @pytest.mark.parametrize("name", sorted(templates()))
 def test_every_template_keeps_its_product_and_loses_its_category(name: str) -> None:
     template = templates()[name]
     values = template.complete({})
-    spec = spec_text(fill(template, {"style": "fashion photography", "camera": "85mm lens"}))
+    spec = scored_text(fill(template, {"style": "fashion photography", "camera": "85mm lens"}))
     for slot in ("product", "colour", "logo", "logo_position", "setting"):
         assert values[slot] in spec
     assert "8K" not in spec
@@ -63,7 +63,7 @@ def test_every_template_keeps_its_product_and_loses_its_category(name: str) -> N
 def test_the_longest_prompt_takes_no_noticeable_time(unit: str) -> None:
     prompt = (unit * MAX_PROMPT_CHARACTERS)[:MAX_PROMPT_CHARACTERS]
     start = time.process_time()
-    spec_text(prompt)
+    scored_text(prompt)
     assert time.process_time() - start < 0.5
 
 

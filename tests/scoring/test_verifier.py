@@ -175,7 +175,7 @@ def test_a_misread_brand_fails_and_an_unreadable_one_does_not(
     asked = GenerationRequest(prompt="a cap", slots=(("brand", "Northpeak"),))
     expected = {"NORTHPEAK": True, "NORTPHEKA": False, "": None, "SUMMER": None}
     for text, passed in expected.items():
-        words = [lettering.Words(text, 0.9, ((0.0, 0.0),) * 4)] if text else []
+        words = [lettering.OcrLine(text, 0.9, ((0.0, 0.0),) * 4)] if text else []
         monkeypatch.setattr(lettering, "read_words", lambda _, words=words: words)
         [judged] = Verifier(clip, read_brand=True).judge([noise(1)], asked)
         assert [(gate.name, gate.passed) for gate in judged.gates] == [("brand text", passed)]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sdxl_lora.scoring.card import Finding
-from sdxl_lora.scoring.spec import spec_text
+from sdxl_lora.scoring.spec import scored_text
 from sdxl_lora.search.refinement import propose
 
 KREAM = "outer, Northpeak Jacket Navy, a photography of a navy jacket, studio background"
@@ -43,7 +43,7 @@ def test_no_change_touches_the_sentence_that_is_scored() -> None:
     for prompt in (KREAM, "jacket in navy on a wooden floor"):
         found = changes(prompt, [WRONG])
         assert found
-        assert {spec_text(changed) for changed in found} == {spec_text(prompt)}
+        assert {scored_text(changed) for changed in found} == {scored_text(prompt)}
     assert "navy, jacket in navy on a wooden floor" not in changes(
         "jacket in navy on a wooden floor", [WRONG]
     )
