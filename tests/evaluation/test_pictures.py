@@ -116,8 +116,8 @@ def test_a_huge_picture_is_refused_before_it_fills_the_memory(
         read_picture(tmp_path / "a.png")
 
 
-def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
+def test_floating_point_pixels_of_no_known_range_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 1.5, np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match="floating-point"):
         read_picture(tmp_path / "a.tif")
 
