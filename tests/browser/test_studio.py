@@ -19,7 +19,7 @@ from tests.browser.conftest import resize
 
 pytestmark = pytest.mark.browser
 
-TIMEOUT = 300  # seconds; only reached when something is broken, or the machine is very busy
+TIMEOUT = 150  # seconds; only reached when something is broken, or the machine is very busy
 PROMPT = (
     "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket with a white triangle logo"
     " on the chest, studio background"
