@@ -45,30 +45,34 @@ class ImageFacts:
     notes: tuple[str, ...] = ()  # what was done to it, for people
 
 
-def decode(data: bytes, name: str) -> tuple[Image.Image, ImageFacts]:
-    """The picture as upright opaque RGB, and its facts.
+def decode(
+    data: bytes, name: str, *, most: int = MAX_PIXELS, alpha: bool = False
+) -> tuple[Image.Image, ImageFacts]:
+    """The picture as upright opaque RGB, and its facts; with `alpha` a transparent one stays so, as RGBA.
 
-    Raises `ImageError` naming `name` for what is damaged, no picture, or larger than `MAX_PIXELS`.
+    Raises `ImageError` naming `name` for what is damaged, no picture, or larger than `most` pixels, before its pixels
+    are decoded.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is the next line's
             with Image.open(io.BytesIO(data)) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    size = f"{opened.width}x{opened.height} px, larger than {MAX_PIXELS:,} pixels"
+                if opened.width * opened.height > most:
+                    size = f"{opened.width}x{opened.height} px, larger than {most:,} pixels"
                     raise ImageError(f"{name} is {size}; make it smaller")
                 opened.load()
-                return _to_srgb(opened, data[:8] == _PNG and len(data) > 24 and data[24] == 16, name)
+                sixteen_bit = data[:8] == _PNG and len(data) > 24 and data[24] == 16
+                return _to_srgb(opened, sixteen_bit, name, alpha=alpha)
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is larger than {MAX_PIXELS:,} pixels; make it smaller") from error
+        raise ImageError(f"{name} is larger than {most:,} pixels; make it smaller") from error
     except UnidentifiedImageError:
-        return _unknown_to_pillow(data, name)
+        return _unknown_to_pillow(data, name, most, alpha)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         reason = (str(error).splitlines() or ["it is damaged"])[0]
         raise ImageError(f"{name} cannot be read as a picture ({reason}); replace or remove it") from None
 
 
-def _unknown_to_pillow(data: bytes, name: str) -> tuple[Image.Image, ImageFacts]:
+def _unknown_to_pillow(data: bytes, name: str, most: int, alpha: bool) -> tuple[Image.Image, ImageFacts]:
     """Colours of floating-point numbers; of other files, what they are as far as can be told."""
     kind = next((kind for kind, sign in _UNREAD.items() if sign(data)), None)
     if kind is not None:
@@ -76,16 +80,16 @@ def _unknown_to_pillow(data: bytes, name: str) -> tuple[Image.Image, ImageFacts]
     if data[:4] not in float_tiffs.MAGIC:
         raise ImageError(f"{name} cannot be read as a picture; replace or remove it")
     try:
-        image, note = float_tiffs.read(data, MAX_PIXELS)
+        image, note = float_tiffs.read(data, most)
     except ValueError as error:
         raise ImageError(
             f"{name} cannot be read as a picture ({error}); save it as an 8-bit PNG first"
         ) from None
-    return _to_srgb(image, False, name, [note])
+    return _to_srgb(image, False, name, [note], alpha=alpha)
 
 
 def _to_srgb(
-    image: Image.Image, sixteen_bit: bool, name: str, done: Sequence[str] = ()
+    image: Image.Image, sixteen_bit: bool, name: str, done: Sequence[str] = (), *, alpha: bool = False
 ) -> tuple[Image.Image, ImageFacts]:
     """`sixteen_bit`: the file says so; Pillow decodes colours of 16 bits to 8 without a word. `done`: notes so far."""
     notes = list(done)
@@ -109,7 +113,9 @@ def _to_srgb(
         image, how = _from_cmyk(image)
         notes.append(how)
     transparent = image.has_transparency_data
-    if transparent:
+    if transparent and alpha:
+        image = image.convert("RGBA")
+    elif transparent:
         notes.append("alpha: laid on white")
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -122,7 +128,8 @@ def _to_srgb(
         frames=frames,
         notes=tuple(notes),
     )
-    return image if image.mode == "RGB" else image.convert("RGB"), facts
+    wanted = "RGBA" if transparent and alpha else "RGB"
+    return image if image.mode == wanted else image.convert(wanted), facts
 
 
 def _from_sixteen_bit(image: Image.Image, name: str) -> Image.Image:
