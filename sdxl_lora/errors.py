@@ -7,6 +7,7 @@
     |   |-- UnknownNameError    no model, template, metric ... of that name (the nearest is named)
     |   |-- NotFoundError       no picture, evaluation or comparison of that id: deleted, or never there
     |   |-- ImageError          a picture that cannot be read or used
+    |   |-- LogoError           a logo that cannot be read, or not be placed where it is wanted
     |   |-- DataError           a training or evaluation data set that cannot be used
     |   `-- LoraError           a LoRA file that cannot be read, or belongs to another architecture
     |-- ModelUnavailableError   the model is known, but its weights are not here and cannot be had
@@ -39,6 +40,10 @@ class RequestError(InputError):
 
 class ImageError(InputError):
     """A picture that cannot be read or used."""
+
+
+class LogoError(InputError):
+    """A logo that cannot be read, or not be placed where it is wanted."""
 
 
 class DataError(InputError):
