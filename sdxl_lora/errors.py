@@ -12,6 +12,7 @@
     |   `-- LoraError           a LoRA file that cannot be read, or belongs to another architecture
     |-- ModelUnavailableError   the model is known, but its weights are not here and cannot be had
     |-- StorageError            the data folder is read-only, full or damaged
+    |-- ProvenanceError         a picture that cannot be signed, or a certificate that cannot be used
     |-- TrainingError           a training run that cannot start or go on
     `-- Cancelled               the user asked to stop; not a failure
 
@@ -74,6 +75,10 @@ class ModelUnavailableError(StudioError):
 
 class StorageError(StudioError):
     """The data folder cannot be read or written."""
+
+
+class ProvenanceError(StudioError):
+    """A picture cannot be signed, or the certificate for it cannot be used."""
 
 
 class TrainingError(StudioError):

@@ -41,7 +41,7 @@ class Piece:
     session: str = ""
     card: ScoreCard | None = None  # None: not judged yet; a search has judged its own
     unscored: str | None = None  # one line: why there is no score
-    notice: str | None = None  # one line: what else could not be judged
+    notice: str | None = None  # one line: what else could not be done
     data: bytes | None = None  # the file, once it was written
     created_at: datetime | None = None  # UTC, that the file says
     record: Record | None = None  # once it is kept

@@ -229,6 +229,7 @@ class BestOfNRunner:
 
     def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]:
         """`Studio.run`, or `run_attempts` where the effort says so; the request is resolved once, here."""
+        self._studio.check()
         resolved = generation.resolve(spec.request)
         if not spec.effort.searches:
             yield from self._studio.run(resolved, cancel=cancel, session=spec.user)

@@ -13,6 +13,7 @@ from sdxl_lora import generation
 from sdxl_lora.finishing.chain import Chain, Piece
 from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.scoring import Score
+from sdxl_lora.finishing.signing import Sign
 from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.generation import Event, PictureDone
 from sdxl_lora.models import registry
@@ -53,7 +54,12 @@ class Studio:
         self.store = Store(where)
         self._scorer = scorer
         self._explains = explain
-        self._chain = Chain([Score(self._verifier), Embed(), Keep(self.store)])
+        self._sign = Sign(self.store.home)
+        self._chain = Chain([Score(self._verifier), Embed(), self._sign, Keep(self.store)])
+
+    def check(self) -> None:
+        """Whether pictures can be finished at all, before one is drawn. Raises `InputError`, `ProvenanceError`."""
+        self._sign.check()
 
     def run(
         self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
@@ -63,6 +69,7 @@ class Studio:
         A picture that cannot be scored is kept without a score. Raises any `StudioError`, `Cancelled` among
         them; pictures recorded before that stay.
         """
+        self.check()
         resolved = generation.resolve(request)
         model = load(ModelConfig.of(resolved))
         for event in generation.generate(model, resolved, cancel=cancel):

@@ -3,11 +3,10 @@
 Three texts are put into every PNG:
 - `parameters`: the lines AUTOMATIC1111 writes, which many tools read;
 - `sdxl_lora`: JSON with everything, from which `read` restores the request exactly;
-- `XML:com.adobe.xmp`: the IPTC digital source type `trainedAlgorithmicMedia`
-  (https://cv.iptc.org/newscodes/digitalsourcetype/).
+- `XML:com.adobe.xmp`: that a model made it (`records.iptc`).
 
 Pictures of other programs are read as far as their `parameters` go (`records.a1111`). Knows nothing of the
-database. The mark can be removed by anyone who re-saves the file: it is a label, not a signature.
+database.
 """
 
 import io
@@ -23,7 +22,7 @@ from PIL import Image, PngImagePlugin
 
 from sdxl_lora import __version__, plain_json
 from sdxl_lora.errors import ImageError, InputError
-from sdxl_lora.records import a1111
+from sdxl_lora.records import a1111, iptc
 from sdxl_lora.records.reading import split
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
@@ -31,23 +30,10 @@ from sdxl_lora.scoring.card import ScoreCard
 FORMAT = 1  # of the JSON; raised when a reader of today could not understand it
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 _TOO_LARGE = (
     f"the picture is too large; at most {MAX_PIXELS // 10**6} megapixels are read, so use a smaller one"
 )
-
-_XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/">
- <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-  <rdf:Description rdf:about=""
-    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
-    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-    xmp:CreatorTool="sdxl_lora {__version__}"
-    Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>
- </rdf:RDF>
-</x:xmpmeta>
-<?xpacket end="w"?>"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +57,7 @@ def embed(
     card: ScoreCard | None = None,
     seconds: float = 0.0,
     created_at: datetime | None = None,
+    source_type: iptc.SourceType = iptc.SourceType.GENERATED,
 ) -> bytes:
     """PNG file of `image` carrying `request` (resolved, of this one picture) and `card`.
 
@@ -91,7 +78,7 @@ def embed(
     texts = PngImagePlugin.PngInfo()
     texts.add_text("parameters", a1111.write(request, size))  # Pillow picks iTXt where Latin-1 does not do
     texts.add_itxt("sdxl_lora", json.dumps(facts, ensure_ascii=False, allow_nan=False))
-    texts.add_itxt("XML:com.adobe.xmp", _XMP)
+    texts.add_itxt("XML:com.adobe.xmp", iptc.xmp(source_type))
     # a copy: Pillow keeps the texts on the picture while it saves, and a page may be saving the same one
     picture = image.copy() if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
     buffer = io.BytesIO()

@@ -1,0 +1,59 @@
+"""Signs the finished file, after everything else was written into it."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from sdxl_lora.errors import ProvenanceError, StorageError
+from sdxl_lora.finishing.chain import Piece, Stage
+from sdxl_lora.provenance import certificate, settings, signing
+from sdxl_lora.records.iptc import SourceType
+
+log = logging.getLogger(__name__)
+
+
+class Sign:
+    """Puts a C2PA manifest into the file, as the operator of the studio decided (`provenance.settings`)."""
+
+    stage = Stage.SIGN
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def check(self) -> None:
+        """Before anything is drawn: raises `InputError` for settings that cannot be meant, `ProvenanceError` where a
+        signature is required and there is nothing to sign with."""
+        decided = settings.signing()
+        if decided.mode == "required":
+            try:
+                certificate.identity(decided, self._home)
+            except StorageError as error:
+                raise ProvenanceError(f"nothing is drawn, because it could not be signed: {error}") from error
+
+    def wanted(self, piece: Piece) -> bool:
+        """Unless it is switched off."""
+        return settings.signing().mode != "off"
+
+    def __call__(self, piece: Piece) -> Piece:
+        """The picture with its file signed; unsigned, and said to be, where that fails and is not required.
+
+        Raises `ProvenanceError` where a signature is required.
+        """
+        assert piece.data is not None  # embedded before
+        decided = settings.signing()
+        try:
+            who = certificate.identity(decided, self._home)
+            signed = signing.sign(
+                piece.data,
+                signing.MIME["PNG"],
+                who,
+                source_type=SourceType.GENERATED,
+                timestamp=decided.timestamp,
+            )
+        except (ProvenanceError, StorageError) as error:
+            if decided.mode == "required":
+                raise ProvenanceError(f"not delivered, because it must be signed: {error}") from error
+            log.warning("not signed: %s", error)
+            notices = (piece.notice, f"the picture is not signed: {error}")
+            return replace(piece, notice="; ".join(filter(None, notices)))
+        return replace(piece, data=signed)
