@@ -35,6 +35,7 @@ VERBS = {
     "generate": Verb("sdxl_lora.cli.generate", "make pictures from a prompt or a template"),
     "score": Verb("sdxl_lora.cli.score", "how well pictures show a text, and what is usual"),
     "evaluate": Verb("sdxl_lora.cli.evaluate", "metrics of pictures against photos and captions"),
+    "export": Verb("sdxl_lora.cli.export", "is a picture right for a shop, and a copy that is"),
     "compare": Verb("sdxl_lora.cli.compare", "systems side by side on the same prompts"),
     "check-data": Verb("sdxl_lora.cli.check_data", "what would go wrong in training with a data set"),
     "caption": Verb("sdxl_lora.cli.caption", "write captions for a folder of product photos"),

@@ -1,6 +1,6 @@
 """What a picture file says about itself: the full request, scores, and that it was made by a model.
 
-Three texts are put into every PNG:
+Three texts are put into every picture (where each format keeps them: `records.carriers`):
 - `parameters`: the lines AUTOMATIC1111 writes, which many tools read;
 - `sdxl_lora`: JSON with everything, from which `read` restores the request exactly;
 - `XML:com.adobe.xmp`: that a model made it (`records.iptc`).
@@ -22,7 +22,7 @@ from PIL import Image, PngImagePlugin
 
 from sdxl_lora import __version__, plain_json
 from sdxl_lora.errors import ImageError, InputError
-from sdxl_lora.records import a1111, iptc
+from sdxl_lora.records import a1111, carriers, iptc
 from sdxl_lora.records.reading import split
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
@@ -113,6 +113,17 @@ def read(file: str | Path | BinaryIO) -> PictureFacts:
     )
 
 
+def without_scores(facts: str) -> str:
+    """The JSON of a picture's text without its scores, which may be long; itself where it is no such JSON."""
+    try:
+        values = plain_json.parse(facts)
+    except ValueError:
+        return facts
+    if not isinstance(values, dict):
+        return facts
+    return json.dumps({**values, "scores": {}}, ensure_ascii=False)
+
+
 def finite(value: Any) -> Any:
     """`value` with every NaN and infinity, which JSON does not know, replaced by None."""
     if isinstance(value, dict):
@@ -144,18 +155,17 @@ def _bytes(file: str | Path | BinaryIO) -> bytes:
 def _texts(data: bytes) -> tuple[dict[str, str], tuple[int, int]]:
     """Text chunks and size in px of a picture whose pixels decode to the end."""
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+        with Image.open(io.BytesIO(data), formats=carriers.FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(_TOO_LARGE)
             image.load()
-            texts = {str(key): value for key, value in image.info.items() if isinstance(value, str)}
-            return texts, image.size
+            return carriers.texts_of(image), image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(_TOO_LARGE) from error
     # Pillow lets these through for broken chunks, besides OSError
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise ImageError(
-            "this is no PNG, JPEG or WebP picture, or it is damaged; use the original"
+            "this is no PNG, JPEG, WebP or AVIF picture, or it is damaged; use the original"
         ) from error
 
 

@@ -184,7 +184,7 @@ def test_other_formats_are_read_but_say_nothing(form: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a" + bytes(50), b"<svg/>"])
 def test_what_is_no_picture_is_refused_in_one_line(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"no PNG, JPEG or WebP picture|is empty"):
+    with pytest.raises(ImageError, match=r"no PNG, JPEG, WebP or AVIF picture|is empty"):
         metadata.read(io.BytesIO(data))
 
 

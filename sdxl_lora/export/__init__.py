@@ -1,0 +1,28 @@
+"""What shops and networks ask of a picture: checked against the pixels, and mended as far as pixels allow.
+
+read(data, name) -> Picture           a file as it is, its pixels upright and in sRGB, what it carries
+preset(name) -> Preset                rules of one shop, each with its source and its day (`presets.toml`)
+check(picture, preset) -> findings    ok, warning or fail for every rule, with what was measured and what is wanted
+mend(picture, preset) -> Mended       background, framing, size, format and bytes put right; what was done, and the file
+
+Knows nothing of how pictures are made, of the database or of pages.
+"""
+
+from sdxl_lora.export.checking import Finding, check, worst
+from sdxl_lora.export.mending import Mended, mend
+from sdxl_lora.export.picture import Picture, read
+from sdxl_lora.export.presets import Preset, Rule, preset, presets
+
+__all__ = [
+    "Finding",
+    "Mended",
+    "Picture",
+    "Preset",
+    "Rule",
+    "check",
+    "mend",
+    "preset",
+    "presets",
+    "read",
+    "worst",
+]
