@@ -31,7 +31,7 @@ from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import conversions, registry
 from sdxl_lora.models.conversions import Conversion
 from sdxl_lora.models.loading import ModelConfig, load
-from sdxl_lora.models.precision import dtype_of
+from sdxl_lora.models.precision import choose_device, compute_dtype
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
 PROMPT = (
@@ -119,7 +119,7 @@ def _stock(request: ResolvedRequest) -> Draw:
 
 def _stock_precision(request: ResolvedRequest) -> dict[str, Any]:
     """On a GPU the stock pipeline is given our precision; on a processor it is as diffusers loads it, in fp32."""
-    return {"dtype": dtype_of(request.precision)} if torch.cuda.is_available() else {}
+    return {"dtype": compute_dtype(request.precision, choose_device())} if torch.cuda.is_available() else {}
 
 
 def _ours(request: ResolvedRequest) -> Draw:
@@ -190,7 +190,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="denoising steps (default: the model's)")
     parser.add_argument("--count", type=int, default=1, help="pictures per request (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="counted requests of each (default: 3)")
-    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "fp16", "bf16"])
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "fp16", "bf16", "int8"])
     parser.add_argument(
         "--engines",
         nargs="+",

@@ -1,5 +1,5 @@
-"""`models`: what is available, where and how large; `models fetch NAME` downloads one, or the metrics'
-networks.
+"""`models`: what is available, where and how large; `models fetch NAME` downloads one, or the metrics' networks;
+`models quantise NAME --output DIR` makes one with int8 weights of it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`models [--json]` and `models fetch NAME [--json]`."""
     as_json = "print one JSON object instead of lines"
     parser.add_argument("--json", action="store_true", help=as_json)
-    parser.set_defaults(fetch=None, convert=None)
+    parser.set_defaults(fetch=None, convert=None, quantise=None)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     fetch = actions.add_parser(
         "fetch", help="download a model", description="Download the weights of a model."
@@ -29,6 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("fetch", metavar="NAME", help=f"sdxl, sd14, a hub id, or {METRICS}")
     # SUPPRESS: `models --json fetch NAME` must not be reset by this parser's default
     fetch.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
+    quantise = actions.add_parser(
+        "quantise",
+        help="make a model with int8 weights",
+        description="Write a model with int8 weights, a quarter of fp32's size, as a folder that is a model itself.",
+    )
+    quantise.add_argument("quantise", metavar="NAME", help="mini, sdxl, sd14, a folder or a hub id")
+    quantise.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    quantise.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
     convert = actions.add_parser(
         "convert-lora",
         help="write a LoRA in the other layout",
@@ -45,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises `InputError` for an unknown name, `ModelUnavailableError` where the hub cannot be reached."""
     if arguments.convert is not None:
         _convert(arguments)
+    elif arguments.quantise is not None:
+        _quantise(arguments.quantise, arguments.output, arguments.json)
     elif arguments.fetch == METRICS:
         _fetch_metrics(arguments.json)
     elif arguments.fetch is not None:
@@ -79,6 +89,23 @@ def _convert(arguments: argparse.Namespace) -> None:
         terminal.print_json({"path": str(path), "layout": layout})
     else:
         print(f"{path} ({layout} layout)")
+
+
+def _quantise(name: str, output: Path, as_json: bool) -> None:
+    from sdxl_lora.models import quantising
+
+    with terminal.progress_bar(total=0, unit="part") as bar:
+
+        def show(part: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(part, refresh=False)
+            bar.update(done - bar.n)
+
+        info = quantising.quantise(name, output.expanduser(), show)
+    if as_json:
+        terminal.print_json(_as_json(info))
+    else:
+        print(f"{output}: {terminal.megabytes(info.bytes)} of int8 weights; use it with --model {output}")
 
 
 def _fetch(name: str, as_json: bool) -> None:
@@ -117,15 +144,12 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _as_json(info: "ModelInfo") -> dict[str, Any]:
-    words = info.capabilities.words
+    from sdxl_lora.models import capabilities
+
     return {
         **asdict(info),
         "folder": None if info.folder is None else str(info.folder),
-        "capabilities": {
-            **asdict(info.capabilities),
-            "products": None if info.capabilities.products is None else dict(info.capabilities.products),
-            "words": None if words is None else sorted(words),
-        },
+        "capabilities": capabilities.write(info.capabilities),
     }
 
 

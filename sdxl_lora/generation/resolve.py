@@ -47,7 +47,7 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
             own = getattr(info.defaults, field.name) if field.from_model else None
             said[field.name] = field.otherwise if own is None else own
     device = choose_device()
-    precision = choose_precision(request.precision, device)
+    precision = choose_precision(request.precision, device, quantised=info.quantised)
     decided = {
         "model": info.name,
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,

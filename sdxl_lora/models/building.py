@@ -1,7 +1,8 @@
 """A model's files -> a diffusers pipeline on a device, every part in the precision it bears.
 
 Each part is loaded by itself, in the variant that fits: a file in half precision where half is wanted, the whole one
-where more is, and whichever there is where there is only one. Safety checkers are never loaded.
+where more is, and whichever there is where there is only one. Files are mapped into memory; in int8 a part's plain
+weights are gone before those of the next come. Safety checkers are never loaded.
 """
 
 from pathlib import Path
@@ -16,17 +17,19 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from sdxl_lora.config import Architecture, Precision
 from sdxl_lora.errors import ModelUnavailableError
-from sdxl_lora.models import hub, registry
-from sdxl_lora.models.precision import Device, dtype_of
+from sdxl_lora.models import hub, int8, int8_file, registry
+from sdxl_lora.models.precision import Device, compute_dtype
 from sdxl_lora.models.quiet import quiet
 
 _DRAWING = ("unet", "vae")  # parts that run in the precision asked for, on every device
+_STORED = {"F16": torch.float16, "BF16": torch.bfloat16}
 _KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
-_PARTS: dict[Architecture, dict[str, Any]] = {
+PARTS: dict[Architecture, dict[str, Any]] = {
     "sd": {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel},
     "sdxl": {
         "unet": UNet2DConditionModel,
@@ -40,18 +43,18 @@ _PARTS: dict[Architecture, dict[str, Any]] = {
 def build(info: registry.ModelInfo, folder: Path, device: Device, precision: Precision) -> DiffusionPipeline:
     """The pipeline of a model whose files are in `folder`. Raises `ModelUnavailableError`."""
     assert info.architecture is not None  # its files are here
-    half = dtype_of(precision)
+    half = compute_dtype(precision, device)
     # on processors text encoders stay in fp32, they run once; a decoder in bf16 takes a quarter of the time, and the
     # picture stays as near to fp32's as the UNet in bf16 has left it (PSNR in `benchmarks/generation.py`)
     rest = torch.float32 if device == "cpu" else half
     try:
         with quiet():
-            parts = {
-                name: _part(kind, _folder_of(name, info, folder, half), half if name in _DRAWING else rest)
-                for name, kind in _PARTS[info.architecture].items()
-            }
+            parts = {}
+            for name, kind in PARTS[info.architecture].items():
+                dtype = half if name in _DRAWING else rest
+                parts[name] = _part(kind, _folder_of(name, info, folder, half), dtype, precision)
             pipeline = _assembled(info.architecture, folder, parts)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelUnavailableError(f"{info.name} cannot be loaded from {folder}: {reason}") from error
     pipeline.set_progress_bar_config(disable=True)
@@ -79,16 +82,41 @@ def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
     return "fp16" if half and (dtype == torch.float16 or not whole) else None
 
 
+def quantised(kind: Any, folder: Path) -> Any:
+    """The part in int8, from plain weights in the precision that its file has. Raises `OSError`, `ValueError`."""
+    part = _plain(kind, folder, _stored_dtype(folder))
+    int8.quantise_layers(part)
+    return part
+
+
 def _folder_of(name: str, info: registry.ModelInfo, folder: Path, half: torch.dtype) -> Path:
     if name == "vae" and half == torch.float16 and info.half_precision_vae is not None:
         return hub.cached_component(info.half_precision_vae) or folder / name
     return folder / name
 
 
-def _part(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
+def _part(kind: Any, folder: Path, dtype: torch.dtype, precision: Precision) -> Any:
+    if int8_file.find(folder):
+        return int8_file.load(kind, folder, dtype)
+    if precision == "int8":
+        # as torch does it: diffusers' own `to` warns that it knows of nothing to be kept in fp32
+        return torch.nn.Module.to(quantised(kind, folder), dtype)
+    return _plain(kind, folder, dtype)
+
+
+def _plain(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     return kind.from_pretrained(
         folder, dtype=dtype, variant=variant_of(folder, dtype), use_safetensors=True, local_files_only=True
     )
+
+
+def _stored_dtype(folder: Path) -> torch.dtype:
+    """Of a part's weights in the file; fp32 where there are several kinds. Raises `OSError`, `SafetensorError`."""
+    variant = variant_of(folder, torch.float32)
+    files = [file for file in sorted(folder.glob("*.safetensors")) if (".fp16" in file.name) == bool(variant)]
+    with safe_open(files[0], framework="pt") as file:
+        found = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return _STORED.get(found.pop(), torch.float32) if len(found) == 1 else torch.float32
 
 
 def _assembled(architecture: Architecture, folder: Path, parts: dict[str, Any]) -> DiffusionPipeline:

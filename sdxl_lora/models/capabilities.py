@@ -6,7 +6,7 @@ letters, judged by a general CLIP. A model with a closed vocabulary says which w
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sdxl_lora.errors import InputError
@@ -79,6 +79,17 @@ def read(values: Mapping[str, Any], *, file: object = "studio.json", **facts: An
     if given.get("words") is not None:
         given["words"] = frozenset(word for entry in given["words"] for word in split(entry))
     return Capabilities(**given, **facts)
+
+
+def write(found: Capabilities) -> dict[str, Any]:
+    """JSON-ready; `read` gives equal capabilities back."""
+    return {
+        **asdict(found),
+        "products": None
+        if found.products is None
+        else {product: list(names) for product, names in found.products},
+        "words": None if found.words is None else sorted(found.words),
+    }
 
 
 def _singular(text: str) -> str:

@@ -31,6 +31,7 @@ TIMEOUT = 10.0  # seconds until the hub counts as out of reach
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CONFIGS = (".json", ".txt", ".model")
 _WEIGHTS = ".safetensors"
+INT8_WEIGHTS = ".int8.safetensors"  # see `int8_file`
 
 
 def is_id(name: str) -> bool:
@@ -123,6 +124,7 @@ def select_files(names: list[str]) -> list[str]:
             name for name in weights if re.fullmatch(r"(diffusion_pytorch_)?model[\w-]*", Path(name).stem)
         ]
         half = [name for name in weights if ".fp16" in Path(name).name]
+        quantised = [name for name in weights if name.endswith(INT8_WEIGHTS)]
         configs = [name for name in inside if name.endswith(_CONFIGS) and ".index." not in name]
         # which shard holds what, of the weights that are taken
         configs += [
@@ -132,7 +134,7 @@ def select_files(names: list[str]) -> list[str]:
         ]
         if folder in ("safety_checker", "feature_extractor"):
             continue  # never loaded, see models.loading
-        chosen += configs + (half or plain)
+        chosen += configs + (half or plain or quantised)
     return chosen
 
 

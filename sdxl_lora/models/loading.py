@@ -18,7 +18,7 @@ from sdxl_lora.config import Architecture, Precision
 from sdxl_lora.errors import Cancelled, InputError
 from sdxl_lora.models import identity, lora, registry, schedulers
 from sdxl_lora.models.building import build
-from sdxl_lora.models.precision import Device, choose_device, choose_precision, dtype_of
+from sdxl_lora.models.precision import Device, choose_device, choose_precision, compute_dtype
 from sdxl_lora.models.torch_engine import TorchEngine
 from sdxl_lora.request import GenerationRequest, LoraSpec
 
@@ -82,8 +82,8 @@ class LoadedModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The number format of the denoising network."""
-        return dtype_of(self.precision)
+        """The number format that the denoising network computes in."""
+        return compute_dtype(self.precision, self.device)
 
     @contextmanager
     def use(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[TorchEngine]:
@@ -123,10 +123,10 @@ def load(config: ModelConfig) -> LoadedModel:
     """
     schedulers.check(config.scheduler)
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
     info = registry.fetch(config.model)
     assert info.folder is not None  # fetch() has it, or has raised
     assert info.architecture is not None
+    precision = choose_precision(config.precision, device, quantised=info.quantised)
     digest = identity.check_model(info, config.model_sha256)
     config = replace(config, loras=identity.pinned(config.loras), model_sha256=digest)
     key = (str(info.folder), digest, device, precision)

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
-from torch.nn import Parameter
 
 from sdxl_lora.errors import LoraError
-from sdxl_lora.models import hub, lora_changes, lora_file, lora_names
+from sdxl_lora.models import hub, int8, lora_changes, lora_file, lora_names
 from sdxl_lora.models.lora_file import LoraFile, inspect
 from sdxl_lora.request import LoraSpec
 
@@ -27,18 +27,46 @@ _UNSAFE = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
 _TEXT_WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one LoRA does to one layer."""
+
+    path: Path
+    name: str  # of the layer in the file
+    change: lora_changes.Change
+    weight: float  # of the request
+
+
 @dataclass(kw_only=True, eq=False)
 class MergedAdapters:
     """LoRAs that are in a model's weights, and what these were before."""
 
-    originals: list[tuple[Parameter, Tensor]] = field(default_factory=list)  # the tensors lie in main memory
+    originals: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # the second lie in main memory
 
     def unload(self) -> None:
         """Puts the weights back; the model is bit for bit what it was without LoRAs."""
         with torch.no_grad():
             while self.originals:
-                parameter, original = self.originals.pop()
-                parameter.copy_(original)
+                tensor, original = self.originals.pop()
+                tensor.copy_(original)
+
+    def change(self, module: Any, parts: Sequence[_Part]) -> None:
+        """Merges what several LoRAs do to one layer. Raises `LoraError`."""
+        weight, bias = int8.whole_weight(module), getattr(module, "bias", None)
+        totals: dict[str, Tensor] = {}
+        for part in parts:
+            for kind, difference in _differences(part, weight, bias).items():
+                known = totals.get(kind)
+                totals[kind] = difference if known is None else known + difference
+        if "weight" in totals:
+            self._remember(*int8.tensors_of(module))
+            int8.replace_weight(module, weight.float() + totals["weight"])
+        if bias is not None and "bias" in totals:
+            self._remember(bias)
+            bias.copy_(bias.float() + totals["bias"])
+
+    def _remember(self, *tensors: Tensor) -> None:
+        self.originals += [(tensor, tensor.detach().to("cpu", copy=True)) for tensor in tensors]
 
 
 def find(spec: LoraSpec) -> Path:
@@ -98,55 +126,44 @@ def load_adapters(files: Mapping[LoraSpec, Path], pipeline: DiffusionPipeline) -
     Every LoRA's change is that of the model's own weights, so that their order does not matter. Raises `LoraError`, or
     what the device raises when its memory is full; then nothing has changed.
     """
-    totals: dict[tuple[lora_names.Layer, str], Tensor] = {}  # (layer, "weight" or "bias") -> sum of changes
+    wanted: dict[lora_names.Layer, list[_Part]] = {}
     for spec, path in files.items():
         if spec.weight != 0:
             for name, change in lora_file.read(path, spec.sha256).items():
-                _add(totals, change, name, spec.weight, path, pipeline)
+                layer = lora_names.layer_of(name, pipeline)
+                if layer is None:  # the file is another one than that which was checked
+                    raise LoraError(f"LoRA {path.name} was just changed; try again")
+                wanted.setdefault(layer, []).append(_Part(path, name, change, spec.weight))
     merged = MergedAdapters()
     try:
         with torch.no_grad():
-            for (layer, kind), total in totals.items():
-                parameter = getattr(lora_names.module_of(layer, pipeline), kind)
-                own = parameter.detach()
-                merged.originals.append((parameter, own.to("cpu", copy=True)))
-                parameter.copy_(own.float() + total)
-    except torch.OutOfMemoryError:
+            for layer, parts in wanted.items():
+                merged.change(lora_names.module_of(layer, pipeline), parts)
+    except (torch.OutOfMemoryError, LoraError):
         merged.unload()
         raise
     return merged
 
 
-@torch.no_grad()
-def _add(
-    totals: dict[tuple[lora_names.Layer, str], Tensor],
-    change: lora_changes.Change,
-    name: str,
-    weight: float,
-    path: Path,
-    pipeline: DiffusionPipeline,
-) -> None:
-    """Adds `weight` times what a change makes of its layer's parameters to `totals`."""
-    layer = lora_names.layer_of(name, pipeline)
-    if layer is None:  # the file is another one than that which was checked
-        raise LoraError(f"LoRA {path.name} was just changed; try again")
-    module = lora_names.module_of(layer, pipeline)
-    bias = getattr(module, "bias", None)
+def _differences(part: _Part, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
+    """What a LoRA adds to the parameters of a layer that it changes."""
     try:
         found = {
-            "weight": (lora_changes.changed_weight(change, module.weight), module.weight),
-            "bias": (lora_changes.changed_bias(change, bias), bias),
+            "weight": (lora_changes.changed_weight(part.change, weight), weight),
+            "bias": (lora_changes.changed_bias(part.change, bias), bias),
         }
     except lora_changes.Unfit as reason:
-        raise LoraError(f"LoRA {path.name} does not fit this model: {name} {reason}") from None
+        raise LoraError(f"LoRA {part.path.name} does not fit this model: {part.name} {reason}") from None
+    differences = {}
     for kind, (target, own) in found.items():
         if target is None or own is None:
             continue
         if not torch.isfinite(target).all():
-            raise LoraError(f"LoRA {path.name} makes infinite numbers of {name}; its training went wrong")
-        difference = weight * (target - own.float())
-        known = totals.get((layer, kind))
-        totals[layer, kind] = difference if known is None else known + difference
+            raise LoraError(
+                f"LoRA {part.path.name} makes infinite numbers of {part.name}; its training went wrong"
+            )
+        differences[kind] = part.weight * (target - own.float())
+    return differences
 
 
 def _check_layers(file: LoraFile, pipeline: DiffusionPipeline, model: str) -> None:

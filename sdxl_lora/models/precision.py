@@ -25,12 +25,20 @@ def choose_device(wanted: str | None = None) -> Device:
     return cast(Device, wanted)
 
 
-def choose_precision(wanted: Precision, device: Device) -> Precision:
-    """The precision asked for; for "auto" the fastest that keeps quality. Raises `RequestError`."""
-    if wanted == "int8":
-        raise RequestError("precision int8 is not available; use auto, fp16, bf16 or fp32")
+def choose_precision(wanted: Precision, device: Device, *, quantised: bool = False) -> Precision:
+    """The precision asked for; for "auto" the fastest that keeps quality. Raises `RequestError`.
+
+    `quantised`: the model's files hold int8 weights, which no other precision would make better.
+    """
+    if quantised and wanted not in ("auto", "int8"):
+        raise RequestError(
+            f"this model's weights are int8, precision {wanted} cannot bring back what they were;"
+            " use auto or int8, or the model it was made from"
+        )
+    if quantised:
+        return "int8"
     if wanted == "fp16" and device == "cpu":
-        raise RequestError("precision fp16 needs a GPU; use auto, bf16 or fp32 on this processor")
+        raise RequestError("precision fp16 needs a GPU; use auto, bf16, fp32 or int8 on this processor")
     if wanted != "auto":
         return wanted
     if device == "cpu":
@@ -44,6 +52,8 @@ def has_fast_bf16() -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
-def dtype_of(precision: Precision) -> torch.dtype:
-    """The torch type of a decided precision."""
+def compute_dtype(precision: Precision, device: Device) -> torch.dtype:
+    """The torch type that the layers of the denoising network multiply in; `precision` is decided."""
+    if precision == "int8":
+        precision = choose_precision("auto", device)
     return _DTYPES[precision]

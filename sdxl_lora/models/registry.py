@@ -16,7 +16,7 @@ import torch
 from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.models import architecture, capabilities, hub, single_file
+from sdxl_lora.models import architecture, capabilities, hub, int8_file, single_file
 from sdxl_lora.models.capabilities import Capabilities
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
@@ -50,6 +50,7 @@ class ModelInfo:
     capabilities: Capabilities = field(default_factory=Capabilities)  # what can be asked of it
     half_precision_vae: str | None = None  # hub id of a VAE that bears fp16, where its own does not
     bytes: int | None = None  # size of the weights: on disk, or to fetch; None = not known
+    quantised: bool = False  # its files hold int8 weights
     licence: str = "see the model's own page"
     folder: Path | None = None  # on this machine, even if weights are missing in it
 
@@ -196,6 +197,7 @@ def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = 
             multiple=math.lcm(_PIPELINE_MULTIPLE, facts.latent_factor),
         ),
         bytes=sum(file.stat().st_size for files in sizes for file in files),
+        quantised=int8_file.find(folder / "unet") is not None,
         folder=folder,
     )
 

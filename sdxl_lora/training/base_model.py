@@ -18,7 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError
-from sdxl_lora.models import architecture, hub, latent_space, registry
+from sdxl_lora.models import architecture, hub, int8_file, latent_space, registry
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 _TEXT_CLASSES = (CLIPTextModel, CLIPTextModelWithProjection)
@@ -40,6 +40,7 @@ class BaseModel:
     prediction_type: str
     zero_terminal_snr: bool
     variant: str | None = None
+    quantised: bool = False  # its files hold int8 weights
 
     @property
     def multiple(self) -> int:
@@ -175,6 +176,7 @@ def describe(name: str, folder: Path, *, vae: Path | None = None, variant: str |
         prediction_type=str(scheduler.get("prediction_type", "epsilon")),
         zero_terminal_snr=bool(scheduler.get("rescale_betas_zero_snr", False)),
         variant=variant,
+        quantised=int8_file.find(folder / "unet") is not None,
     )
 
 
@@ -183,6 +185,11 @@ def _names(model: BaseModel, kind: str) -> tuple[str, ...]:
 
 
 def _load(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
+    if int8_file.find(folder):
+        try:
+            return int8_file.load(kind, folder, dtype).requires_grad_(False)
+        except (OSError, int8_file.DamagedError) as error:
+            raise ModelUnavailableError(f"{folder} cannot be loaded: {error}") from None
     files = {file.name for file in folder.glob("*.safetensors")}
     if variant is None and files and all(".fp16." in name for name in files):
         variant = "fp16"

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from torch.utils.checkpoint import checkpoint
 
+from sdxl_lora.models.int8 import quantise_layers
 from sdxl_lora.training import base_model, compiling, starting
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
@@ -28,7 +29,6 @@ from sdxl_lora.training.batches import (
 )
 from sdxl_lora.training.cpu import attention, blocks, memory, packed
 from sdxl_lora.training.events import Encoded, Event, Notice
-from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.latents import posterior, require_finite
 from sdxl_lora.training.setup import Setup
 from sdxl_lora.training.text import TextCondition, TextEncoding
@@ -79,7 +79,7 @@ def load(setup: Setup) -> Iterator[Event | Components]:
         torch.cuda.empty_cache()  # the blocks that fitted the VAE do not fit the UNet
     unet = base.unet(setup.dtype)
     if config.base_precision == "int8":
-        quantise_transformers(unet)
+        quantise_layers(unet)
     unet.to(device).to(memory_format=torch.channels_last)
     parts = {"unet": unet}
     if config.train_text_encoder:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from sdxl_lora.models.int8 import quantise_layers
 from sdxl_lora.training.adapter import Adapter
 from sdxl_lora.training.components import lora_settings, pictures_at_once
-from sdxl_lora.training.int8 import quantise_transformers
 from sdxl_lora.training.setup import Setup
 
 _OPTIMIZER_BYTES = 16  # per trained parameter: weight, gradient and two moments in fp32
@@ -113,7 +113,7 @@ def _meta_unet(setup: Setup) -> tuple[Any, Adapter]:
     with torch.device("meta"):
         unet: Any = setup.base.empty_unet().to(setup.dtype)
         if setup.config.base_precision == "int8":
-            quantise_transformers(unet)
+            quantise_layers(unet)
         # DoRA's magnitudes need real weights, and are few
         settings = replace(lora_settings(setup), dora=False)
         adapter = Adapter({"unet": unet}, settings, 0, setup.compute)

@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,8 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         vae=base_model.locate_vae(vae) if vae else None,
         variant=config.variant,
     )
+    if base.quantised:
+        config = _quantised(config)
     prediction_type = config.prediction_type or base.prediction_type
     _check_model(config, base, prediction_type)
     resolution = config.resolution or base.side
@@ -272,6 +274,16 @@ def require_writable(folder: Path) -> None:
         raise StorageError(
             f"--output_dir {folder} cannot be written: {error.strerror}; choose another"
         ) from None
+
+
+def _quantised(config: TrainingConfig) -> TrainingConfig:
+    """A run on a model with int8 weights, which it keeps. Raises `InputError`, also where the run needs others."""
+    if config.base_precision not in ("auto", "int8"):
+        raise InputError(
+            f"--base_precision {config.base_precision}: the weights of {config.pretrained_model_name_or_path} are"
+            " int8; leave the flag out, or train on the model it was made from"
+        )
+    return replace(config, base_precision="int8")
 
 
 def _check_model(config: TrainingConfig, base: BaseModel, prediction_type: str) -> None:

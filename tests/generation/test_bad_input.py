@@ -52,7 +52,7 @@ def _run(folder: Path, **changes: Any) -> list[Any]:
         ({"seed": 2**64}, RequestError, f"seed {2**64} is not between"),
         ({"count": 0}, RequestError, "count 0 is not between"),
         ({"precision": "fp8"}, RequestError, "precision 'fp8' is not one of"),
-        ({"precision": "int8"}, RequestError, "precision int8 is not available"),
+        ({"precision": "fp16"}, RequestError, "precision fp16 needs a GPU; use auto, bf16, fp32 or int8"),
         ({"scheduler": "oiler"}, UnknownNameError, "did you mean 'euler'"),
         ({"model": "minni"}, UnknownNameError, "did you mean 'mini'"),
         ({"model": "/no/such/folder"}, InputError, "there is no model folder /no/such/folder"),

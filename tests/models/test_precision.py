@@ -17,10 +17,24 @@ def test_auto_takes_half_precision_on_a_gpu() -> None:
     assert precision.choose_precision("auto", "cuda") == "fp16"
 
 
-@pytest.mark.parametrize(("wanted", "reason"), [("fp16", "needs a GPU"), ("int8", "is not available")])
-def test_what_a_processor_cannot_do_well_is_refused(wanted: Precision, reason: str) -> None:
-    with pytest.raises(RequestError, match=reason):
-        precision.choose_precision(wanted, "cpu")
+def test_what_a_processor_cannot_do_well_is_refused() -> None:
+    with pytest.raises(RequestError, match="fp16 needs a GPU; use auto, bf16, fp32 or int8"):
+        precision.choose_precision("fp16", "cpu")
+
+
+def test_int8_computes_in_what_the_device_is_fast_in() -> None:
+    assert precision.choose_precision("int8", "cpu") == "int8"
+    assert precision.compute_dtype("int8", "cuda") == torch.float16
+    assert precision.compute_dtype("int8", "cpu") == precision.compute_dtype(
+        precision.choose_precision("auto", "cpu"), "cpu"
+    )
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "fp16", "bf16"])
+def test_int8_weights_are_only_drawn_with_as_they_are(wanted: Precision) -> None:
+    assert precision.choose_precision("auto", "cuda", quantised=True) == "int8"
+    with pytest.raises(RequestError, match=f"precision {wanted} cannot bring back what they were"):
+        precision.choose_precision(wanted, "cuda", quantised=True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
