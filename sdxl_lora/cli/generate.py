@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdxl_lora import config, prompts
-from sdxl_lora.cli import terminal
+from sdxl_lora.cli import logos, terminal
 from sdxl_lora.errors import PromptError, StorageError
 from sdxl_lora.prompts import translation
 from sdxl_lora.request import MAX_COUNT, GenerationRequest, expansion, flags, schema
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("prompt", nargs="?", default="", metavar="PROMPT", help="what to draw; with --template: words to add")
     add("--template", metavar="NAME", help=f"fill a template: {', '.join(prompts.templates())}")
     flags.add(parser)
+    logos.add_arguments(parser)
     add(
         "--min-score",
         type=float,
@@ -121,6 +122,7 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
         negative_prompt=negative or "",
         template=arguments.template or "",
         slots=tuple(slots.items()),
+        logos=logos.chosen(arguments),
         **values,
     )
 

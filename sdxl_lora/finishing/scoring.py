@@ -37,4 +37,5 @@ class Score:
         if not card.scored:
             reason = checks.blank_reason(piece.image) or f"{card.scorer} gave no number"
             return replace(piece, card=ScoreCard(), unscored=reason)
-        return replace(piece, card=card, notice="; ".join(verifier.notices) or None)
+        notice = "; ".join(filter(None, [piece.notice, *verifier.notices])) or None
+        return replace(piece, card=card, notice=notice)

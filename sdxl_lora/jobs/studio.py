@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sdxl_lora import generation
 from sdxl_lora.finishing.chain import Chain, Piece
+from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.signing import Sign
@@ -55,7 +56,7 @@ class Studio:
         self._scorer = scorer
         self._explains = explain
         self._sign = Sign(self.store.home)
-        self._chain = Chain([Score(self._verifier), Embed(), self._sign, Keep(self.store)])
+        self._chain = Chain([Composite(), Score(self._verifier), Embed(), self._sign, Keep(self.store)])
 
     def check(self) -> None:
         """Whether pictures can be finished at all, before one is drawn. Raises `InputError`, `ProvenanceError`."""

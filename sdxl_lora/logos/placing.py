@@ -14,6 +14,7 @@ from sdxl_lora.errors import LogoError, UnknownNameError
 from sdxl_lora.logos import geometry
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.silhouette import Silhouette
+from sdxl_lora.request.logo_spec import EXPECTED, FREE
 
 _ON: Final = 0.97  # of a logo's area that has to lie on the garment at a named position
 _BESIDE: Final = 0.1  # of a freely placed logo's area: with less on the garment it lies beside it
@@ -116,6 +117,12 @@ POSITIONS: Final[dict[str, Position]] = {
 }
 
 
+def check_name(name: str) -> None:
+    """Raises `UnknownNameError` for what is neither a named position nor another way to say where."""
+    if name not in (*POSITIONS, FREE, EXPECTED):
+        raise UnknownNameError("position of a logo", name, POSITIONS)
+
+
 def at(
     name: str, garment: Silhouette, aspect: float, *, width: float | None = None, angle: float = 0.0
 ) -> Corners:
@@ -128,7 +135,7 @@ def at(
     Raises `UnknownNameError`; `LogoError` where the garment has no such part, or the logo is larger than it.
     """
     if name not in POSITIONS:
-        raise UnknownNameError("position", name, POSITIONS)
+        raise UnknownNameError("position of a logo", name, POSITIONS)
     position = POSITIONS[name]
     spot = position.find(garment)
     usual = min(position.width, position.height * aspect)

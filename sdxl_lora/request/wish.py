@@ -13,6 +13,7 @@ from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.field import MISSING, declared, table
 from sdxl_lora.request.kinds import Choice, Loras, Name, Number, Prompt, Seed, Slots, Text, Whole
+from sdxl_lora.request.logo_spec import Logos, LogoSpec
 from sdxl_lora.request.lora_spec import LoraSpec
 
 MAX_STEPS = 150
@@ -208,6 +209,13 @@ class GenerationRequest:
         flag_help="use a LoRA; repeatable",
         metavar="PATH[:WEIGHT]",
         group="settings",
+    )
+    logos: tuple[LogoSpec, ...] = declared(
+        Logos(),
+        default=(),
+        label="Logos",
+        help="Logos that are put onto the finished picture, exactly as they were drawn.",
+        latents=False,
     )
     model_sha256: str = declared(
         Name(),

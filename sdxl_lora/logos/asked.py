@@ -1,0 +1,87 @@
+"""The logos that a request asks for: their files read, their places found, and all of them put onto a picture."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from sdxl_lora import inputs
+from sdxl_lora.editing import cutout
+from sdxl_lora.errors import ImageError, LogoError
+from sdxl_lora.inputs import Input
+from sdxl_lora.logos import compositing, placing
+from sdxl_lora.logos.geometry import Corners
+from sdxl_lora.logos.raster import Logo
+from sdxl_lora.logos.silhouette import Silhouette
+from sdxl_lora.lru_cache import LruCache
+from sdxl_lora.request.logo_spec import FREE, LogoSpec
+
+_SOLID: Final = 128  # of 255: alpha from which the cut-out's pixels are garment
+_logos: LruCache[str, Logo] = LruCache(32)
+_garments: LruCache[str, Silhouette] = LruCache(8)
+
+
+def keep(data: bytes, name: str) -> Input:
+    """Puts a logo's file among the inputs, where requests name it. Raises `LogoError`, `StorageError`."""
+    logo = Logo.read(data, name)
+    try:
+        if logo.kind == "svg":
+            return inputs.keep_vector(data, name=name)
+        return inputs.keep(data, name=name, alpha=True, smallest=1)
+    except ImageError as error:
+        raise LogoError(str(error)) from error
+
+
+def read(spec: LogoSpec) -> Logo:
+    """The logo of a request. Raises `NotFoundError` where its file is gone, `LogoError`, `StorageError`."""
+    found = _logos.find(spec.hash)
+    if found is not None:
+        return found
+    return _logos.keep(
+        spec.hash, Logo.read(inputs.read(spec.hash), spec.name or f"the logo {spec.hash[:12]}")
+    )
+
+
+def garment_of(image: Image.Image) -> Silhouette:
+    """The outline of the garment on a picture, found by the cut-out. Raises `ImageError`, `LogoError` without one."""
+    key = hashlib.sha256(image.tobytes() + repr(image.size).encode()).hexdigest()
+    found = _garments.find(key)
+    if found is not None:
+        return found
+    alpha = np.asarray(cutout.cut_out(image).image.getchannel("A"))
+    return _garments.keep(key, Silhouette.of(alpha >= _SOLID))
+
+
+def corners_on(image: Image.Image, spec: LogoSpec) -> Corners:
+    """Where on the picture the logo goes, px. Raises `LogoError`, `ImageError`, `NotFoundError`, `UnknownNameError`."""
+    logo = read(spec)
+    if spec.at != FREE:
+        return placing.at(spec.at, garment_of(image), logo.aspect, width=spec.width, angle=spec.angle)
+    width, height = image.size
+    try:
+        garment = garment_of(image)
+    except (ImageError, LogoError):  # the place is the user's own
+        garment = None
+    shape = (height, width)
+    if spec.corners:
+        return placing.between([(x * width, y * height) for x, y in spec.corners], shape, garment=garment)
+    assert spec.x is not None  # checked by the spec
+    assert spec.y is not None
+    assert spec.width is not None
+    centre = (spec.x * width, spec.y * height)
+    return placing.freely(centre, spec.width * width, logo.aspect, shape, angle=spec.angle, garment=garment)
+
+
+def put_on(image: Image.Image, specs: Sequence[LogoSpec]) -> Image.Image:
+    """The picture with its logos; a copy, alpha kept. Raises as `corners_on`; then none was put on."""
+    colours = image.convert("RGB")
+    places = [(read(spec), corners_on(colours, spec)) for spec in specs if spec.placed]
+    pixels = np.asarray(colours)
+    for logo, corners in places:
+        pixels = compositing.composite(pixels, logo, corners)
+    result = Image.fromarray(pixels)
+    if image.mode == "RGBA":
+        result.putalpha(image.getchannel("A"))
+    return result
