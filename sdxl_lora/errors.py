@@ -4,6 +4,7 @@
     |-- InputError              something the user gave is wrong (command line: exit 2)
     |   |-- PromptError         empty, too long or unprintable prompt; unknown template or slot
     |   |-- RequestError        a number or size of a request is out of range
+    |   |   `-- MemoryLimitError    it needs more memory than the device has, at least now
     |   |-- UnknownNameError    no model, template, metric ... of that name (the nearest is named)
     |   |-- NotFoundError       no picture, evaluation or comparison of that id: deleted, or never there
     |   |-- ImageError          a picture that cannot be read or used
@@ -13,6 +14,7 @@
     |-- ModelUnavailableError   the model is known, but its weights are not here and cannot be had
     |-- StorageError            the data folder is read-only, full or damaged
     |-- ProvenanceError         a picture that cannot be signed, or a certificate that cannot be used
+    |-- LeaseLostError          another process goes on with this job
     |-- TrainingError           a training run that cannot start or go on
     `-- Cancelled               the user asked to stop; not a failure
 
@@ -37,6 +39,10 @@ class PromptError(InputError):
 
 class RequestError(InputError):
     """A number, size or seed out of range."""
+
+
+class MemoryLimitError(RequestError):
+    """More memory is needed than the device has now; it may have it later, or for a smaller size."""
 
 
 class ImageError(InputError):
@@ -79,6 +85,10 @@ class StorageError(StudioError):
 
 class ProvenanceError(StudioError):
     """A picture cannot be signed, or the certificate for it cannot be used."""
+
+
+class LeaseLostError(StudioError):
+    """Another process has taken this job over; nothing more of it may be recorded here."""
 
 
 class TrainingError(StudioError):

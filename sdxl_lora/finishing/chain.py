@@ -14,6 +14,7 @@ from typing import Protocol
 from PIL import Image
 
 from sdxl_lora.records import Record
+from sdxl_lora.records.places import Place
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
 
@@ -39,6 +40,7 @@ class Piece:
     request: GenerationRequest  # of this one picture, with its own seed
     seconds: float = 0.0  # wall clock, of drawing it
     session: str = ""
+    place: Place | None = None  # in a job; None: it belongs to none
     card: ScoreCard | None = None  # None: not judged yet; a search has judged its own
     unscored: str | None = None  # one line: why there is no score
     notice: str | None = None  # one line: what else could not be done

@@ -19,7 +19,7 @@ class Keep:
         return True
 
     def __call__(self, piece: Piece) -> Piece:
-        """The picture with its record. Raises `StorageError`."""
+        """The picture with its record. Raises `StorageError`, `LeaseLostError`."""
         assert piece.data is not None  # embedded before
         assert piece.created_at is not None
         record = self._store.add_file(
@@ -30,5 +30,6 @@ class Keep:
             seconds=piece.seconds,
             session=piece.session,
             created_at=piece.created_at,
+            place=piece.place,
         )
         return replace(piece, record=record)

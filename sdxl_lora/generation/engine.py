@@ -19,7 +19,7 @@ from diffusers import SchedulerMixin
 from PIL import Image
 from torch import Tensor
 
-from sdxl_lora.errors import Cancelled, RequestError
+from sdxl_lora.errors import Cancelled, MemoryLimitError, RequestError
 from sdxl_lora.generation import strides
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
@@ -105,7 +105,7 @@ class _Run:
                     finally:
                         self.closed.set()  # those that still draw are not wanted any more
         except torch.OutOfMemoryError as error:
-            raise RequestError("the device is out of memory; ask for a smaller size") from error
+            raise MemoryLimitError("the device is out of memory; ask for a smaller size") from error
         finally:
             self.events.put(_END)
 

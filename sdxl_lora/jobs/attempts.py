@@ -20,9 +20,11 @@ from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.task import Decided, Task
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
+from sdxl_lora.records.places import Place
 from sdxl_lora.request import OWN_SCHEDULER, GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring import limits
 from sdxl_lora.scoring.base import Scorer
@@ -44,7 +46,8 @@ from sdxl_lora.search.log import card_of
 
 log = logging.getLogger(__name__)
 
-ServingEvent = Begun | Event | Attempt | Finished | Recorded
+ServingEvent = Decided | Begun | Event | Attempt | Finished | Recorded
+_ALONE = Task()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +131,9 @@ def run_attempts(
     cancel: threading.Event | None = None,
     session: str = "",
     reviews: Reviews | None = None,
+    task: Task = _ALONE,
 ) -> Iterator[ServingEvent]:
-    """For each picture: `Begun`, its attempts with their events, `Finished`, then `Recorded`.
+    """For each picture that is not done yet: `Begun`, its attempts with their events, `Finished`, then `Recorded`.
 
     Where no attempt was good enough and people's votes have taught a preference (`reviews`), it chooses among them.
     Without a scorer's weights pictures are drawn once, kept, and said to be unscored.
@@ -138,11 +142,13 @@ def run_attempts(
     """
     resolved = generation.resolve(request)
     if not how.judged:
-        yield from studio.run(resolved, cancel=cancel, session=session)
+        yield from studio.run(resolved, cancel=cancel, session=session, task=task)
         return
     generator = functools.partial(generation.generate, load(ModelConfig.of(resolved)))
     brand = dict(resolved.slots).get("brand", "").strip()
     for index in range(resolved.count):
+        if index in task.done:
+            continue
         attempts: list[Attempt] = []
         finished: Finished | None = None
         alone = resolved.for_picture(index)
@@ -166,7 +172,8 @@ def run_attempts(
                 liked = attempts[-1]
             if liked.image is not None and _failed(liked) <= _failed(chosen):
                 chosen = liked
-        record = keep(studio, chosen, attempts, session=session, by_taste=chosen is not finished.best)
+        by_taste = chosen is not finished.best
+        record = keep(studio, chosen, attempts, session=session, by_taste=by_taste, place=task.place(index))
         doubts = "; ".join(f"{gate.name}: {gate.reason}" for gate in record.card.failed)
         notice = f"no attempt passed every check; of the best one {doubts}" if doubts else None
         yield Recorded(index=index, record=record, notice=notice)
@@ -227,12 +234,15 @@ class BestOfNRunner:
         self._studio = studio
         self._reviews = reviews
 
-    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]:
-        """`Studio.run`, or `run_attempts` where the effort says so; the request is resolved once, here."""
+    def run(
+        self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task = _ALONE
+    ) -> Iterator[ServingEvent]:
+        """`Decided`, then `Studio.run`, or `run_attempts` where the effort says so; resolved only here."""
         self._studio.check()
         resolved = generation.resolve(spec.request)
+        yield Decided(request=resolved)
         if not spec.effort.searches:
-            yield from self._studio.run(resolved, cancel=cancel, session=spec.user)
+            yield from self._studio.run(resolved, cancel=cancel, session=spec.user, task=task)
             return
         how = plan(
             self._studio,
@@ -242,7 +252,7 @@ class BestOfNRunner:
             max_attempts=spec.effort.max_attempts,
         )
         yield from run_attempts(
-            self._studio, resolved, how, cancel=cancel, session=spec.user, reviews=self._reviews
+            self._studio, resolved, how, cancel=cancel, session=spec.user, reviews=self._reviews, task=task
         )
 
 
@@ -254,14 +264,16 @@ def keep(
     reason: str = "",
     by_taste: bool = False,
     session: str = "",
+    place: Place | None = None,
 ) -> Record:
     """Records one attempt and the log of all of them.
 
     Args:
         reason: why a person takes it although the loop did not; empty where the loop chose it.
         by_taste: the preference learned from votes chose it.
+        place: in a job, where it is the picture of one.
 
-    Raises `ImageError` for an attempt that has no picture or is only a sketch, `StorageError`.
+    Raises `ImageError` for an attempt that has no picture or is only a sketch, `StorageError`, `LeaseLostError`.
     """
     if attempt.sketch:
         raise ImageError(f"attempt {attempt.number} is only a sketch; draw it with all its steps")
@@ -273,5 +285,6 @@ def keep(
         card=card_of(attempt, attempts, reason=reason, by_taste=by_taste),
         seconds=sum(one.seconds for one in attempts),
         session=session,
+        place=place,
     )
     return studio.finish(piece).record

@@ -7,13 +7,15 @@ from typing import Self
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.attempts import BestOfNRunner
 from sdxl_lora.jobs.queue import JobQueue
+from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.models import precision
 from sdxl_lora.records import Database
 
 
 @dataclass(frozen=True)
 class FrontDoor:
-    """The queue, and what stands behind it; as a context it is closed at the end, which cancels what is left."""
+    """The queue, and what stands behind it; as a context it is closed at the end, see `JobQueue.close`."""
 
     database: Database
     studio: Studio
@@ -34,16 +36,19 @@ class FrontDoor:
         self.close()
 
 
-def open_front_door(where: Path | Database, *, explain: bool = False) -> FrontDoor:
+def open_front_door(where: Path | Database, *, explain: bool = False, serves: bool = False) -> FrontDoor:
     """Opens what pictures are asked for through.
 
     Args:
         where: the data folder, or its database where others share it.
         explain: say of single shots, too, what of the words shows.
+        serves: work at everybody's jobs, also those that a process which was killed has left, and leave one's own to
+            others at the end; False: one's own only, which end with this process. For what runs on and on.
 
     Raises `StorageError`.
     """
     database = Database(where) if isinstance(where, Path) else where
     studio, reviews = Studio(database, explain=explain), Reviews(database)
-    queue = JobQueue(BestOfNRunner(studio, reviews))
+    runner = BestOfNRunner(studio, reviews)
+    queue = JobQueue(runner, JobStore(database), serves=serves, device=precision.choose_device())
     return FrontDoor(database, studio, reviews, queue, owns_database=isinstance(where, Path))

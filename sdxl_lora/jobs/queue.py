@@ -1,97 +1,78 @@
 """The front door: every picture is asked for here, by pages, command line and comparisons alike.
 
-One worker thread, fair turns between users, cancel at any time. Turns are taken job by job, never in the middle of
-one: jobs may use different models or LoRAs, and changing those costs more than a picture. Interactive jobs come before
-batches. Among jobs of one priority the order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time fair
-queuing", SIGCOMM 1996) with jobs as packets of equal length: a user's n-th waiting job is in round n, and a newcomer
-joins the round in progress. A user with eight jobs waiting therefore delays another by at most the job that is running
-and one job per other user.
+Fair turns between users, cancel at any time. Interactive jobs come before batches, and a batch makes room for them
+between two of its pictures. Among jobs of one priority the order is start-time fair queueing (Goyal, Vin and Cheng,
+"Start-time fair queuing", SIGCOMM 1996) with jobs as packets of equal length: a user's n-th waiting job is in round n,
+and a newcomer joins the round in progress. A user with eight jobs waiting therefore delays another by at most the job
+that is running and one job per other user.
 
-What is told of a job (`Job`) is JSON; what only lives while it runs (previews, the pictures of its attempts, the way
-to cancel it) is asked for beside it. Knows nothing of models or pages. Nothing here survives the process; finished
-pictures are in the records.
+Jobs are in the database (`store`): they outlive the process, and several processes work at one line. What is told of a
+job (`Job`) is JSON; what only lives while it is drawn (previews, the pictures of its attempts) stands beside it in the
+process that draws it. Knows nothing of models or pages.
 """
 
-import logging
-import sys
-import threading
+import contextlib
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from PIL import Image
 
-from sdxl_lora.errors import Cancelled, RequestError, StudioError
-from sdxl_lora.generation import Started, StepDone
-from sdxl_lora.jobs.attempts import ServingEvent
-from sdxl_lora.jobs.job import Job, Picture
+from sdxl_lora.errors import StorageError, StudioError
+from sdxl_lora.jobs import leases
+from sdxl_lora.jobs.here import Here
+from sdxl_lora.jobs.job import Job
+from sdxl_lora.jobs.kept import Kept
 from sdxl_lora.jobs.spec import PRIORITIES, JobSpec
-from sdxl_lora.jobs.studio import Recorded
-from sdxl_lora.jobs.timing import Pace, Stopwatch
-from sdxl_lora.search import Attempt, Begun, Finished
-from sdxl_lora.search.log import logged
+from sdxl_lora.jobs.store import JobStore
+from sdxl_lora.jobs.worker import Runner, Worker
+from sdxl_lora.search import Attempt
 
-log = logging.getLogger(__name__)
-
-KEEP_IMAGES = 8  # finished jobs whose attempts can still be looked at
-SURPRISE = "something unexpected went wrong while making these pictures; the details are in the server's log"
+SHOWN = 200  # of the jobs that are over
+LOOKS_EVERY = 0.25  # seconds, at the jobs of other processes
 
 
-class Runner(Protocol):
-    """Makes what a spec asks for, as `attempts.BestOfNRunner` does."""
+@dataclass(frozen=True)
+class _Line:
+    """Active jobs in their order, as they were at one moment."""
 
-    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]: ...
-
-
-@dataclass(kw_only=True)
-class _Entry:
-    """A job and what its snapshots do not show. Touched only under the queue's lock."""
-
-    job: Job
-    turn: tuple[int, int, int]  # (priority, round, order of submission); smallest first
-    cancel: threading.Event = field(default_factory=threading.Event)
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    ends: float | None = None  # by the clock, as estimated at the latest event; of a search: at the latest
-    previews: dict[int, Image.Image] = field(default_factory=dict)  # by the picture's index
-    made: list[Attempt] = field(default_factory=list)  # with their pictures, while these are remembered
-
-    @property
-    def size(self) -> tuple[object, ...]:
-        """Requests of one size take about the same time per step."""
-        r = self.job.request
-        return r.model, r.width, r.height, r.precision, r.loras
-
-    @property
-    def kind(self) -> tuple[object, ...]:
-        """Requests of one kind take about the same time per picture."""
-        return *self.size, self.job.request.steps, self.job.spec.effort
+    epoch: int
+    asked: float  # by the monotonic clock
+    priority: int  # up to which
+    seconds: tuple[tuple[str, float | None], ...]  # (id, what it needs alone)
+    at_a_time: int
 
 
 class JobQueue:
-    """Runs jobs one at a time on a thread of its own; every method may be called from any thread."""
+    """Runs jobs one at a time; every method may be called from any thread.
+
+    All raise `StorageError` where the database cannot be used.
+    """
 
     def __init__(
-        self, runner: Runner, *, keep: int = 200, clock: Callable[[], float] = time.monotonic
+        self,
+        runner: Runner,
+        store: JobStore,
+        *,
+        serves: bool = False,
+        device: str = "cpu",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
-        keep: finished jobs remembered, the latest ones; their pictures are in the records anyway.
+        serves: it also works at what other processes asked for, or left behind, and its own jobs outlive it;
+            otherwise they are nobody else's while it lives, and closing cancels them.
+        device: what it draws on; a batch makes room for people in other processes on the same one.
         clock: seconds that never go back, by which estimates are made.
         """
-        self._runner = runner
-        self._keep = keep
+        self._store = store
         self._clock = clock
-        self._changed = threading.Condition()
-        self._entries: dict[str, _Entry] = {}  # oldest first
-        self._round = [0] * len(PRIORITIES)  # by priority: round of the job that started last
-        self._last_round: dict[tuple[int, str], int] = {}  # (priority, user) -> round of the latest job
-        self._number = 0
-        self._seconds: dict[tuple[object, ...], float] = {}  # kind -> seconds per picture, as last measured
-        self._paces: dict[tuple[object, ...], Pace] = {}  # size -> as last measured
-        self._closed = False
-        self._thread = self._start_worker()
+        self._here = Here(owner=leases.new_owner(device), serves=serves)
+        self._pinned = "" if serves else self._here.owner
+        self._line: _Line | None = None
+        store.forget_old()
+        self._worker = Worker(self._here, store, runner, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -101,40 +82,60 @@ class JobQueue:
     ) -> None:
         self.close()
 
+    # ------------------------------------------------------------------ asking
+
     def submit(self, spec: JobSpec) -> Job:
         """Puts a job in line and returns at once; with an idempotency key that was seen, the job it made.
 
         Raises `RequestError` where the key stood for another spec, `StudioError` once the queue is closed.
         """
-        with self._changed:
-            if self._closed:
-                raise StudioError("the studio is shutting down; start it again to make pictures")
-            if (known := self._of_key(spec)) is not None:
-                return self._snapshot(known)
-            priority = PRIORITIES.index(spec.priority)
-            turn = max(self._round[priority], self._last_round.get((priority, spec.user), 0) + 1)
-            self._last_round[priority, spec.user] = turn
-            self._number += 1
-            job = Job(
-                id=uuid.uuid4().hex,
-                spec=spec,
-                submitted=time.time(),
-                pictures=tuple(Picture(index=index) for index in range(spec.request.count)),
-            )
-            self._entries[job.id] = _Entry(job=job, turn=(priority, turn, self._number))
-            self._changed.notify_all()
-            return self._snapshot(self._entries[job.id])
+        return self.submit_all([spec])[0]
+
+    def submit_all(self, specs: Sequence[JobSpec]) -> list[Job]:
+        """Puts jobs in line, all or none. Raises as `submit`."""
+        if self._here.closed:
+            raise StudioError("the studio is shutting down; start it again to make pictures")
+        ids = self._store.submit(specs, pinned=self._pinned)
+        found = {kept.job.id: kept for kept in map(self._store.get, ids) if kept is not None}
+        self._enter(*(job_id for job_id in ids if job_id in found and found[job_id].job.active))
+        return [self._placed(self._overlaid(found[job_id])) for job_id in ids]
+
+    def retry(self, job_id: str) -> None:
+        """Puts a failed or cancelled job back in line; its finished pictures stay.
+
+        Raises `NotFoundError`, and `RequestError` for a job that is neither.
+        """
+        self._store.retry(job_id, pinned=self._pinned)
+        self._enter(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        """Takes a waiting job out of the line, or stops a running one within one denoising step, in any process.
+
+        Pictures that are finished stay. Cancelling a job that is over, or unknown, does nothing.
+        """
+        with self._here.changed:
+            live = self._here.live.get(job_id)
+            if live is not None and live.job.state == "running":
+                live.stop("cancelled")
+                return
+        self._store.cancel(job_id)
+        self._here.touch()
+
+    def _enter(self, *ids: str) -> None:
+        with self._here.changed:
+            self._here.mine.update(ids)
+        self._here.touch()
+
+    # ------------------------------------------------------------------ looking
 
     def get(self, job_id: str) -> Job | None:
         """The job as it is now; None when it was never here, or long ago."""
-        with self._changed:
-            entry = self._entries.get(job_id)
-            return None if entry is None else self._snapshot(entry)
+        found = self._now(job_id)
+        return None if found is None else self._placed(found)
 
     def jobs(self, user: str | None = None) -> list[Job]:
-        """Jobs of `user` (None = everybody's), oldest first."""
-        with self._changed:
-            return [self._snapshot(e) for e in self._entries.values() if user in (None, e.job.user)]
+        """Jobs of `user` (None = everybody's), oldest first: all that are active, and the latest of the others."""
+        return [self._placed(self._overlaid(kept)) for kept in self._store.find(user, limit=SHOWN)]
 
     def events(self, job_id: str) -> Iterator[Job]:
         """The job whenever it has changed, until it is over; states between may be left out, the last never is.
@@ -143,218 +144,121 @@ class JobQueue:
         """
         seen: Job | None = None
         while seen is None or seen.active:
-            with self._changed:
-                entry = self._entries.get(job_id)
-                if entry is None:
-                    return
-                self._changed.wait_for(lambda entry=entry, seen=seen: seen is None or entry.job != seen)  # type: ignore[misc]
-                seen, snapshot = entry.job, self._snapshot(entry)
-            yield snapshot
-
-    def preview(self, job_id: str, index: int) -> Image.Image | None:
-        """The latest look at an unfinished picture; None where there is none, or it is recorded."""
-        with self._changed:
-            entry = self._entries.get(job_id)
-            return None if entry is None else entry.previews.get(index)
-
-    def attempts(self, job_id: str) -> tuple[Attempt, ...]:
-        """All attempts of a search so far, of all its pictures; only jobs of late keep their pictures."""
-        with self._changed:
-            entry = self._entries.get(job_id)
-            return () if entry is None else tuple(entry.made)
-
-    def cancel(self, job_id: str) -> None:
-        """Takes a waiting job out of the line, or stops a running one within one denoising step.
-
-        Pictures that are finished stay. Cancelling a job that is over, or unknown, does nothing.
-        """
-        with self._changed:
-            entry = self._entries.get(job_id)
-            if entry is None or not entry.job.active:
+            now = self._awaited(job_id, None, lambda found, seen=seen: found is None or found != seen)  # type: ignore[misc]
+            if now is None:
                 return
-            entry.cancel.set()
-            if entry.job.state == "queued":
-                self._finish(entry, state="cancelled")
+            seen = now
+            yield self._placed(now)
 
     def wait(self, job_id: str, timeout: float | None = None) -> Job | None:
         """Blocks until the job is over or `timeout` seconds have passed; then as `get`."""
-        with self._changed:
-            self._changed.wait_for(lambda: job_id not in self._active(), timeout)
-        return self.get(job_id)
+        found = self._awaited(job_id, timeout, lambda found: found is None or not found.active)
+        return None if found is None else self._placed(found)
+
+    def preview(self, job_id: str, index: int) -> Image.Image | None:
+        """The latest look at an unfinished picture; None where there is none, or another process draws it."""
+        with self._here.changed:
+            live = self._here.live.get(job_id)
+            return None if live is None else live.previews.get(index)
+
+    def attempts(self, job_id: str) -> tuple[Attempt, ...]:
+        """All attempts of a search so far, of all its pictures; only jobs of late keep their pictures.
+
+        Nothing where another process drew it; what became of each is in the job itself.
+        """
+        with self._here.changed:
+            live = self._here.live.get(job_id)
+            return () if live is None else tuple(live.made)
+
+    def _now(self, job_id: str) -> Job | None:
+        if (known := self._here.known(job_id)) is not None:
+            return known
+        kept = self._store.get(job_id)
+        return None if kept is None else self._overlaid(kept)
+
+    def _overlaid(self, kept: Kept) -> Job:
+        """What the database says, or what is known better here."""
+        return self._here.known(kept.job.id) or kept.job
+
+    def _awaited(self, job_id: str, timeout: float | None, ready: Callable[[Job | None], bool]) -> Job | None:
+        """The job once it is `ready`, or as it is when the time is up; the database is asked now and then only."""
+        ends = None if timeout is None else time.monotonic() + timeout
+        here = self._here
+        while True:
+            with here.changed:
+                epoch = here.epoch
+            found = self._now(job_id)
+            left = None if ends is None else ends - time.monotonic()
+            if ready(found) or (left is not None and left <= 0):
+                return found
+
+            def news(epoch: int = epoch, found: Job | None = found) -> bool:
+                live = here.live.get(job_id)
+                running = live is not None and live.job.state == "running"
+                return here.epoch != epoch or (running and live is not None and live.job is not found)
+
+            with here.changed:
+                here.changed.wait_for(news, LOOKS_EVERY if left is None else min(left, LOOKS_EVERY))
+
+    def _placed(self, job: Job) -> Job:
+        """The job with position and time left filled in as of now."""
+        if not job.active:
+            return job
+        if job.state == "running":
+            with self._here.changed:
+                live = self._here.live.get(job.id)
+                eta = job.eta if live is None else live.seconds_left(self._clock())
+            return replace(job, position=0, eta=eta)
+        line = self._in_line(PRIORITIES.index(job.spec.priority))
+        ids = [identifier for identifier, _ in line.seconds]
+        ahead = ids.index(job.id) if job.id in ids else len(ids)
+        needs = [seconds for _, seconds in line.seconds[: ahead + 1]]
+        if None in needs or job.id not in ids:
+            return replace(job, position=ahead, eta=None)
+        *before, own = (seconds for seconds in needs if seconds is not None)
+        return replace(job, position=ahead, eta=sum(before) / line.at_a_time + own)
+
+    def _in_line(self, priority: int) -> _Line:
+        """The line up to a priority; remembered for a moment, for a page asks once for each of its jobs."""
+        here, known = self._here, self._line
+        with here.changed:
+            epoch = here.epoch
+        of_now = known is not None and known.epoch == epoch and time.monotonic() - known.asked < LOOKS_EVERY
+        if known is not None and of_now and known.priority >= priority:
+            return known
+        waiting = self._store.line(priority)
+        each = {work: self._store.seconds_of(work) for work in {one.work for one in waiting}}
+        needs: list[tuple[str, float | None]] = []
+        for one in waiting:
+            seconds = each[one.work]
+            alone = None if seconds is None else seconds * one.pictures
+            with here.changed:
+                live = here.live.get(one.id)
+                if one.state == "running" and live is not None:
+                    alone = live.seconds_left(self._clock())
+            needs.append((one.id, alone))
+        at_a_time = max(1, sum(one.state == "running" for one in waiting))
+        self._line = _Line(epoch, time.monotonic(), priority, tuple(needs), at_a_time)
+        return self._line
+
+    # ------------------------------------------------------------------ the end
 
     def close(self, timeout: float = 10.0) -> None:
-        """Cancels everything and waits up to `timeout` seconds for the worker to stop."""
-        with self._changed:
-            self._closed = True
-            for job_id in self._active():
-                self.cancel(job_id)
-            self._changed.notify_all()
-        self._thread.join(timeout)
-
-    # ------------------------------------------------------------------ the worker
-
-    def _start_worker(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, name="studio-worker", daemon=True)
-        thread.start()
-        return thread
-
-    def _work(self) -> None:
-        """Job after job. A surprise ends this thread, and its traceback goes to the log, but not the queue:
-        the job is marked as failed and the next thread takes over."""
-        try:
-            while (entry := self._next()) is not None:
-                self._run(entry)
-        finally:
-            if sys.exception() is not None:
-                with self._changed:
-                    for entry in list(self._entries.values()):
-                        if entry.job.state == "running":
-                            self._finish(entry, state="failed", error=SURPRISE)
-                    self._thread = self._start_worker()
-
-    def _next(self) -> _Entry | None:
-        """Waits for the job whose turn it is and marks it as running; None when the queue is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._line())
-            if self._closed:
-                return None
-            entry = self._line()[0]
-            priority, self._round[priority], _ = entry.turn
-            entry.job = replace(entry.job, state="running")
-            self._changed.notify_all()
-            return entry
-
-    def _run(self, entry: _Entry) -> None:
-        job = entry.job
-        try:
-            for event in self._runner.run(job.spec, cancel=entry.cancel):
-                with self._changed:
-                    self._note(entry, event, self._clock())
-                    self._changed.notify_all()
-        except Cancelled:
-            with self._changed:
-                self._finish(entry, state="cancelled")
-        except StudioError as error:
-            log.warning("job %s failed: %s", job.id, error)
-            with self._changed:
-                self._finish(entry, state="failed", error=str(error), error_kind=type(error).__name__)
-        else:
-            with self._changed:
-                self._learn(entry)
-                self._finish(entry, state="done")
-
-    # ------------------------------------------------------------------ under the lock
-
-    def _active(self) -> list[str]:
-        return [job_id for job_id, entry in self._entries.items() if entry.job.active]
-
-    def _line(self) -> list[_Entry]:
-        """Waiting jobs in the order they will start."""
-        waiting = [entry for entry in self._entries.values() if entry.job.state == "queued"]
-        return sorted(waiting, key=lambda entry: entry.turn)
-
-    def _of_key(self, spec: JobSpec) -> _Entry | None:
-        """The entry of the same idempotency key, if it is still remembered."""
-        if not spec.idempotency_key:
-            return None
-        for entry in self._entries.values():
-            other = entry.job.spec
-            if (other.user, other.idempotency_key) == (spec.user, spec.idempotency_key):
-                if other != spec:
-                    raise RequestError(
-                        f"the idempotency key {spec.idempotency_key[:40]!r} stands for another job; choose another"
-                    )
-                return entry
-        return None
-
-    def _note(self, entry: _Entry, event: ServingEvent, now: float) -> None:
-        """Brings the snapshot up to date with one event."""
-        job = entry.job
-        match event:
-            case Begun():
-                pictures = (
-                    replace(one, budget=event.steps, most_attempts=event.attempts) for one in job.pictures
-                )
-                job = replace(job, pictures=tuple(pictures))
-            case Started():
-                entry.watch.started(now)
-                job = replace(job, notes=_with(job.notes, event.note))
-            case StepDone():
-                if event.preview is not None:
-                    entry.previews[event.picture] = event.preview
-                entry.watch.stepped(now, first=event.step == 1)
-                job = replace(
-                    job.with_picture(event.picture, step=event.step, steps=event.steps), drawing=event.picture
-                )
-            case Attempt():
-                entry.made.append(event)
-                entry.watch.finished(now)
-                drawn = job.pictures[job.drawing]
-                tried, spent = (*drawn.attempts, logged(event)), drawn.spent + event.steps
-                job = job.with_picture(job.drawing, attempts=tried, spent=spent, step=0)
-            case Finished():
-                job = job.with_picture(job.drawing, summary=event.summary)
-                job = replace(job, notes=_with(job.notes, *event.notices))
-            case Recorded():
-                entry.previews.pop(event.index, None)
-                if not job.searches:
-                    entry.watch.finished(now)
-                unscored = f"not scored: {event.unscored}" if event.unscored else ""
-                job = job.with_picture(event.index, record_id=event.record.id)
-                job = replace(job, notes=_with(job.notes, unscored, event.notice or ""))
-        entry.job = job
-        left = self._seconds_of_work(entry)
-        entry.ends = None if left is None else now + left
-
-    def _finish(self, entry: _Entry, **changes: object) -> None:
-        entry.job = replace(entry.job, **changes)  # type: ignore[arg-type]  # names are Job's fields
-        entry.previews.clear()
-        searched = [other for other in self._entries.values() if other.made and not other.job.active]
-        for other in searched[:-KEEP_IMAGES]:  # pictures take much memory
-            other.made = [replace(attempt, image=None) for attempt in other.made]
-        over = [job_id for job_id, other in self._entries.items() if not other.job.active]
-        for job_id in over[: max(0, len(over) - self._keep)]:
-            del self._entries[job_id]
-        users = {(other.turn[0], other.job.user) for other in self._entries.values()}
-        self._last_round = {user: number for user, number in self._last_round.items() if user in users}
-        self._changed.notify_all()
-
-    def _learn(self, entry: _Entry) -> None:
-        if entry.watch.since is not None:
-            self._seconds[entry.kind] = (self._clock() - entry.watch.since) / entry.job.request.count
-        if (pace := entry.watch.pace()) is not None:
-            self._paces[entry.size] = pace
-
-    def _snapshot(self, entry: _Entry) -> Job:
-        """The job with position and time left filled in as of now."""
-        if not entry.job.active:
-            return entry.job
-        running = [other for other in self._entries.values() if other.job.state == "running"]
-        line = self._line()
-        ahead = [] if entry in running else running + line[: line.index(entry)]
-        times = [self._seconds_left(other) for other in [*ahead, entry]]
-        eta = None if None in times else sum(t for t in times if t is not None)
-        return replace(entry.job, position=len(ahead), eta=eta)
-
-    def _seconds_of_work(self, entry: _Entry) -> float | None:
-        """Seconds that the pictures still need by what was measured, of this job or of one like it; None = unknown."""
-        pace = entry.watch.pace() or self._paces.get(entry.size)
-        if pace is None or entry.watch.since is None:
-            return None
-        left = [picture for picture in entry.job.pictures if picture.record_id is None]
-        usual = max(picture.steps for picture in entry.job.pictures)  # of those that have not begun
-        steps = sum((one.budget or one.steps or usual) - one.spent - one.step for one in left)
-        return pace.of(steps, sum(max(1, one.most_attempts - len(one.attempts)) for one in left))
-
-    def _seconds_left(self, entry: _Entry) -> float | None:
-        """Time this job alone still needs; None where it is unknown, or later than was thought."""
-        if entry.job.state == "running":
-            left = None if entry.ends is None else entry.ends - self._clock()
-            return left if left is not None and left > 0 else None
-        seconds = self._seconds.get(entry.kind)
-        return None if seconds is None else seconds * entry.job.request.count
-
-
-def _with(notes: tuple[str, ...], *more: str) -> tuple[str, ...]:
-    """Notes and those that are new; empty ones are none."""
-    return tuple(dict.fromkeys(filter(None, (*notes, *more))))
+        """Ends the work and waits up to `timeout` seconds for it: what is left is cancelled, or, where this queue
+        serves, left to whoever comes next."""
+        here = self._here
+        with here.changed:
+            first, here.closed = not here.closed, True
+            here.end_work()
+        here.touch()
+        ended = self._worker.stop(timeout)
+        if not first:
+            return
+        with contextlib.suppress(StorageError):  # whoever comes next finds out by the lease
+            self._worker.settle()
+            if not here.serves:
+                for job_id in sorted(here.mine):
+                    self._store.cancel(job_id)
+            if ended:
+                self._store.leave(here.owner)
+        here.touch()

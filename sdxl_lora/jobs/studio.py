@@ -16,7 +16,8 @@ from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.signing import Sign
 from sdxl_lora.finishing.storing import Keep
-from sdxl_lora.generation import Event, PictureDone
+from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.jobs.task import Task
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Database, Record, Store
@@ -26,6 +27,8 @@ from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.scoring.verifier import Verifier, reported_for
+
+_ALONE = Task()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +66,39 @@ class Studio:
         self._sign.check()
 
     def run(
-        self, request: GenerationRequest, *, cancel: threading.Event | None = None, session: str = ""
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        session: str = "",
+        task: Task = _ALONE,
     ) -> Iterator[Event | Recorded]:
         """Yields the events of `generation.generate`, and a `Recorded` after every `PictureDone`.
 
-        A picture that cannot be scored is kept without a score. Raises any `StudioError`, `Cancelled` among
-        them; pictures recorded before that stay.
+        Pictures that the task has done are left out. A picture that cannot be scored is kept without a score. Raises
+        any `StudioError`, `Cancelled` among them; pictures recorded before that stay.
         """
         self.check()
         resolved = generation.resolve(request)
         model = load(ModelConfig.of(resolved))
-        for event in generation.generate(model, resolved, cancel=cancel):
-            yield event
-            if isinstance(event, PictureDone):
-                alone = event.drawn(resolved.for_picture(event.index))
-                piece = Piece(image=event.image, request=alone, seconds=event.seconds, session=session)
-                yield replace(self.finish(piece), index=event.index)
+        for left in task.left(resolved.count):
+            part = replace(resolved, seed=resolved.for_picture(left.start).seed, count=len(left))
+            for event in generation.generate(model, part, cancel=cancel):
+                if isinstance(event, StepDone):
+                    yield replace(event, picture=left.start + event.picture)
+                elif isinstance(event, PictureDone):
+                    index = left.start + event.index
+                    yield replace(event, index=index)
+                    piece = Piece(
+                        image=event.image,
+                        request=event.drawn(resolved.for_picture(index)),
+                        seconds=event.seconds,
+                        session=session,
+                        place=task.place(index),
+                    )
+                    yield replace(self.finish(piece), index=index)
+                else:
+                    yield event
 
     def finish(self, piece: Piece) -> Recorded:
         """The chain after decoding: scored unless a search has done so, embedded, kept. Raises `StorageError`."""

@@ -62,7 +62,7 @@ def reconcile(database: Database) -> tuple[str, ...]:
     with database.reading() as session:
         rows = set(session.scalars(sa.select(PictureRow.id)))
     notices = []
-    entered, unreadable = _enter(database, {i: found[i] for i in sorted(found.keys() - rows)})
+    entered, unreadable = enter(database, {i: found[i] for i in sorted(found.keys() - rows)})
     if entered:
         notices.append(f"{entered} picture(s) were missing in the database and were entered again")
     if unreadable:
@@ -101,7 +101,7 @@ def _has_file(home: Path, identifier: str) -> bool:
     return layout.is_id(identifier) and layout.picture_path(home, identifier).exists()
 
 
-def _enter(database: Database, orphans: dict[str, Path]) -> tuple[int, int]:
+def enter(database: Database, orphans: dict[str, Path]) -> tuple[int, int]:
     """Insert a row for every file that says how it was made; returns how many did, and how many did not."""
     values, unreadable = [], 0
     for identifier, path in orphans.items():

@@ -19,10 +19,11 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from sdxl_lora import files
-from sdxl_lora.errors import NotFoundError, StorageError
-from sdxl_lora.records import layout, metadata, sqlite
+from sdxl_lora.errors import LeaseLostError, NotFoundError, StorageError
+from sdxl_lora.records import layout, metadata, places, sqlite
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.journal import Journal, Line
+from sdxl_lora.records.places import Place
 from sdxl_lora.records.reading import known_request
 from sdxl_lora.records.reconcile import picture_values, reconcile
 from sdxl_lora.records.searching import Filters, conditions
@@ -109,9 +110,18 @@ class Store(Repository):
         seconds: float,
         session: str,
         created_at: datetime,
+        place: Place | None = None,
     ) -> Record:
-        """Keep a finished file byte for byte, as `add` does; `size` is (width, height) in px, `created_at` UTC."""
+        """Keep a finished file byte for byte, as `add` does; `size` is (width, height) in px, `created_at` UTC.
+
+        `place`: where in a job it belongs; if the picture of that place is there already, that one is returned.
+        Raises `LeaseLostError` where another process goes on with the job.
+        """
         identifier = layout.new_id(created_at, after=self._newest())
+        if place is not None:
+            with self.database.writing() as connection:
+                if (known := places.reserve(connection, place, identifier)) is not None:
+                    return self.get(known)
         path = layout.picture_path(self.home, identifier)
         values = picture_values(
             identifier,
@@ -128,7 +138,13 @@ class Store(Repository):
             with self.database.writing() as connection:
                 # a process that started just now may have entered the file already, without the session
                 connection.execute(sqlite.insert_or_update(PictureRow, values))
+                if place is not None:
+                    places.confirm(connection, place)
             committed = True
+        except LeaseLostError:
+            # whoever took the job over may have entered the file in our place
+            committed = place is not None and places.names(self.database, place, identifier)
+            raise
         finally:
             if not committed:
                 path.unlink(missing_ok=True)

@@ -126,3 +126,66 @@ class JournalRow(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     entered: Mapped[int] = mapped_column(sa.BigInteger)  # bytes
+
+
+# ---------------------------------------------------------------- jobs, see `jobs.store`
+
+
+class JobRow(Base):
+    """One job: what was asked for, where it stands, and which process is at it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        sa.UniqueConstraint("user", "idempotency_key", name="uq_jobs_user_idempotency_key"),
+        sa.Index("ix_jobs_line", "state", "priority", "round", "number"),
+        sa.Index("ix_jobs_user_number", "user", "number"),
+        sa.Index("ix_jobs_work", "work", "number"),
+    )
+
+    # the order of submission, whatever the clock says; SQLite counts by itself in an INTEGER only
+    number: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    id: Mapped[str] = mapped_column(sa.String(32), unique=True)
+    kind: Mapped[str]  # "pictures", "training"
+    user: Mapped[str]
+    idempotency_key: Mapped[str | None]  # NULL = none; unique with the user
+    spec: Mapped[dict[str, Any]]  # as submitted
+    decided: Mapped[dict[str, Any] | None]  # the request with nothing open, from the first run on
+    work: Mapped[str]  # jobs of equal `work` take about the same time per picture
+    pictures: Mapped[int]
+    priority: Mapped[int]  # 0 is served first
+    round: Mapped[int]  # of start-time fair queueing
+    state: Mapped[str]  # of `jobs.job.State`
+    pinned: Mapped[str]  # the process that alone may run it while it lives; "" = any
+    owner: Mapped[str]  # the process that runs it; "" = none
+    tries: Mapped[int]  # in a row that brought no picture
+    delay: Mapped[float]  # seconds to wait before the next one, by the clock of who waits
+    cancel: Mapped[bool]  # whoever runs it is to stop
+    progress: Mapped[dict[str, Any]]  # what `jobs.job.Job` shows beside the spec
+    error: Mapped[str | None]
+    error_kind: Mapped[str]
+    submitted_at: Mapped[float]  # Unix time, s; to be shown, nothing is decided by it
+    started: Mapped[bool]  # it was begun at least once
+    seconds: Mapped[float | None]  # per picture, as measured when it was done
+    version: Mapped[int]  # counts changes of the row
+
+
+class JobPictureRow(Base):
+    """One picture of a job: which record it is, written down before its file is."""
+
+    __tablename__ = "job_pictures"
+
+    job: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)  # 0-based place in the request
+    picture_id: Mapped[str]
+    done: Mapped[bool]  # its record was committed; it may have been deleted since
+
+
+class WorkerRow(Base):
+    """A process that has jobs; it counts on while it lives."""
+
+    __tablename__ = "workers"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    beat: Mapped[int] = mapped_column(sa.BigInteger)

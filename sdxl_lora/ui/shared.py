@@ -41,7 +41,7 @@ _SCRIPT = Path(__file__).with_name("script.js")
 
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=FrontDoor.close)
 def _shared(home: Path) -> FrontDoor:
-    door = open_front_door(home, explain=True)
+    door = open_front_door(home, explain=True, serves=True)
     atexit.register(door.queue.close)  # Ctrl+C must not leave the worker inside a native call
     return door
 

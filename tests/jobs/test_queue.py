@@ -16,8 +16,11 @@ from sdxl_lora.generation import Started, StepDone
 from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.job import Job
-from sdxl_lora.jobs.queue import SURPRISE, JobQueue
+from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.spec import JobSpec
+from sdxl_lora.jobs.store import JobStore
+from sdxl_lora.jobs.task import Task
+from sdxl_lora.jobs.worker import SURPRISE
 from sdxl_lora.request import GenerationRequest
 
 PREVIEW = Image.new("RGB", (8, 8))
@@ -36,7 +39,9 @@ class Gated:
         self.gate = threading.Event()
         self.stepped = threading.Event()
 
-    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]:
+    def run(
+        self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task | None = None
+    ) -> Iterator[ServingEvent]:
         assert cancel is not None
         request = spec.request
         self.started.append(request.prompt)
@@ -58,8 +63,8 @@ def runner() -> Gated:
 
 
 @pytest.fixture
-def queue(runner: Gated) -> Iterator[JobQueue]:
-    queue = JobQueue(runner)
+def queue(runner: Gated, store: JobStore) -> Iterator[JobQueue]:
+    queue = JobQueue(runner, store)
     yield queue
     queue.close(TIMEOUT)
 
@@ -197,7 +202,7 @@ def test_a_bug_fails_its_job_and_the_queue_works_on(
 ) -> None:
     runner.gate.set()
     for _ in range(3):
-        dying = queue._thread
+        dying = queue._worker._thread
         failed = over(queue, ask("surprise"))
         dying.join(TIMEOUT)  # so that its traceback is told in this test, not in the next
         assert (failed.state, failed.error) == ("failed", SURPRISE)
@@ -213,13 +218,17 @@ def test_a_snapshot_never_changes(runner: Gated, queue: JobQueue, ask: Callable[
         before.state = "done"  # type: ignore[misc]
 
 
-def test_only_the_latest_finished_jobs_are_remembered(runner: Gated) -> None:
+def test_only_the_latest_finished_jobs_are_remembered(
+    runner: Gated, store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner.gate.set()
-    queue = JobQueue(runner, keep=3)
-    for i in range(10):
-        over(queue, queue.submit(spec(f"job {i}", f"user {i}")))
-    assert [job.request.prompt for job in queue.jobs()] == ["job 7", "job 8", "job 9"]
-    queue.close(TIMEOUT)
+    monkeypatch.setattr("sdxl_lora.jobs.store.REMEMBERED", 3)
+    for _ in range(2):  # those that are over are dropped at the start
+        with JobQueue(runner, store) as queue:
+            for i in range(5):
+                over(queue, queue.submit(spec(f"job {i}", f"user {i}")))
+    with JobQueue(runner, store) as queue:
+        assert [job.request.prompt for job in queue.jobs()] == ["job 2", "job 3", "job 4"]
 
 
 def test_a_session_sees_its_own_jobs_only(runner: Gated, queue: JobQueue, ask: Callable[..., Job]) -> None:

@@ -12,6 +12,8 @@ from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.spec import Effort, JobSpec
+from sdxl_lora.jobs.store import JobStore
+from sdxl_lora.jobs.task import Task
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.search import Attempt, Begun
 
@@ -52,7 +54,9 @@ class Stepping:
     def clock(self) -> float:
         return self.now
 
-    def run(self, spec: JobSpec, *, cancel: threading.Event | None = None) -> Iterator[ServingEvent]:
+    def run(
+        self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task | None = None
+    ) -> Iterator[ServingEvent]:
         assert spec == SPEC
         for event in self._events:
             self._wait(cancel)
@@ -80,19 +84,21 @@ def started() -> Started:
     return Started(request=generation.resolve(REQUEST), count=1)
 
 
-def test_progress_counts_attempts_and_never_goes_back(started: Started) -> None:
+def test_progress_counts_attempts_and_never_goes_back(started: Started, store: JobStore) -> None:
     runner = Stepping(BEGUN, started, step(5), attempt(1), step(5))
-    with JobQueue(runner) as queue:
+    with JobQueue(runner, store) as queue:
         job = queue.submit(SPEC)
         seen = [runner.next(queue, job) for _ in range(5)]
     # half of the first of two attempts at the first of two pictures, all of it, half of the second
     assert [one.progress for one in seen] == pytest.approx([0, 0, 1 / 8, 1 / 4, 3 / 8])
 
 
-def test_time_left_is_what_all_attempts_would_take_with_all_that_is_not_denoising(started: Started) -> None:
+def test_time_left_is_what_all_attempts_would_take_with_all_that_is_not_denoising(
+    started: Started, store: JobStore
+) -> None:
     steps = [step(number) for number in range(1, 11)]
     runner = Stepping(BEGUN, started, *steps, attempt(1), started, *steps)
-    with JobQueue(runner, clock=runner.clock) as queue:
+    with JobQueue(runner, store, clock=runner.clock) as queue:
         job = queue.submit(SPEC)
         for seconds in (0, 0, *[2] * 10):  # 20 s of denoising; nothing is known of what comes after it
             assert runner.next(queue, job, after=seconds).eta is None
@@ -106,10 +112,10 @@ def test_time_left_is_what_all_attempts_would_take_with_all_that_is_not_denoisin
         assert late.eta is None
 
 
-def test_what_was_measured_helps_the_next_job_of_the_size(started: Started) -> None:
+def test_what_was_measured_helps_the_next_job_of_the_size(started: Started, store: JobStore) -> None:
     events: list[ServingEvent] = [BEGUN, started, *[step(number) for number in range(1, 11)], attempt(1)]
     runner = Stepping(*events)
-    with JobQueue(runner, clock=runner.clock) as queue:
+    with JobQueue(runner, store, clock=runner.clock) as queue:
         first = queue.submit(SPEC)
         for seconds in (0, 0, *[2] * 10, 5):
             runner.next(queue, first, after=seconds)
@@ -120,9 +126,9 @@ def test_what_was_measured_helps_the_next_job_of_the_size(started: Started) -> N
     assert seen[1:] == pytest.approx([100, 98])  # two pictures of two attempts
 
 
-def test_a_cancelled_job_keeps_its_attempts_to_choose_from(started: Started) -> None:
+def test_a_cancelled_job_keeps_its_attempts_to_choose_from(started: Started, store: JobStore) -> None:
     runner = Stepping(started, attempt(1))
-    with JobQueue(runner) as queue:
+    with JobQueue(runner, store) as queue:
         job = queue.submit(SPEC)
         for _ in range(2):
             runner.next(queue, job)

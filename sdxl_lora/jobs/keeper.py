@@ -1,0 +1,126 @@
+"""Keeps what a process holds, and finds what others have lost: beats, progress, cancelling from elsewhere.
+
+A thread beside the worker, so that nothing of this takes time from drawing. Knows nothing of how pictures are made.
+"""
+
+import logging
+import threading
+import time
+
+from sdxl_lora.errors import LeaseLostError, StorageError
+from sdxl_lora.jobs import leases
+from sdxl_lora.jobs.here import Here
+from sdxl_lora.jobs.kept import Kept, progress_of
+from sdxl_lora.jobs.live import Live
+from sdxl_lora.jobs.spec import PRIORITIES
+from sdxl_lora.jobs.store import JobStore
+
+log = logging.getLogger(__name__)
+
+LOOKS_EVERY = 0.2  # seconds, whether somebody cancelled the running job in another process
+REPORTS_EVERY = 1.0  # seconds, to other processes
+SWEEPS_EVERY = 2.0  # seconds, for jobs of processes that are gone
+
+
+class Keeper:
+    """Does so on a thread of its own until the queue is closed."""
+
+    def __init__(self, here: Here, store: JobStore) -> None:
+        self.people_wait = False  # somebody sits and waits for what the running batch is in the way of
+        self._here = here
+        self._store = store
+        self._watch = leases.Watch()
+        self._last: dict[str, float] = {}  # what is done now and then -> when it was
+        self._beaten = time.monotonic()  # when it was last known that this process's beat is kept
+        self._delayed: dict[tuple[str, int], float] = {}  # (job, tries) -> first seen waiting
+        self._thread = threading.Thread(target=self._keep, name="studio-keeper", daemon=True)
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Waits for the thread to end."""
+        self._thread.join(timeout)
+
+    def claim(self) -> Kept | None:
+        """The job whose turn it is, now held by this process. Raises `StorageError`."""
+        here = self._here
+        if (only := here.only()) is not None and not only:
+            return None
+        least = 0 if self._others_draw_for_people() else len(PRIORITIES) - 1
+        kept = self._store.claim(here.owner, only=only, ready=self._ready(), least=least)
+        if kept is not None:
+            self._beaten = time.monotonic()
+            self.people_wait = False
+        return kept
+
+    def _ready(self) -> list[str]:
+        """Jobs that failed and whose time has come to be tried again, by this process's own clock."""
+        now = time.monotonic()
+        delayed = self._store.delayed()
+        self._delayed = {(i, tries): self._delayed.get((i, tries), now) for i, tries, _ in delayed}
+        return [i for i, tries, delay in delayed if now - self._delayed[i, tries] >= delay]
+
+    def _others_draw_for_people(self) -> bool:
+        """Whether another process draws on the same device for somebody who sits and waits."""
+        mine = self._here.owner
+        owners = self._store.running_owners(priority=0)
+        return any(leases.place_of(owner) == leases.place_of(mine) for owner in owners if owner != mine)
+
+    def _keep(self) -> None:
+        epoch = -1
+        while True:
+            idle = self._here.running() is None
+            pause = (
+                (SWEEPS_EVERY if self._here.serves or self._here.holds() else None) if idle else LOOKS_EVERY
+            )
+            if not self._here.rest(pause, epoch):
+                return
+            with self._here.changed:
+                epoch = self._here.epoch
+            live = self._here.running()
+            try:
+                self._look(live)
+            except StorageError as error:
+                log.warning("the queue cannot be kept: %s", error)
+                if live is not None and time.monotonic() - self._beaten > leases.GIVES_UP:
+                    live.stop("lost")
+                time.sleep(LOOKS_EVERY)
+            except LeaseLostError:
+                if live is not None:
+                    live.stop("lost")
+
+    def _look(self, live: Live | None) -> None:
+        """What is due. Raises `StorageError`, `LeaseLostError`."""
+        here, store = self._here, self._store
+        if live is not None:
+            if store.is_cancelled(live.job.id):
+                live.stop("cancelled")
+            if live.job.spec.priority != PRIORITIES[0]:
+                waits = store.waits(here.owner, only=here.only(), priority=0)
+                self.people_wait = waits or self._others_draw_for_people()
+        if here.holds() and self._due("beat", leases.BEAT):
+            store.beat(here.owner)
+            self._beaten = time.monotonic()
+        if live is not None and live.changed and self._due("report", REPORTS_EVERY):
+            with here.changed:
+                job, useful, live.changed, live.useful = live.job, live.useful, False, False
+                seconds = live.seconds_left(time.monotonic())
+            if job.state == "running":
+                store.report(job.id, here.owner, progress_of(job, eta=seconds), useful=useful)
+        if (here.serves or here.holds()) and self._due("sweep", SWEEPS_EVERY):
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Puts jobs of processes that are gone back in line."""
+        beats = self._store.holders()
+        beats.pop(self._here.owner, None)
+        for owner in self._watch.gone(beats):
+            log.warning("a process that held jobs is gone; they go on here: %s", owner)
+            self._store.free(owner, None if leases.has_ended(owner) else beats[owner])
+            self._here.touch()
+
+    def _due(self, name: str, every: float) -> bool:
+        now = time.monotonic()
+        if now - self._last.get(name, float("-inf")) < every:
+            return False
+        self._last[name] = now
+        return True
