@@ -10,7 +10,9 @@ import torch
 from diffusers import (
     AutoencoderKL,
     EulerDiscreteScheduler,
+    StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -86,10 +88,14 @@ def scheduler() -> EulerDiscreteScheduler:
     )
 
 
-def sdxl_pipeline(factor: int = LATENT_FACTOR) -> StableDiffusionXLPipeline:
-    """A randomly initialised SDXL: cross attention 64 wide (two towers of 32), `text_time` condition."""
+def sdxl_pipeline(factor: int = LATENT_FACTOR, channels: int = 4) -> StableDiffusionXLPipeline:
+    """A randomly initialised SDXL: cross attention 64 wide (two towers of 32), `text_time` condition.
+
+    `channels`: of the UNet; 9 = an inpainting model.
+    """
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
+        in_channels=channels,
         sample_size=SIDE // factor,
         block_out_channels=(16, 32),
         layers_per_block=1,
@@ -118,10 +124,11 @@ def sdxl_pipeline(factor: int = LATENT_FACTOR) -> StableDiffusionXLPipeline:
     return pipeline
 
 
-def sd_pipeline() -> StableDiffusionPipeline:
-    """A randomly initialised Stable Diffusion 1.x: one tower, cross attention 32 wide."""
+def sd_pipeline(channels: int = 4) -> StableDiffusionPipeline:
+    """A randomly initialised Stable Diffusion 1.x: one tower, cross attention 32 wide; 9 `channels`: for inpainting."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
+        in_channels=channels,
         sample_size=SIDE // LATENT_FACTOR,
         block_out_channels=(16, 32),
         layers_per_block=1,
@@ -154,6 +161,19 @@ def save_sdxl(folder: Path, factor: int = LATENT_FACTOR) -> Path:
 def save_sd(folder: Path) -> Path:
     """Saves `sd_pipeline()` as a folder of safetensors."""
     sd_pipeline().save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def save_inpainting(folder: Path, architecture: Architecture = "sdxl") -> Path:
+    """Saves a model whose UNet has nine channels, as diffusers' inpainting pipelines are saved."""
+    if architecture == "sdxl":
+        StableDiffusionXLInpaintPipeline(
+            **sdxl_pipeline(channels=9).components, add_watermarker=False
+        ).save_pretrained(folder, safe_serialization=True)
+    else:
+        StableDiffusionInpaintPipeline(
+            **sd_pipeline(channels=9).components, requires_safety_checker=False
+        ).save_pretrained(folder, safe_serialization=True)
     return folder
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.errors import Cancelled, MemoryLimitError, RequestError
-from sdxl_lora.generation import strides
+from sdxl_lora.generation import starting, strides
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.workers import picture_workers
@@ -79,6 +79,7 @@ class _Run:
         self._model = model
         self._request = request
         self._cancel = cancel
+        self._start: starting.Start | None = None  # None: from noise
         self._lock = threading.Lock()  # around what follows
         self._finished: dict[int, PictureDone] = {}  # waiting for an earlier picture
         self._delivered = 0
@@ -88,6 +89,7 @@ class _Run:
     def draw_all(self) -> None:
         """Runs in a thread of its own; every event, then the end mark, goes into the queue."""
         try:
+            self._start = starting.prepare(self._request, self._model.info.defaults)
             with self._model.use(self._stopped):
                 embeddings = self._embed()
                 engine, note = engines.of(self._model, self._request, embeddings)
@@ -131,6 +133,8 @@ class _Run:
         else:
             latents = self._finish_sketch(picture, request.sketch_steps)
         image = engine.decode(latents)
+        if self._start is not None:
+            image = self._start.finished(image)
         seconds = time.perf_counter() - started
         self._deliver(
             PictureDone(index=index, seed=request.seed, image=image, seconds=seconds, engine=engine.name)
@@ -164,9 +168,13 @@ class _Run:
             generator=picture.generator,
             guidance=request.guidance,
             guidance_end=request.guidance_end,
+            strength=request.strength,
             **way,
         )
-        handoff = strides.handoff_step(course.steps or 0) if strides.possible(picture.scheduler) else 0
+        if self._start is not None:
+            course = replace(course, picture=self._start.picture, mask=self._start.mask)
+        whole_way = self._start is None and strides.possible(picture.scheduler)
+        handoff = strides.handoff_step(course.steps or 0) if whole_way else 0
 
         def on_step(step: DenoisedStep) -> bool:
             if self._stopped():

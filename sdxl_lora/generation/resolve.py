@@ -4,7 +4,7 @@ import secrets
 from dataclasses import replace
 
 from sdxl_lora.errors import RequestError
-from sdxl_lora.generation import strides
+from sdxl_lora.generation import starting, strides
 from sdxl_lora.models import engines, identity, lora, registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
@@ -31,7 +31,9 @@ def check(request: GenerationRequest) -> None:
     """Raises `InputError` if it can be seen without the model's weights that `request` cannot be drawn."""
     info = registry.describe(request.model)
     schedulers.check(request.scheduler)
+    starting.check(request)
     decided = _decided(request, info)
+    starting.check_steps(decided)
     _check_area(decided, info.defaults, info.capabilities.largest_area)
     _check_multiple(decided, info.capabilities.multiple)
     strides.check(decided)
@@ -42,6 +44,7 @@ def check(request: GenerationRequest) -> None:
 def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: object) -> ResolvedRequest:
     """`request` with the model's defaults where it says nothing, and what was `found` about contents."""
     said = {field.name: getattr(request, field.name) for field in FIELDS}
+    said |= starting.decided(request, info)
     for field in FIELDS:
         if said[field.name] is None:
             own = getattr(info.defaults, field.name) if field.from_model else None

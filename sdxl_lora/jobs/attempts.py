@@ -106,9 +106,11 @@ def _calibration(studio: Studio, model: str, template: str | None, scorer: str) 
 def _sketching(studio: Studio, request: ResolvedRequest, scorer: str) -> Sketching | None:
     """What all templates of the model say together: one has too few pictures to choose a number of steps by.
 
-    None with another sampler than the model's own, which was not measured.
+    None with another sampler than the model's own, and for what begins from a picture: neither was measured.
     """
     model, steps = request.model, request.steps
+    if request.start_picture:
+        return None
     if request.scheduler != (registry.describe(model).defaults.scheduler or OWN_SCHEDULER):
         return None
     pooled = [kept.pooled(model, scorer) for kept in _kept(studio, model)]

@@ -23,6 +23,7 @@ class Facts:
     architecture: Architecture
     side: int  # px, the width and height it was made for
     latent_factor: int  # px of a side per latent
+    inpainting: bool  # the UNet takes a mask and the masked picture beside the latents: nine channels
     components: tuple[str, ...]  # folders that hold weights, e.g. ("text_encoder", "unet", "vae")
 
 
@@ -35,8 +36,13 @@ def read(folder: Path) -> Facts:
         raise InputError(f"{folder} holds a {kind}; {SUPPORTED}")
     unet = _read_json(folder / "unet" / "config.json")
     vae = _read_json(folder / "vae" / "config.json")
-    if unet.get("in_channels", 4) != vae.get("latent_channels", 4):
-        raise InputError(f"{folder} is an inpainting or editing model; give its text-to-image base instead")
+    latents, channels = vae.get("latent_channels", 4), unet.get("in_channels", 4)
+    inpainting = channels == 2 * latents + 1
+    if channels != latents and not inpainting:
+        raise InputError(
+            f"{folder} has a UNet of {channels} channels, which is no text-to-image or inpainting model;"
+            " give its text-to-image base instead"
+        )
     if not isinstance(vae.get("block_out_channels"), list):
         raise InputError(f"{folder / 'vae' / 'config.json'} says nothing of block_out_channels; {SUPPORTED}")
     latent_factor = latent_space.factor(vae)
@@ -44,6 +50,7 @@ def read(folder: Path) -> Facts:
         architecture=_architecture(folder, unet, components),
         side=_sample_size(unet) * latent_factor,
         latent_factor=latent_factor,
+        inpainting=inpainting,
         components=tuple(name for name in components if (folder / name / "config.json").is_file()),
     )
 

@@ -13,11 +13,16 @@ from sdxl_lora.models import latent_space
 _LARGEST_WHOLE = 1536 * 1536
 
 
+def in_tiles(area: int) -> bool:
+    """Whether a picture of that many pixels goes through the autoencoder in tiles."""
+    return area > _LARGEST_WHOLE
+
+
 def decode(pipeline: DiffusionPipeline, latents: Tensor) -> Image.Image:
     """The picture of scaled latents (1CHW). Raises `StudioError` if it came out as NaN or black."""
     vae = pipeline.vae
     area = latents.shape[-2] * latents.shape[-1] * latent_space.factor(vae.config) ** 2
-    vae.use_tiling = area > _LARGEST_WHOLE
+    vae.use_tiling = in_tiles(area)
     if not torch.isfinite(latents).all():
         raise StudioError(_advice("no valid numbers (NaN)", pipeline))
     with torch.no_grad():

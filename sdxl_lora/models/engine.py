@@ -29,7 +29,7 @@ Embeddings = dict[
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising:
-    """A way from noise, or from `latents`, to finished latents of one picture."""
+    """A way from noise, from `latents`, or from a `picture`, to finished latents of one picture."""
 
     width: int  # px
     height: int  # px
@@ -43,6 +43,11 @@ class Denoising:
     timesteps: tuple[float, ...] | None = None  # of a way that goes on from `latents`
     latents: Tensor | None = None  # scaled, with the noise of the first of `timesteps` (1CHW)
     stop_after: int | None = None  # leave after so many steps
+    picture: Image.Image | None = None  # RGB of that size, to begin from with an even way of `steps`
+    mask: Image.Image | None = (
+        None  # L of that size, white where it is drawn anew, with a `picture`; None = all
+    )
+    strength: float = 1.0  # share of the way that is gone from the `picture`
 
 
 @dataclass(frozen=True, kw_only=True)

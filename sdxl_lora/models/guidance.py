@@ -16,6 +16,8 @@ _CFG_BATCHED = (
     "prompt_embeds",
     "add_text_embeds",
     "add_time_ids",
+    "mask",
+    "masked_image_latents",
 )  # in a guided step: the negative side, then the prompt's
 
 

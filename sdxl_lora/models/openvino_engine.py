@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline, SchedulerMixin
+from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
@@ -120,8 +120,8 @@ class OpenVINOEngine(TorchEngine):
     def preview(self, latents: Tensor, size: tuple[int, int]) -> Image.Image:
         return self._beside.preview(latents, size)  # it has fitted its map already
 
-    def _pipeline_of_one(self, scheduler: SchedulerMixin) -> DiffusionPipeline:
-        pipeline = super()._pipeline_of_one(scheduler)
+    def _pipeline_of_one(self, way: Denoising) -> DiffusionPipeline:
+        pipeline = super()._pipeline_of_one(way)
         if self._network is not None:
             pipeline_internals.replace_network(pipeline, self._network)
         return pipeline

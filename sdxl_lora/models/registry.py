@@ -195,6 +195,7 @@ def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = 
             {**(usual or {}), **own.get("capabilities", {})},
             file=folder / STUDIO_FILE,
             multiple=math.lcm(_PIPELINE_MULTIPLE, facts.latent_factor),
+            inpainting=facts.inpainting,
         ),
         bytes=sum(file.stat().st_size for files in sizes for file in files),
         quantised=int8_file.find(folder / "unet") is not None,

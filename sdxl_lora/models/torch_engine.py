@@ -13,7 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.config import EngineName
-from sdxl_lora.models import decoding, guidance, long_prompts, pipeline_internals, previews, schedulers
+from sdxl_lora.models import (
+    decoding,
+    guidance,
+    long_prompts,
+    pipeline_internals,
+    previews,
+    schedulers,
+    starts,
+)
 from sdxl_lora.models.capabilities import Capabilities
 from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings
 from sdxl_lora.models.quiet import quiet
@@ -72,10 +80,12 @@ class TorchEngine:
     def denoise(
         self, embeddings: Embeddings, way: Denoising, on_step: Callable[[DenoisedStep], bool]
     ) -> Tensor:
-        pipeline = self._pipeline_of_one(way.scheduler)
+        way = starts.completed(self.pipeline, way)
+        pipeline = self._pipeline_of_one(way)
+        course = self._course(pipeline, way)
         predictions = previews.Predictions(way.scheduler)
         switch = guidance.Switch(way.guidance_end)
-        start: float = guidance.first_timestep(pipeline) if way.timesteps is None else way.timesteps[0]
+        start = self._first_timestep(pipeline, way)
 
         def after_step(running: Any, step: int, _: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             latents = tensors["latents"]
@@ -92,10 +102,8 @@ class TorchEngine:
         with predictions:
             latents: Tensor = pipeline(
                 **embeddings,
-                **self._course(way),
+                **course,
                 guidance_scale=guidance.scale_at(pipeline, start, way.guidance, way.guidance_end),
-                width=way.width,
-                height=way.height,
                 generator=way.generator,
                 output_type="latent",
                 callback_on_step_end=after_step,
@@ -103,12 +111,22 @@ class TorchEngine:
             ).images
         return latents
 
-    def _pipeline_of_one(self, scheduler: SchedulerMixin) -> DiffusionPipeline:
+    def _pipeline_of_one(self, way: Denoising) -> DiffusionPipeline:
         """A copy for one picture: it shares the weights, and has a state of its own."""
-        return pipeline_internals.copy_of(self.pipeline, scheduler)
+        return pipeline_internals.copy_of(starts.shell(self.pipeline, way), way.scheduler)
 
-    def _course(self, way: Denoising) -> dict[str, Any]:
+    def _first_timestep(self, pipeline: DiffusionPipeline, way: Denoising) -> float:
+        if way.timesteps is not None:
+            return way.timesteps[0]
+        return guidance.first_timestep(pipeline) if way.picture is None else starts.first_timestep(way)
+
+    def _course(self, pipeline: DiffusionPipeline, way: Denoising) -> dict[str, Any]:
         """What the pipeline's call takes for where it begins and how it goes on."""
+        if way.picture is not None:
+            return {"num_inference_steps": way.steps, **starts.arguments(pipeline, way)}
+        return {"width": way.width, "height": way.height, **self._course_from_noise(way)}
+
+    def _course_from_noise(self, way: Denoising) -> dict[str, Any]:
         if way.timesteps is None:
             return {"num_inference_steps": way.steps}
         way.scheduler.set_timesteps(timesteps=list(way.timesteps))

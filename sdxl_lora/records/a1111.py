@@ -86,6 +86,9 @@ def read(text: str) -> tuple[GenerationRequest, tuple[str, ...]]:
             request = replace(request, **_values(key, parts, settings))
         except (ValueError, InputError):
             notes.append(f"{key} {settings[key]} cannot be used here")
+    if request.strength is not None:  # and the picture it began from is not in the file
+        request = replace(request, strength=None)
+        notes.append(f"Denoising strength {settings['Denoising strength']}: choose the start picture again")
     if "Model" in settings:
         notes.append(f"model {settings['Model']}: choose one here")
     if "Sampler" in settings:

@@ -23,7 +23,7 @@ class Field:
     default: Any = None  # None: decided when the request is resolved
     from_model: bool = False  # None becomes what `models.registry.ModelDefaults` has under this name
     otherwise: Any = None  # what None becomes where nothing else decides
-    flag: str = ""  # of `generate`; its setting is SDXL_LORA_ and the flag's name; "" = none
+    flag: str = ""  # of `generate` and `edit`; its setting is SDXL_LORA_ and the flag's name; "" = none
     flag_help: str = ""  # shorter than `help`
     metavar: str = ""
     a1111: str = ""  # key in AUTOMATIC1111's parameters; two fields of one key are written as 640x480
@@ -31,6 +31,7 @@ class Field:
         ""  # where in the form: "words" above, "settings" and "expert" under Fine-tune; "" = nowhere
     )
     latents: bool = True  # False: only who is told of it, or what comes after decoding, depends on it
+    of_start: bool = False  # says something of the picture that is begun from: a flag of `edit` only
     wished: bool = True  # False: another value is no other wish, as of seeds
 
     @property

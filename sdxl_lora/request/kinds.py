@@ -5,6 +5,7 @@ another form in JSON or another widget (`ui.tuning` chooses widgets by kind).
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -91,6 +92,25 @@ class Name(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string"}
+
+
+_HASH = r"[0-9a-f]{64}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Name):
+    """A kept picture by the hash of its file, see `inputs`; "" = none."""
+
+    def check(self, name: str, value: Any) -> None:
+        super().check(name, value)
+        if value and not re.fullmatch(_HASH, value):
+            raise RequestError(f"the {name} {value!r:.80} is not the SHA-256 of a kept input picture")
+
+    def words(self, value: Any) -> str:
+        return str(value)[:12] or "none"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({_HASH})?$"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,8 @@ class ResolvedRequest(GenerationRequest):
     engine: EngineName  # never "auto"; torch draws in its place until a conversion is ready, and the record says so
     scheduler: str  # `OWN_SCHEDULER`: the one in the model's own files
     sketch_steps: int  # 0 = an even way
+    strength: float  # 1 without a start picture
+    mask_feather: int  # px of the start picture
     model_sha256: str  # of everything of the model that is loaded, see `models.identity`
 
     def __post_init__(self) -> None:

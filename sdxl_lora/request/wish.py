@@ -12,7 +12,7 @@ from typing import Any, Self, get_args
 from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.field import MISSING, declared, table
-from sdxl_lora.request.kinds import Choice, Loras, Name, Number, Prompt, Seed, Slots, Text, Whole
+from sdxl_lora.request.kinds import Choice, Loras, Name, Number, Picture, Prompt, Seed, Slots, Text, Whole
 from sdxl_lora.request.logo_spec import Logos, LogoSpec
 from sdxl_lora.request.lora_spec import LoraSpec
 
@@ -20,6 +20,7 @@ MAX_STEPS = 150
 MAX_COUNT = 64
 MAX_SIDE = 4_096  # px
 MAX_SEED = 2**63 - 1
+MAX_FEATHER = 512  # px
 OWN_SCHEDULER = "own"  # the sampler in the model's own files
 _SIDE = Whole(low=64, high=MAX_SIDE, multiple=8)
 _ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -216,6 +217,55 @@ class GenerationRequest:
         label="Logos",
         help="Logos that are put onto the finished picture, exactly as they were drawn.",
         latents=False,
+    )
+    start_picture: str = declared(
+        Picture(),
+        default="",
+        label="Start picture",
+        help="The picture to begin from, by the SHA-256 of its file among the inputs.",
+        of_start=True,
+    )
+    strength: float | None = declared(
+        Number(low=0, high=1, step=0.05, advice="0.3 varies a little, 0.6 a lot"),
+        otherwise=1.0,
+        label="Strength of the change",
+        help="How far the start picture is left behind, from 0 to 1; 1 keeps nothing of it, in the masked part.",
+        flag="--strength",
+        flag_help="how far the start picture is left behind, 0 to 1",
+        metavar="S",
+        a1111="Denoising strength",
+        of_start=True,
+    )
+    mask: str = declared(
+        Picture(),
+        default="",
+        label="Mask",
+        help="The part of the start picture to draw anew: white in a picture of the same size, by the SHA-256 of its"
+        " file among the inputs. All other pixels stay as they are.",
+        flag="--mask",
+        flag_help="draw only the white part of this picture anew",
+        metavar="FILE",
+        of_start=True,
+    )
+    mask_feather: int | None = declared(
+        Whole(low=0, high=MAX_FEATHER),
+        otherwise=0,
+        label="Soft edge of the mask",
+        unit="px",
+        help="Inside the mask, over so many pixels, the new part fades into the old one.",
+        flag="--mask-feather",
+        flag_help="fade over so many pixels inside the mask",
+        metavar="PX",
+        latents=False,
+        of_start=True,
+    )
+    made_from: str = declared(
+        Name(),
+        default="",
+        label="Made from",
+        help="The id of the picture of this studio that it was made from.",
+        latents=False,
+        wished=False,
     )
     model_sha256: str = declared(
         Name(),

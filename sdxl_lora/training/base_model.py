@@ -159,6 +159,10 @@ def _snapshot(name: str, revision: str | None, cache_dir: str | None) -> Path:
 def describe(name: str, folder: Path, *, vae: Path | None = None, variant: str | None = None) -> BaseModel:
     """What the files in `folder` say. Raises `InputError` when it is no SD 1.x or SDXL folder."""
     facts = architecture.read(folder)
+    if facts.inpainting:
+        raise InputError(
+            f"{folder} is an inpainting model; train on its text-to-image base, the LoRA fits both"
+        )
     vae_folder = vae or folder / "vae"
     if (vae_folder / "vae" / "config.json").is_file():  # a whole model was given for its VAE
         vae_folder = vae_folder / "vae"

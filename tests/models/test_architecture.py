@@ -41,9 +41,15 @@ def test_another_kind_of_pipeline_is_refused_by_its_name(tmp_path: Path) -> None
         architecture.read(tmp_path)
 
 
-def test_an_inpainting_model_is_refused(copy_of_sdxl: Path) -> None:
+def test_a_unet_of_nine_channels_is_an_inpainting_model(copy_of_sdxl: Path) -> None:
+    assert not architecture.read(copy_of_sdxl).inpainting
     _change(copy_of_sdxl / "unet" / "config.json", in_channels=9)
-    with pytest.raises(InputError, match="inpainting or editing model"):
+    assert architecture.read(copy_of_sdxl).inpainting
+
+
+def test_a_model_that_takes_another_picture_beside_the_latents_is_refused(copy_of_sdxl: Path) -> None:
+    _change(copy_of_sdxl / "unet" / "config.json", in_channels=8)  # as of InstructPix2Pix
+    with pytest.raises(InputError, match="8 channels, which is no text-to-image or inpainting model"):
         architecture.read(copy_of_sdxl)
 
 

@@ -35,5 +35,10 @@ REQUESTS = st.builds(
     sketch_steps=st.none() | st.just(0) | st.integers(2, MAX_STEPS),
     template=st.just("") | _NAMES,
     slots=st.lists(st.tuples(_NAMES, WORDS), max_size=3).map(tuple),
+    start_picture=st.just("") | st.just("ef" * 32),
+    strength=st.none() | st.floats(0, 1),
+    mask=st.just("") | st.just("0a" * 32),
+    mask_feather=st.none() | st.integers(0, 512),
+    made_from=st.just("") | _NAMES,
     model_sha256=st.just("") | st.just("cd" * 32),
 )

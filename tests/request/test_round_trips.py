@@ -63,7 +63,8 @@ def test_nothing_of_a_resolved_request_is_open() -> None:
     with pytest.raises(RequestError, match=r"not decided: seed; see generation\.resolve"):
         ResolvedRequest(
             prompt="p", steps=1, guidance=1.0, guidance_end=1.0, seed=None, width=64, height=64,  # type: ignore[arg-type]
-            precision="fp32", engine="torch", scheduler="own", sketch_steps=0, model_sha256="",
+            precision="fp32", engine="torch", scheduler="own", sketch_steps=0, strength=1.0, mask_feather=0,
+            model_sha256="",
         )  # fmt: skip
 
 

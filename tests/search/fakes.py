@@ -25,6 +25,8 @@ REQUEST = ResolvedRequest(
     engine="torch",
     scheduler=OWN_SCHEDULER,
     sketch_steps=0,
+    strength=1.0,
+    mask_feather=0,
 )
 
 
