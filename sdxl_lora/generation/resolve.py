@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import replace
 
+from sdxl_lora import inputs
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import starting, strides
 from sdxl_lora.models import engines, identity, lora, registry, schedulers
@@ -36,6 +37,7 @@ def check(request: GenerationRequest) -> None:
     starting.check_steps(decided)
     _check_area(decided, info.defaults, info.capabilities.largest_area)
     _check_multiple(decided, info.capabilities.multiple)
+    _check_enlarged(decided)
     strides.check(decided)
     for spec in request.loras:
         lora.find_here(spec)
@@ -65,6 +67,15 @@ def _check_area(request: ResolvedRequest, defaults: registry.ModelDefaults, larg
         raise RequestError(
             f"{request.width} x {request.height} is too large for {request.model}, which draws at"
             f" {defaults.width} x {defaults.height}; stay within {largest:g} times that area"
+        )
+
+
+def _check_enlarged(request: ResolvedRequest) -> None:
+    width, height = request.width * request.upscale, request.height * request.upscale
+    if request.upscale > 1 and width * height > inputs.MAX_PIXELS:
+        raise RequestError(
+            f"upscale {request.upscale} would make pictures of {width}x{height} px; at most"
+            f" {inputs.MAX_PIXELS // 10**6} megapixels are made, so choose a smaller factor or size"
         )
 
 

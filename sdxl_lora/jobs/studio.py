@@ -16,6 +16,7 @@ from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.signing import Sign
 from sdxl_lora.finishing.storing import Keep
+from sdxl_lora.finishing.upscaling import Upscale
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.jobs.task import Task
 from sdxl_lora.models import registry
@@ -59,7 +60,9 @@ class Studio:
         self._scorer = scorer
         self._explains = explain
         self._sign = Sign(self.store.home)
-        self._chain = Chain([Composite(), Score(self._verifier), Embed(), self._sign, Keep(self.store)])
+        self._chain = Chain(
+            [Upscale(), Composite(), Score(self._verifier), Embed(), self._sign, Keep(self.store)]
+        )
 
     def check(self) -> None:
         """Whether pictures can be finished at all, before one is drawn. Raises `InputError`, `ProvenanceError`."""

@@ -160,6 +160,27 @@ class Whole(Kind):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Factor(Kind):
+    """How many times as large: one of a few whole numbers, 1 = as it is."""
+
+    options: tuple[int, ...]
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return lambda text: int(text.strip().removesuffix("×").removesuffix("x"))
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, bool) or value not in self.options:
+            raise RequestError(f"{name} {value!r} is not one of {', '.join(map(str, self.options))}")
+
+    def words(self, value: Any) -> str:
+        return f"{value}×"
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.options)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seed(Whole):
     """A whole number of many digits, which a browser's number field would round."""
 

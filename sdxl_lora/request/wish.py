@@ -12,7 +12,19 @@ from typing import Any, Self, get_args
 from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.field import MISSING, declared, table
-from sdxl_lora.request.kinds import Choice, Loras, Name, Number, Picture, Prompt, Seed, Slots, Text, Whole
+from sdxl_lora.request.kinds import (
+    Choice,
+    Factor,
+    Loras,
+    Name,
+    Number,
+    Picture,
+    Prompt,
+    Seed,
+    Slots,
+    Text,
+    Whole,
+)
 from sdxl_lora.request.logo_spec import Logos, LogoSpec
 from sdxl_lora.request.lora_spec import LoraSpec
 
@@ -168,6 +180,19 @@ class GenerationRequest:
         metavar="PX",
         a1111="Size",
         group="settings",
+    )
+    upscale: int = declared(
+        Factor(options=(1, 2, 4)),
+        default=1,
+        otherwise=1,
+        label="Enlarge",
+        help="Finished pictures are made 2 or 4 times as large by a network that keeps edges sharp.",
+        flag="--upscale",
+        flag_help="make finished pictures 2 or 4 times as large",
+        metavar="N",
+        a1111="Postprocess upscale by",
+        group="settings",
+        latents=False,
     )
     model: str = declared(
         Name(),

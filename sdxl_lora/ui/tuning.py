@@ -12,7 +12,7 @@ from sdxl_lora.errors import InputError, RequestError
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.registry import ModelDefaults
 from sdxl_lora.request import FIELDS, OWN_SCHEDULER, Field, GenerationRequest, LoraSpec
-from sdxl_lora.request.kinds import Choice, Name, Number, Seed, Whole
+from sdxl_lora.request.kinds import Choice, Factor, Name, Number, Seed, Whole
 from sdxl_lora.ui import shared, words
 
 MAX_LORAS = 4
@@ -167,12 +167,18 @@ def _widget(field: Field, defaults: ModelDefaults) -> None:
         st.number_input(
             shared.escape(label), step=kind.step, value=None, format="%g", placeholder=placeholder, **how
         )
+    elif isinstance(kind, Factor):
+        st.selectbox(shared.escape(label), kind.options, format_func=_factor_label, **how)
     elif isinstance(kind, Choice):
         st.selectbox(shared.escape(label), kind.options, **how)
     elif field.name == "scheduler":
         st.selectbox(shared.escape(label), [_OWN_SCHEDULER, *schedulers.NAMES], **how)
     else:
         st.text_input(shared.escape(label), **how)
+
+
+def _factor_label(factor: int) -> str:
+    return "As drawn" if factor == 1 else f"{factor} times as large"
 
 
 def _size(defaults: ModelDefaults) -> None:

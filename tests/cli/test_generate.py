@@ -64,7 +64,7 @@ def test_every_flag_reaches_the_request() -> None:
             "640",
         ),
         *("--guidance-end", "0.5", "--precision", "fp32", "--scheduler", "ddim", "--sketch-steps", "4"),
-        *("--engine", "openvino"),
+        *("--engine", "openvino", "--upscale", "4"),
     ) == GenerationRequest(
         prompt="a navy jacket",
         negative_prompt="blurry",
@@ -79,6 +79,7 @@ def test_every_flag_reaches_the_request() -> None:
         height=640,
         precision="fp32",
         engine="openvino",
+        upscale=4,
         scheduler="ddim",
         sketch_steps=4,
     )

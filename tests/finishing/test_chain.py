@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sdxl_lora.editing import upscale as upscaling
+from sdxl_lora.editing import weights
 from sdxl_lora.finishing.chain import Chain, Piece, Stage
 from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.storing import Keep
+from sdxl_lora.finishing.upscaling import Upscale
 from sdxl_lora.records import Store, metadata
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.base import default_scorer
@@ -56,6 +59,26 @@ def test_a_request_switches_steps_on() -> None:
     chain(PIECE)
     chain(replace(PIECE, request=replace(REQUEST, template="jacket")))
     assert seen == [Stage.UPSCALE, Stage.UPSCALE, Stage.COMPOSITE]
+
+
+def test_a_picture_is_enlarged_where_its_request_asks_for_it() -> None:
+    chain = Chain([Upscale()])
+    assert chain(PIECE).image.size == (16, 16)
+    assert chain(replace(PIECE, request=replace(REQUEST, upscale=4))).image.size == (64, 64)
+
+
+def test_a_picture_that_cannot_be_enlarged_is_kept_as_drawn_and_says_why(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(weights, "files", lambda _package: tmp_path)
+    upscaling._network.cache_clear()
+    score = Score(lambda _: Verifier(default_scorer(), gates=False))
+    chain = Chain([Upscale(), score, Embed(), Keep(store)])
+    done = chain(replace(PIECE, request=replace(REQUEST, upscale=2)))
+    assert done.record is not None
+    assert (done.record.width, done.record.request.upscale) == (16, 1)
+    assert done.notice is not None
+    assert done.notice.startswith("not enlarged: waifu2x")
 
 
 @pytest.fixture

@@ -42,6 +42,12 @@ def _run(folder: Path, **changes: Any) -> list[Any]:
         ({"height": 0}, RequestError, "height 0 is not between"),
         ({"width": 100_000}, RequestError, "width 100000 is not between"),
         ({"width": 4096, "height": 4096}, RequestError, "4096 x 4096 is too large"),
+        ({"upscale": 3}, RequestError, "upscale 3 is not one of 1, 2, 4"),
+        (
+            {"upscale": 4, "width": 2048, "height": 2048, "model": "sdxl"},
+            RequestError,
+            "would make pictures of 8192x8192 px; at most 50 megapixels",
+        ),
         ({"steps": 0}, RequestError, "steps 0 is not between 1 and"),
         ({"steps": 10_000}, RequestError, "steps 10000 is not between 1 and"),
         ({"steps": 2.5}, RequestError, "steps 2.5 is not a whole number"),

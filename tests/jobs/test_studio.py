@@ -57,6 +57,16 @@ def test_the_second_picture_made_alone_from_its_record_is_the_same(home: Path) -
         assert first_time.tobytes() == second_time.tobytes()
 
 
+def test_an_enlarged_picture_is_recorded_at_its_size_with_the_request_that_makes_it_again(home: Path) -> None:
+    studio = Studio(home)
+    small, large = (recorded(studio, replace(REQUEST, count=1, upscale=n))[0].record for n in (1, 4))
+    assert (large.width, large.height) == (4 * small.width, 4 * small.height)
+    request = metadata.read_request(large.path)
+    assert (request.upscale, request.width) == (4, small.width)
+    with Image.open(recorded(studio, request)[0].record.path) as again, Image.open(large.path) as first:
+        assert again.tobytes() == first.tobytes()
+
+
 def test_a_picture_is_scored_with_the_words_that_can_be_seen(home: Path) -> None:
     prompt = "outer, Northpeak Parka, a photography of a navy jacket, 8K, ultra-detailed"
     card = recorded(Studio(home), GenerationRequest(prompt=prompt, seed=1))[0].record.card

@@ -153,6 +153,7 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     at.text_input(key="create.seed").set_value("12345678901234567")
     at.selectbox(key="create.shape").set_value("Portrait 3:4")
     at.selectbox(key="create.scheduler").set_value("euler")
+    at.selectbox(key="create.upscale").set_value(4)
     at.number_input(key="create.sketch_steps").set_value(2)
     at.text_area(key="create.negative").set_value("fog")
     at.button_group(key="create.count").set_value(3)
@@ -160,7 +161,7 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     request = sent()[0]
     assert (request.steps, request.guidance, request.seed) == (3, 1.5, 12345678901234567)
     assert (request.width, request.height, request.scheduler) == (64, 64, "euler")
-    assert (request.guidance_end, request.sketch_steps) == (0.5, 2)
+    assert (request.guidance_end, request.sketch_steps, request.upscale) == (0.5, 2, 4)
     assert (request.negative_prompt, request.count) == ("fog", 3)
 
 

@@ -33,6 +33,7 @@ REQUESTS = st.builds(
     engine=st.sampled_from(["auto", "torch", "openvino"]),
     scheduler=st.none() | _NAMES,
     sketch_steps=st.none() | st.just(0) | st.integers(2, MAX_STEPS),
+    upscale=st.sampled_from([1, 2, 4]),
     template=st.just("") | _NAMES,
     slots=st.lists(st.tuples(_NAMES, WORDS), max_size=3).map(tuple),
     start_picture=st.just("") | st.just("ef" * 32),
