@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.color import rgb2lab
 
 from sdxl_lora.evaluation.pictures import Picture, Pixels
 
@@ -63,8 +63,3 @@ def garment_colour(picture: Picture) -> GarmentColour:
     inner = ndimage.binary_erosion(mask, iterations=2)
     lightness, a, b = np.median(rgb2lab(pixels)[inner if inner.any() else mask], axis=0)
     return GarmentColour((float(lightness), float(a), float(b)))
-
-
-def colour_difference(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
-    """CIEDE2000 difference (Sharma et al. 2005); about 1 is just noticeable, above 10 another colour."""
-    return float(deltaE_ciede2000(np.array(one), np.array(other)))

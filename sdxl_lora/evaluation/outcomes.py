@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sdxl_lora.evaluation import colour as colours
+from sdxl_lora.editing.colour import difference
 from sdxl_lora.evaluation import distribution
 from sdxl_lora.evaluation.measure import Measured, decode
 from sdxl_lora.scoring import lettering
@@ -161,7 +161,7 @@ def colour(measured: Measured, name: str, task: str) -> Outcome:
             skipped[place] = "; ".join(reasons)
             values.append(None)
         else:
-            values.append(colours.colour_difference(tuple(found[0]), tuple(found[1])))
+            values.append(difference(tuple(found[0]), tuple(found[1])))
     return Outcome(values, skipped=skipped)
 
 

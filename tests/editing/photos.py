@@ -10,7 +10,7 @@ NAVY, WALL = (31, 42, 68), (203, 196, 186)
 def garment(
     size: int = 320, colour: tuple[int, int, int] = NAVY, wall: tuple[int, int, int] = WALL
 ) -> tuple[Image.Image, NDArray[np.bool_]]:
-    """A T-shirt of one colour with folds before a wall with a little grain, and where it is."""
+    """A T-shirt of one colour with weave and folds before a wall with a little grain, and where it is."""
     rng = np.random.default_rng(0)
     scale = 4
     mask = Image.new("L", (size * scale, size * scale))
@@ -22,6 +22,7 @@ def garment(
     folds = 1 + 0.18 * np.sin(across[None, :, None] + across[:, None, None] / 4)
     grain = Image.fromarray(rng.normal(128, 24, (size, size)).clip(0, 255).astype(np.uint8))
     texture = np.asarray(grain.filter(ImageFilter.GaussianBlur(1)), np.float32)[..., None] / 128
-    cloth = np.array(colour, np.float32) * folds
+    weave = 1 + 0.04 * rng.standard_normal((size, size, 1))
+    cloth = np.array(colour, np.float32) * folds * weave
     pixels = cloth * alpha + np.array(wall, np.float32) * texture * (1 - alpha)
     return Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8)), alpha[..., 0] > 0.5
