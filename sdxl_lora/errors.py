@@ -15,6 +15,7 @@
     |-- StorageError            the data folder is read-only, full or damaged
     |-- ProvenanceError         a picture that cannot be signed, or a certificate that cannot be used
     |-- LeaseLostError          another process goes on with this job
+    |-- api.problems.Problem    a request over HTTP that is refused: no token, too much, of another form
     |-- TrainingError           a training run that cannot start or go on
     `-- Cancelled               the user asked to stop; not a failure
 

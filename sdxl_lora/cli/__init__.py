@@ -40,6 +40,8 @@ VERBS = {
     "check-data": Verb("sdxl_lora.cli.check_data", "what would go wrong in training with a data set"),
     "caption": Verb("sdxl_lora.cli.caption", "write captions for a folder of product photos"),
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
+    "serve": Verb("sdxl_lora.cli.serve", "the HTTP API, with the page or alone"),
+    "tokens": Verb("sdxl_lora.cli.tokens", "who may use the HTTP API"),
     "build-mini": Verb("sdxl_lora.cli.build_mini", "make the bundled model from nothing, stage by stage"),
 }
 

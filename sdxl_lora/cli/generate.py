@@ -15,7 +15,7 @@ from sdxl_lora import config, prompts
 from sdxl_lora.cli import logos, terminal
 from sdxl_lora.errors import PromptError, StorageError
 from sdxl_lora.prompts import translation
-from sdxl_lora.request import MAX_COUNT, GenerationRequest, expansion, flags, schema
+from sdxl_lora.request import MAX_COUNT, GenerationRequest, expansion, flags, schema, templated
 
 if TYPE_CHECKING:
     from sdxl_lora.jobs.front_door import FrontDoor
@@ -104,27 +104,14 @@ def _limits(request: GenerationRequest) -> "dict[str, Limits]":
 def build_request(arguments: argparse.Namespace) -> GenerationRequest:
     """The request these arguments describe. Raises `PromptError`, `RequestError`."""
     values = flags.values(arguments)
-    slots = dict(values.pop("slots"))
-    prompt, negative = arguments.prompt, values.pop("negative_prompt", None)
-    if arguments.template is not None:
-        template = prompts.get(arguments.template)
-        for name, english in translation.of_fields(slots).items():
-            terminal.note(f"{name}: {slots[name]} → {english}")
-            slots[name] = english
-        slots = template.complete(slots)
-        filled = prompts.fill(template, slots)
-        prompt = f"{filled}, {prompt}" if prompt.strip() else filled
-        negative = template.negative if negative is None else negative
-    elif slots:
+    slots, negative = dict(values.pop("slots")), values.pop("negative_prompt", None)
+    if arguments.template is None and slots:
         raise PromptError("--set fills slots of a template; name it with --template")
-    return GenerationRequest(
-        prompt=prompt,
-        negative_prompt=negative or "",
-        template=arguments.template or "",
-        slots=tuple(slots.items()),
-        logos=logos.chosen(arguments),
-        **values,
-    )
+    for name, english in translation.of_fields(slots).items():
+        terminal.note(f"{name}: {slots[name]} → {english}")
+        slots[name] = english
+    filled = templated.fields(arguments.template or "", slots, arguments.prompt, negative)
+    return GenerationRequest(**filled, logos=logos.chosen(arguments), **values)
 
 
 def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iterator["Record"]:

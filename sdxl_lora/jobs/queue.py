@@ -137,6 +137,10 @@ class JobQueue:
         """Jobs of `user` (None = everybody's), oldest first: all that are active, and the latest of the others."""
         return [self._placed(self._overlaid(kept)) for kept in self._store.find(user, limit=SHOWN)]
 
+    def counts(self) -> dict[str, int]:
+        """State -> how many jobs of everybody are in it."""
+        return self._store.counts()
+
     def events(self, job_id: str) -> Iterator[Job]:
         """The job whenever it has changed, until it is over; states between may be left out, the last never is.
 

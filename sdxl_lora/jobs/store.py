@@ -172,6 +172,12 @@ class JobStore(Repository):
             found += [*(kept for kept in known.values() if kept is not None), *fresh]
         return sorted(found, key=lambda kept: kept.number)
 
+    def counts(self) -> dict[str, int]:
+        """State -> how many jobs of everybody are in it."""
+        query = sa.select(JobRow.state, sa.func.count()).group_by(JobRow.state)
+        with self.database.reading() as session:
+            return {str(state): int(number) for state, number in session.execute(query)}
+
     # ------------------------------------------------------------------ working
 
     def delayed(self) -> list[tuple[str, int, float]]:

@@ -15,6 +15,9 @@ from sdxl_lora.config import MAX_PROMPT_CHARACTERS
 from sdxl_lora.errors import PromptError, RequestError
 from sdxl_lora.request.lora_spec import LoraSpec
 
+# what `Text` takes, as a JSON schema says it; lone surrogates are no characters of JSON
+_PRINTABLE = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
@@ -64,7 +67,7 @@ class Text(Kind):
             raise PromptError(f"the {name} contains control characters ({codes}); remove them")
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "maxLength": self.longest}
+        return {"type": "string", "maxLength": self.longest, "pattern": _PRINTABLE}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,11 @@ def _shared(home: Path) -> FrontDoor:
     return door
 
 
+def front_door() -> FrontDoor:
+    """Everything of this process that pages and the HTTP API share. Raises as `database`."""
+    return _shared(config.home())
+
+
 def database() -> Database:
     """The one database of this process. Raises `StorageError` if the data folder cannot be used."""
     return _shared(config.home()).database
