@@ -61,9 +61,11 @@ def _texts(template: Template, key: str, editable: bool) -> tuple[Template, str]
         style = st.text_input(
             "Kind of picture", template.style, key=f"{key}.style", disabled=locked, max_chars=40
         )
-    pattern = st.text_area("Pattern", template.pattern, key=f"{key}.pattern", disabled=locked, height=150)
-    with st.expander("How to write a pattern", icon=":material/help:"):
-        st.markdown(_SYNTAX)
+    pattern = template.pattern
+    if editable or shared.expert():  # a shipped one is understood without it, and cannot be changed
+        pattern = st.text_area("Pattern", pattern, key=f"{key}.pattern", disabled=locked, height=150)
+        with st.expander("How to write a pattern", icon=":material/help:"):
+            st.markdown(_SYNTAX)
     negative = st.text_input("Avoid", template.negative, key=f"{key}.negative", disabled=locked)
     draft = replace(template, title=title, category=category, style=style, negative=negative)
     return draft, " ".join(pattern.split())
@@ -96,7 +98,7 @@ def _table(template: Template, pattern: str, key: str, editable: bool) -> list[d
         hide_index=True,
         disabled=["name"] if editable else True,
         column_config={
-            "name": st.column_config.TextColumn("Field"),
+            "name": st.column_config.TextColumn("Field") if editable or shared.expert() else None,
             "label": st.column_config.TextColumn("Label", max_chars=40),
             "default": st.column_config.TextColumn("Default", max_chars=200),
             "suggestions": st.column_config.TextColumn(

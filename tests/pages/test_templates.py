@@ -84,6 +84,15 @@ def test_a_new_template_begins_with_something_that_works(open_app: Open) -> None
     assert said(at) == "a photography of a navy jacket, studio background"
 
 
+def test_the_simple_view_shows_a_shipped_template_without_its_pattern(open_app: Open) -> None:
+    at = open_app(PAGE, view="Simple")
+    at.selectbox(key="templates.chosen").set_value("jacket").run()
+    assert list(at.text_area) == []
+    assert said(at)
+    at.button(key="templates.duplicate").click().run()
+    assert [area.label for area in at.text_area] == ["Pattern"]  # whoever changes one needs it
+
+
 def test_only_own_templates_are_deleted_and_after_a_second_click(open_app: Open) -> None:
     at = duplicated(open_app)
     assert own.is_own(COPY)
