@@ -33,6 +33,13 @@ class CutOut:
     reason: str = ""  # one line: why it was not the network; "" = it was, or nothing had to be found
 
     @property
+    def doubt(self) -> str:
+        """One line where the network did not find it; "" = it did."""
+        if not self.reason:
+            return ""
+        return f"the product was cut out by {self.method}, which is less sure of edges: {self.reason}"
+
+    @property
     def box(self) -> tuple[int, int, int, int]:
         """(left, upper, right, lower) of what is at least half there, px."""
         found = self.image.getchannel("A").point(lambda value: 255 if value >= 128 else 0).getbbox()

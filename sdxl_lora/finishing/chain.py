@@ -6,7 +6,7 @@ next, a signature over all of that, and the store last.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from PIL import Image
 
 from sdxl_lora.records import Record
+from sdxl_lora.records.iptc import SourceType
 from sdxl_lora.records.places import Place
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
@@ -23,13 +24,14 @@ class Stage(IntEnum):
     """Where in the chain a step works."""
 
     UPSCALE = 1
-    COMPOSITE = 2  # a logo
-    BACKGROUND = 3
-    SCORE = 4
-    WATERMARK = 5  # invisible
-    EMBED = 6
-    SIGN = 7
-    STORE = 8
+    RECOLOUR = 2
+    COMPOSITE = 3  # a logo
+    BACKGROUND = 4
+    SCORE = 5
+    WATERMARK = 6  # invisible
+    EMBED = 7
+    SIGN = 8
+    STORE = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,16 @@ class Piece:
     place: Place | None = None  # in a job; None: it belongs to none
     card: ScoreCard | None = None  # None: not judged yet; a search has judged its own
     unscored: str | None = None  # one line: why there is no score
+    source_type: SourceType = SourceType.GENERATED  # what the file says it is
     notice: str | None = None  # one line: what else could not be done
     data: bytes | None = None  # the file, once it was written
     created_at: datetime | None = None  # UTC, that the file says
     record: Record | None = None  # once it is kept
+
+
+def noted(piece: Piece, line: str) -> Piece:
+    """The piece with one more thing to tell; "" = nothing."""
+    return replace(piece, notice="; ".join(filter(None, [piece.notice, line])) or None)
 
 
 class Step(Protocol):

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 from sdxl_lora.errors import StudioError
-from sdxl_lora.finishing.chain import Piece, Stage
+from sdxl_lora.finishing.chain import Piece, Stage, noted
 from sdxl_lora.logos import asked
 
 log = logging.getLogger(__name__)
@@ -25,5 +25,4 @@ class Composite:
             return replace(piece, image=asked.put_on(piece.image, piece.request.logos))
         except StudioError as error:
             log.warning("no logo: %s", error)
-            said = f"the picture is without its logo: {error}"
-            return replace(piece, notice="; ".join(filter(None, [piece.notice, said])))
+            return noted(piece, f"the picture is without its logo: {error}")

@@ -1,16 +1,20 @@
-"""Writes the file: a PNG that carries its request, its score and the mark that a model made it."""
+"""Writes the file: a PNG that carries its request, its score and the mark of what it is."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from sdxl_lora.finishing import origin
 from sdxl_lora.finishing.chain import Piece, Stage
-from sdxl_lora.records import metadata
+from sdxl_lora.records import Store, metadata
 
 
 class Embed:
     """The picture becomes a file that says everything about itself."""
 
     stage = Stage.EMBED
+
+    def __init__(self, store: Store) -> None:
+        self._store = store  # where the pictures are that others were made from
 
     def wanted(self, piece: Piece) -> bool:
         """Always: a picture that does not say how it was made cannot be made again."""
@@ -19,7 +23,13 @@ class Embed:
     def __call__(self, piece: Piece) -> Piece:
         """The picture with its file's bytes."""
         now = datetime.now(UTC)
+        kind = origin.source_type(piece.request, self._store.get)
         data = metadata.embed(
-            piece.image, piece.request, card=piece.card, seconds=piece.seconds, created_at=now
+            piece.image,
+            piece.request,
+            card=piece.card,
+            seconds=piece.seconds,
+            created_at=now,
+            source_type=kind,
         )
-        return replace(piece, data=data, created_at=now)
+        return replace(piece, data=data, created_at=now, source_type=kind)

@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sdxl_lora.errors import ProvenanceError, StorageError
-from sdxl_lora.finishing.chain import Piece, Stage
+from sdxl_lora.finishing.chain import Piece, Stage, noted
 from sdxl_lora.provenance import certificate, settings, signing
-from sdxl_lora.records.iptc import SourceType
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +46,12 @@ class Sign:
                 piece.data,
                 signing.MIME["PNG"],
                 who,
-                source_type=SourceType.GENERATED,
+                source_type=piece.source_type,
                 timestamp=decided.timestamp,
             )
         except (ProvenanceError, StorageError) as error:
             if decided.mode == "required":
                 raise ProvenanceError(f"not delivered, because it must be signed: {error}") from error
             log.warning("not signed: %s", error)
-            notices = (piece.notice, f"the picture is not signed: {error}")
-            return replace(piece, notice="; ".join(filter(None, notices)))
+            return noted(piece, f"the picture is not signed: {error}")
         return replace(piece, data=signed)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sdxl_lora.editing.upscale import upscale
 from sdxl_lora.errors import StudioError
-from sdxl_lora.finishing.chain import Piece, Stage
+from sdxl_lora.finishing.chain import Piece, Stage, noted
 from sdxl_lora.models.precision import choose_device
 
 log = logging.getLogger(__name__)
@@ -27,5 +27,5 @@ class Upscale:
         except StudioError as error:
             log.warning("not enlarged: %s", error)
             as_drawn = replace(piece.request, upscale=1)
-            return replace(piece, request=as_drawn, notice=f"not enlarged: {error}")
+            return noted(replace(piece, request=as_drawn), f"not enlarged: {error}")
         return replace(piece, image=larger)

@@ -2,6 +2,7 @@
 
 resolve(request)                     every open choice decided; check(request) only says what is wrong
 generate(model, request, cancel=..)  Started, StepDone ..., PictureDone, ...
+as_it_is(request, cancel=..)         the same of a start picture that is only finished
 count_tokens(model, text)            how much of a prompt the model reads
 finishing_steps(steps, sketch_steps) what is left from the middle of a sketch; can_finish_sketches(model)
 """
@@ -10,6 +11,7 @@ from sdxl_lora.generation.embeddings import TokenCount, count_tokens
 from sdxl_lora.generation.engine import generate
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.resolve import check, resolve
+from sdxl_lora.generation.starting import as_it_is
 from sdxl_lora.generation.strides import can_finish_sketches, finishing_steps
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Started",
     "StepDone",
     "TokenCount",
+    "as_it_is",
     "can_finish_sketches",
     "check",
     "count_tokens",

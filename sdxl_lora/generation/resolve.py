@@ -38,6 +38,7 @@ def check(request: GenerationRequest) -> None:
     _check_area(decided, info.defaults, info.capabilities.largest_area)
     _check_multiple(decided, info.capabilities.multiple)
     _check_enlarged(decided)
+    _check_finish(decided)
     strides.check(decided)
     for spec in request.loras:
         lora.find_here(spec)
@@ -70,8 +71,20 @@ def _check_area(request: ResolvedRequest, defaults: registry.ModelDefaults, larg
         )
 
 
+def _check_finish(request: ResolvedRequest) -> None:
+    """Raises `InputError` where the finishing of a picture cannot be meant, or a picture for it is not there."""
+    if (request.fill or request.shadow) and not (request.background or request.product):
+        what = "fill" if request.fill else "shadow"
+        raise RequestError(f"{what} needs a new background; say which, for example white")
+    for digest in (request.product, request.background):
+        if inputs.HASH.fullmatch(digest):
+            inputs.size(digest)
+
+
 def _check_enlarged(request: ResolvedRequest) -> None:
-    width, height = request.width * request.upscale, request.height * request.upscale
+    own = request.start_picture and (request.mask or not request.is_drawn)
+    sides = inputs.size(request.start_picture) if own else (request.width, request.height)
+    width, height = sides[0] * request.upscale, sides[1] * request.upscale
     if request.upscale > 1 and width * height > inputs.MAX_PIXELS:
         raise RequestError(
             f"upscale {request.upscale} would make pictures of {width}x{height} px; at most"

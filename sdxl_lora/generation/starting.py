@@ -9,6 +9,9 @@ What is wrong with a start picture or mask is said before a model is loaded.
 
 import functools
 import math
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +21,8 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from sdxl_lora import inputs
-from sdxl_lora.errors import ImageError, RequestError
+from sdxl_lora.errors import Cancelled, ImageError, RequestError
+from sdxl_lora.generation.events import Event, PictureDone, Started
 from sdxl_lora.models.registry import ModelDefaults, ModelInfo
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
@@ -98,7 +102,7 @@ def decided(request: GenerationRequest, info: ModelInfo) -> dict[str, Any]:
 
 def check_steps(request: ResolvedRequest) -> None:
     """Raises `RequestError` where the strength leaves no step to go."""
-    if request.start_picture and int(request.steps * request.strength) < 1:
+    if request.start_picture and request.is_drawn and int(request.steps * request.strength) < 1:
         least = 1 / request.steps
         raise RequestError(
             f"a strength of {request.strength:g} leaves none of {request.steps} steps;"
@@ -125,6 +129,22 @@ def prepare(request: ResolvedRequest, defaults: ModelDefaults) -> Start | None:
         box=box,
         opacity=_opacity(inside, request.mask_feather),
     )
+
+
+def as_it_is(request: ResolvedRequest, *, cancel: threading.Event | None = None) -> Iterator[Event]:
+    """The events of `generate` for a request that is not drawn: its start picture, RGB or RGBA, to be finished only.
+
+    Needs no model. Raises `NotFoundError`, `StorageError`, `Cancelled`.
+    """
+    yield Started(request=request, count=request.count)
+    for index in range(request.count):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("cancelled")
+        started = time.perf_counter()
+        image = inputs.open(request.start_picture)
+        seconds = time.perf_counter() - started
+        seed = request.for_picture(index).seed
+        yield PictureDone(index=index, seed=seed, image=image, seconds=seconds)
 
 
 def drawn_size(sides: tuple[int, int], info: ModelInfo) -> tuple[int, int]:

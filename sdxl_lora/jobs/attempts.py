@@ -243,7 +243,7 @@ class BestOfNRunner:
         self._studio.check()
         resolved = generation.resolve(spec.request)
         yield Decided(request=resolved)
-        if not spec.effort.searches:
+        if not spec.effort.searches or not resolved.is_drawn:
             yield from self._studio.run(resolved, cancel=cancel, session=spec.user, task=task)
             return
         how = plan(

@@ -4,6 +4,7 @@ Every picture is judged; a picture that cannot be is kept all the same. Knows no
 Threads may share one `Studio`; the model serves one at a time.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,8 +14,10 @@ from sdxl_lora import generation
 from sdxl_lora.finishing.chain import Chain, Piece
 from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.embedding import Embed
+from sdxl_lora.finishing.recolouring import Recolour
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.signing import Sign
+from sdxl_lora.finishing.staging import Background
 from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.finishing.upscaling import Upscale
 from sdxl_lora.generation import Event, PictureDone, StepDone
@@ -22,9 +25,10 @@ from sdxl_lora.jobs.task import Task
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Database, Record, Store
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring import base, lettering
 from sdxl_lora.scoring.base import Scorer
+from sdxl_lora.scoring.card import ScoreCard
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.scoring.verifier import Verifier, reported_for
@@ -61,7 +65,16 @@ class Studio:
         self._explains = explain
         self._sign = Sign(self.store.home)
         self._chain = Chain(
-            [Upscale(), Composite(), Score(self._verifier), Embed(), self._sign, Keep(self.store)]
+            [
+                Upscale(),
+                Recolour(),
+                Composite(),
+                Background(),
+                Score(self._verifier),
+                Embed(self.store),
+                self._sign,
+                Keep(self.store),
+            ]
         )
 
     def check(self) -> None:
@@ -83,10 +96,10 @@ class Studio:
         """
         self.check()
         resolved = generation.resolve(request)
-        model = load(ModelConfig.of(resolved))
+        draw = self._drawing(resolved)
         for left in task.left(resolved.count):
             part = replace(resolved, seed=resolved.for_picture(left.start).seed, count=len(left))
-            for event in generation.generate(model, part, cancel=cancel):
+            for event in draw(part, cancel=cancel):
                 if isinstance(event, StepDone):
                     yield replace(event, picture=left.start + event.picture)
                 elif isinstance(event, PictureDone):
@@ -98,10 +111,17 @@ class Studio:
                         seconds=event.seconds,
                         session=session,
                         place=task.place(index),
+                        card=None if resolved.is_drawn else ScoreCard(),  # nobody's words were drawn
                     )
                     yield replace(self.finish(piece), index=index)
                 else:
                     yield event
+
+    def _drawing(self, request: ResolvedRequest) -> Callable[..., Iterator[Event]]:
+        """What makes the pictures of a request: its model, loaded, or nothing but the start picture itself."""
+        if not request.is_drawn:
+            return generation.as_it_is
+        return functools.partial(generation.generate, load(ModelConfig.of(request)))
 
     def finish(self, piece: Piece) -> Recorded:
         """The chain after decoding: scored unless a search has done so, embedded, kept. Raises `StorageError`."""

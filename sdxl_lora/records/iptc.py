@@ -18,6 +18,9 @@ class SourceType(StrEnum):
     COMPOSITE = (
         f"{_VOCABULARY}compositeWithTrainedAlgorithmicMedia"  # a photo of somebody's, edited by a model
     )
+    ENHANCED = (
+        f"{_VOCABULARY}algorithmicallyEnhanced"  # a photo, cut out, recoloured or enlarged; nothing was drawn
+    )
 
 
 def xmp(source_type: SourceType) -> str:

@@ -4,6 +4,7 @@ import argparse
 import os
 from typing import Any
 
+from sdxl_lora.request.kinds import Switch
 from sdxl_lora.request.wish import FIELDS
 
 
@@ -17,6 +18,9 @@ def add(parser: argparse.ArgumentParser, *, start: bool = False) -> None:
             continue
         if field.kind.repeatable:
             how: dict[str, Any] = {"action": "append", "default": []}
+        elif isinstance(field.kind, Switch):
+            default = os.environ.get(field.setting) or None
+            how = {"type": field.kind.parse, "nargs": "?", "const": True, "default": default}
         else:
             how = {"type": field.kind.parse, "default": os.environ.get(field.setting) or None}
         parser.add_argument(

@@ -97,6 +97,7 @@ class Name(Kind):
         return {"type": "string"}
 
 
+_COLOUR = "#[0-9A-Fa-f]{6}"
 _HASH = r"[0-9a-f]{64}"
 
 
@@ -160,6 +161,66 @@ class Whole(Kind):
         if self.multiple > 1:
             within["multipleOf"] = self.multiple
         return {"anyOf": [within, {"enum": list(self.besides)}]} if self.besides else within
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colour(Name):
+    """An sRGB colour as #RRGGBB; "" = none."""
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return lambda text: text.strip().upper()
+
+    def check(self, name: str, value: Any) -> None:
+        super().check(name, value)
+        if value and not re.fullmatch(_COLOUR, value):
+            raise RequestError(f"the {name} {value!r:.80} is no colour; write it as #1F2A44")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({_COLOUR})?$"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background(Picture):
+    """What stands behind a product: transparent, white, #RRGGBB, or a kept picture by its hash; "" = as drawn."""
+
+    plain = ("transparent", "white")
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return lambda text: text.strip().upper() if text.strip().startswith("#") else text.strip()
+
+    def check(self, name: str, value: Any) -> None:
+        Name.check(self, name, value)
+        if value and value not in self.plain and not re.fullmatch(f"{_COLOUR}|{_HASH}", value):
+            raise RequestError(
+                f"the {name} {value!r:.80} is not one of {', '.join(self.plain)}, and no colour such as #1F2A44"
+            )
+
+    def words(self, value: Any) -> str:
+        return f"picture {value[:12]}" if re.fullmatch(_HASH, value) else value or "as drawn"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({'|'.join(self.plain)}|{_COLOUR}|{_HASH})?$"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch(Kind):
+    """On or off; on the command line its flag alone is on."""
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        return _on
+
+    def check(self, name: str, value: Any) -> None:
+        if not isinstance(value, bool):
+            raise RequestError(f"{name} {value!r} is neither on nor off")
+
+    def words(self, value: Any) -> str:
+        return "on" if value else "off"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,3 +345,13 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key.strip():
         raise PromptError(f"--set {text!r} is not of the form KEY=VALUE")
     return key.strip(), value.strip()
+
+
+def _on(text: str) -> bool:
+    """`on`, `yes`, `true`, `1` and their contraries."""
+    said = text.strip().lower()
+    if said in ("on", "yes", "true", "1"):
+        return True
+    if said in ("off", "no", "false", "0", ""):
+        return False
+    raise ValueError(f"{text!r} is neither on nor off")

@@ -12,6 +12,7 @@ from typing import Any, Self, get_args
 from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.field import MISSING, declared, table
+from sdxl_lora.request.finish import Finish
 from sdxl_lora.request.kinds import (
     Choice,
     Factor,
@@ -40,7 +41,7 @@ _PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
+class GenerationRequest(Finish):
     """Everything that decides a picture, from page or command line to record.
 
     `None` means "the model's own default" (see `models.registry.ModelDefaults`), or for the seed "draw one".
@@ -327,6 +328,11 @@ class GenerationRequest:
             return cls(**read)
         except (TypeError, ValueError) as error:
             raise RequestError(f"this is not a generation request: {error}") from error
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a model has anything to do; with a strength of 0 the start picture is only finished."""
+        return not (self.start_picture and self.strength == 0 and not self.mask)
 
     def for_picture(self, index: int) -> Self:
         """The request that makes picture `index` of this one alone. The seed must be decided."""

@@ -12,7 +12,7 @@ from sdxl_lora.errors import InputError, RequestError
 from sdxl_lora.models import registry, schedulers
 from sdxl_lora.models.registry import ModelDefaults
 from sdxl_lora.request import FIELDS, OWN_SCHEDULER, Field, GenerationRequest, LoraSpec
-from sdxl_lora.request.kinds import Choice, Factor, Name, Number, Seed, Whole
+from sdxl_lora.request.kinds import Background, Choice, Colour, Factor, Name, Number, Seed, Switch, Whole
 from sdxl_lora.ui import shared, words
 
 MAX_LORAS = 4
@@ -133,8 +133,10 @@ def _shown(field: Field, value: Any) -> Any:
 
 def _said(field: Field, shown: Any) -> Any:
     """What a widget says. Raises `RequestError`."""
-    if isinstance(shown, str) and shown.strip() in ("", _OWN_SCHEDULER):
+    if shown is None or (isinstance(shown, str) and shown.strip() in ("", _OWN_SCHEDULER)):
         return field.default
+    if isinstance(field.kind, Background | Colour):
+        return field.kind.parse(shown)
     if isinstance(field.kind, Seed):
         try:
             return field.kind.parse(str(shown))
@@ -167,6 +169,18 @@ def _widget(field: Field, defaults: ModelDefaults) -> None:
         st.number_input(
             shared.escape(label), step=kind.step, value=None, format="%g", placeholder=placeholder, **how
         )
+    elif isinstance(kind, Switch):
+        st.checkbox(shared.escape(label), **how)
+    elif isinstance(kind, Background):
+        st.selectbox(
+            shared.escape(label),
+            ["", *kind.plain],
+            format_func=lambda value: kind.words(value).capitalize(),
+            accept_new_options=True,
+            **how,
+        )
+    elif isinstance(kind, Colour):
+        st.text_input(shared.escape(label), placeholder="As drawn; or a colour, #1F2A44", **how)
     elif isinstance(kind, Factor):
         st.selectbox(shared.escape(label), kind.options, format_func=_factor_label, **how)
     elif isinstance(kind, Choice):

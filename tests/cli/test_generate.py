@@ -64,7 +64,8 @@ def test_every_flag_reaches_the_request() -> None:
             "640",
         ),
         *("--guidance-end", "0.5", "--precision", "fp32", "--scheduler", "ddim", "--sketch-steps", "4"),
-        *("--engine", "openvino", "--upscale", "4"),
+        *("--engine", "openvino", "--upscale", "4", "--background", "#c8e6c9"),
+        *("--fill", "85", "--shadow", "--recolour", "#1f2a44"),
     ) == GenerationRequest(
         prompt="a navy jacket",
         negative_prompt="blurry",
@@ -80,6 +81,10 @@ def test_every_flag_reaches_the_request() -> None:
         precision="fp32",
         engine="openvino",
         upscale=4,
+        background="#C8E6C9",
+        fill=85,
+        shadow=True,
+        recolour="#1F2A44",
         scheduler="ddim",
         sketch_steps=4,
     )

@@ -48,8 +48,8 @@ def test_steps_work_in_the_order_of_their_stages_whoever_adds_them_first() -> No
     seen: list[Stage] = []
     Chain(Marks(stage, seen) for stage in reversed(Stage))(PIECE)
     assert seen == [
-        Stage.UPSCALE, Stage.COMPOSITE, Stage.BACKGROUND, Stage.SCORE, Stage.WATERMARK, Stage.EMBED, Stage.SIGN,
-        Stage.STORE,
+        Stage.UPSCALE, Stage.RECOLOUR, Stage.COMPOSITE, Stage.BACKGROUND, Stage.SCORE, Stage.WATERMARK,
+        Stage.EMBED, Stage.SIGN, Stage.STORE,
     ]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_a_picture_that_cannot_be_enlarged_is_kept_as_drawn_and_says_why(
     monkeypatch.setattr(weights, "files", lambda _package: tmp_path)
     upscaling._network.cache_clear()
     score = Score(lambda _: Verifier(default_scorer(), gates=False))
-    chain = Chain([Upscale(), score, Embed(), Keep(store)])
+    chain = Chain([Upscale(), score, Embed(store), Keep(store)])
     done = chain(replace(PIECE, request=replace(REQUEST, upscale=2)))
     assert done.record is not None
     assert (done.record.width, done.record.request.upscale) == (16, 1)
@@ -97,7 +97,7 @@ def test_the_score_is_of_the_picture_before_an_invisible_watermark_and_the_file_
             return super().judge(images, request, sketch=sketch)
 
     score = Score(lambda _: Watching(default_scorer(), gates=False))
-    done = Chain([Keep(store), Embed(), Marks(Stage.WATERMARK, []), score])(PIECE)
+    done = Chain([Keep(store), Embed(store), Marks(Stage.WATERMARK, []), score])(PIECE)
     assert judged == [PIECE.image]
     assert done.record is not None
     assert done.record.card == done.card
@@ -107,7 +107,7 @@ def test_the_score_is_of_the_picture_before_an_invisible_watermark_and_the_file_
 
 
 def test_what_is_kept_is_the_file_byte_for_byte_so_that_a_signature_holds(store: Store) -> None:
-    done = Chain([Keep(store), Embed()])(replace(PIECE, card=ScoreCard()))
+    done = Chain([Keep(store), Embed(store)])(replace(PIECE, card=ScoreCard()))
     assert done.record is not None
     assert done.record.path.read_bytes() == done.data
     assert (done.record.session, done.record.seconds, done.record.created_at) == ("tab", 1.5, done.created_at)
@@ -116,14 +116,14 @@ def test_what_is_kept_is_the_file_byte_for_byte_so_that_a_signature_holds(store:
 def test_what_a_search_has_judged_is_not_judged_again(store: Store) -> None:
     card = ScoreCard(score=0.4, scorer="judge of the search")
     score = Score(lambda _: pytest.fail("judged again"))
-    done = Chain([score, Embed(), Keep(store)])(replace(PIECE, card=card))
+    done = Chain([score, Embed(store), Keep(store)])(replace(PIECE, card=card))
     assert done.record is not None
     assert done.record.card == card
 
 
 def test_a_picture_that_cannot_be_judged_is_kept_and_says_why(store: Store) -> None:
     blank = replace(PIECE, image=Image.new("RGB", (16, 16)))
-    done = Chain([Score(lambda _: Verifier(default_scorer(), gates=False)), Embed(), Keep(store)])(blank)
+    done = Chain([Score(lambda _: Verifier(default_scorer(), gates=False)), Embed(store), Keep(store)])(blank)
     assert done.unscored
     assert done.record is not None
     assert not done.record.card.scored

@@ -42,6 +42,9 @@ def _run(folder: Path, **changes: Any) -> list[Any]:
         ({"height": 0}, RequestError, "height 0 is not between"),
         ({"width": 100_000}, RequestError, "width 100000 is not between"),
         ({"width": 4096, "height": 4096}, RequestError, "4096 x 4096 is too large"),
+        ({"recolour": "navy"}, RequestError, "the recolour 'navy' is no colour; write it as #1F2A44"),
+        ({"background": "a beach"}, RequestError, "is not one of transparent, white, and no colour"),
+        ({"fill": 5}, RequestError, "fill 5 is not between 10 and 100"),
         ({"upscale": 3}, RequestError, "upscale 3 is not one of 1, 2, 4"),
         (
             {"upscale": 4, "width": 2048, "height": 2048, "model": "sdxl"},

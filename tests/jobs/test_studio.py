@@ -5,16 +5,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from sdxl_lora.errors import Cancelled, StorageError, UnknownNameError
+from sdxl_lora import inputs
+from sdxl_lora.errors import Cancelled, InputError, StorageError, UnknownNameError
 from sdxl_lora.generation import PictureDone, Started, StepDone
 from sdxl_lora.jobs.studio import Recorded, Studio
 from sdxl_lora.records import metadata
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
+from tests.editing.photos import garment
 
 REQUEST = GenerationRequest(prompt="a navy jacket with a white star logo", seed=7, count=2)
 
@@ -115,3 +118,37 @@ def test_a_data_folder_that_cannot_be_used_is_a_storage_error(home: Path) -> Non
     home.write_text("a file where the folder should be")
     with pytest.raises(StorageError):
         Studio(home)
+
+
+def test_a_photo_is_finished_without_a_model_and_recorded_with_what_was_done(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdxl_lora.jobs.studio.load", lambda _config: pytest.fail("a model was loaded"))
+    photo, _ = garment()
+    start = inputs.keep(photo).hash
+    wish = GenerationRequest(
+        prompt="a navy t-shirt", start_picture=start, strength=0.0, background="white", upscale=2, seed=1
+    )
+    [done] = recorded(Studio(home), wish)
+    assert (done.record.width, done.record.height) == (640, 640)
+    assert not done.record.card.scored
+    with Image.open(done.record.path) as kept:
+        assert kept.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+    assert metadata.read_request(done.record.path).background == "white"
+    assert b"algorithmicallyEnhanced" in done.record.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fill": 85}, "fill needs a new background; say which"),
+        ({"shadow": True}, "shadow needs a new background"),
+        ({"product": "ab" * 32}, "is not in"),
+        ({"background": "cd" * 32}, "is not in"),
+    ],
+)
+def test_a_finish_that_cannot_be_meant_is_one_line_before_anything_is_drawn(
+    home: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        next(Studio(home).run(replace(REQUEST, **changes)))

@@ -154,6 +154,10 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     at.selectbox(key="create.shape").set_value("Portrait 3:4")
     at.selectbox(key="create.scheduler").set_value("euler")
     at.selectbox(key="create.upscale").set_value(4)
+    at.selectbox(key="create.background").set_value("white")
+    at.number_input(key="create.fill").set_value(85)
+    at.checkbox(key="create.shadow").check()
+    at.text_input(key="create.recolour").set_value("#1f2a44")
     at.number_input(key="create.sketch_steps").set_value(2)
     at.text_area(key="create.negative").set_value("fog")
     at.button_group(key="create.count").set_value(3)
@@ -163,6 +167,8 @@ def test_fine_tuning_reaches_the_request(open_app: Open) -> None:
     assert (request.width, request.height, request.scheduler) == (64, 64, "euler")
     assert (request.guidance_end, request.sketch_steps, request.upscale) == (0.5, 2, 4)
     assert (request.negative_prompt, request.count) == ("fog", 3)
+    assert (request.background, request.fill, request.shadow) == ("white", 85, True)
+    assert request.recolour == "#1F2A44"
 
 
 def test_another_lora_field_appears_when_one_is_filled(open_app: Open, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Shows the product as a shop wants it: cut out, in the middle of the frame, on another background, with a shadow.
+
+Or puts a product that was cut out before in front of what was drawn. Its opaque pixels stay as they are.
+"""
+
+import logging
+from dataclasses import replace
+
+from PIL import Image
+
+from sdxl_lora import inputs
+from sdxl_lora.editing import backgrounds, colour, framing, shadow
+from sdxl_lora.editing.cutout import cut_out
+from sdxl_lora.errors import StudioError
+from sdxl_lora.finishing.chain import Piece, Stage, noted
+from sdxl_lora.request import GenerationRequest
+
+log = logging.getLogger(__name__)
+
+
+class Background:
+    """After logos were put on: they belong to the product."""
+
+    stage = Stage.BACKGROUND
+
+    def wanted(self, piece: Piece) -> bool:
+        """Where the request says what is behind the product, or which one is in front."""
+        return bool(piece.request.background or piece.request.product)
+
+    def __call__(self, piece: Piece) -> Piece:
+        """The picture so; as it was where that cannot be done, with the reason."""
+        request, doubt = piece.request, ""
+        try:
+            if request.product:
+                product = inputs.open(request.product).convert("RGBA")
+            else:
+                found = cut_out(piece.image)
+                product, doubt = found.image, found.doubt
+            image = _shown(product, piece.image, request)
+        except StudioError as error:
+            log.warning("background as it was: %s", error)
+            plain = replace(request, background="", product="", fill=0, shadow=False)
+            return noted(replace(piece, request=plain), f"the background is as it was: {error}")
+        return noted(replace(piece, image=image), doubt)
+
+
+def _shown(product: Image.Image, drawn: Image.Image, request: GenerationRequest) -> Image.Image:
+    """The product (RGBA) before what the request says, at the size of the picture that was drawn."""
+    if request.fill or product.size != drawn.size:
+        product = framing.frame(product, drawn.size, request.fill / 100 if request.fill else framing.FILL)
+    if request.shadow:
+        product = shadow.ground(product)
+    wanted = request.background
+    if not wanted:  # a product in front of what was drawn
+        return backgrounds.on_picture(product, drawn)
+    if wanted == "transparent":
+        return product
+    if wanted == "white":
+        return backgrounds.on_colour(product, backgrounds.WHITE)
+    if wanted.startswith("#"):
+        return backgrounds.on_colour(product, colour.parse(wanted))
+    return backgrounds.on_picture(product, inputs.open(wanted))
