@@ -23,3 +23,8 @@ def home() -> Path:
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def database_url() -> str:
+    """Address of a PostgreSQL server that keeps the records, `DATABASE_URL`; "" = SQLite in the data folder."""
+    return os.environ.get("DATABASE_URL", "").strip()

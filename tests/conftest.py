@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="sdxl-lora-empty-hub-cache-")
 os.environ.pop("SDXL_LORA_MINI", None)
+os.environ.pop("DATABASE_URL", None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["SDXL_LORA_ENGINE"] = "torch"  # nothing is converted in the background unasked
 

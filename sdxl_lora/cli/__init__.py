@@ -39,6 +39,8 @@ VERBS = {
     "compare": Verb("sdxl_lora.cli.compare", "systems side by side on the same prompts"),
     "check-data": Verb("sdxl_lora.cli.check_data", "what would go wrong in training with a data set"),
     "caption": Verb("sdxl_lora.cli.caption", "write captions for a folder of product photos"),
+    "jobs": Verb("sdxl_lora.cli.jobs", "what waits and runs; cancel it, or try it again"),
+    "work": Verb("sdxl_lora.cli.work", "draw what others ask for, one process for each device"),
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
     "serve": Verb("sdxl_lora.cli.serve", "the HTTP API, with the page or alone"),
     "tokens": Verb("sdxl_lora.cli.tokens", "who may use the HTTP API"),

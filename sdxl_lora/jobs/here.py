@@ -26,6 +26,7 @@ class Here:
         default_factory=dict
     )  # ends that are not in the database yet
     epoch: int = 0  # counts changes of the line
+    drawn: int = 0  # pictures made by this process
     closed: bool = False
 
     def touch(self) -> None:

@@ -68,6 +68,11 @@ class Job:
         return self.spec.user
 
     @property
+    def title(self) -> str:
+        """What it is about, in words of whoever asked."""
+        return self.spec.request.prompt
+
+    @property
     def searches(self) -> bool:
         """Whether the best of several attempts is wanted."""
         return self.spec.effort.searches

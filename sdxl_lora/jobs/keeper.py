@@ -32,6 +32,7 @@ class Keeper:
         self._watch = leases.Watch()
         self._last: dict[str, float] = {}  # what is done now and then -> when it was
         self._beaten = time.monotonic()  # when it was last known that this process's beat is kept
+        self._refused = ""  # what the database said last, which is logged once
         self._delayed: dict[tuple[str, int], float] = {}  # (job, tries) -> first seen waiting
         self._thread = threading.Thread(target=self._keep, name="studio-keeper", daemon=True)
         self._thread.start()
@@ -79,8 +80,11 @@ class Keeper:
             live = self._here.running()
             try:
                 self._look(live)
+                self._refused = ""
             except StorageError as error:
-                log.warning("the queue cannot be kept: %s", error)
+                if str(error) != self._refused:
+                    log.warning("the queue cannot be kept: %s", error)
+                self._refused = str(error)
                 if live is not None and time.monotonic() - self._beaten > leases.GIVES_UP:
                     live.stop("lost")
                 time.sleep(LOOKS_EVERY)

@@ -14,7 +14,6 @@ process that draws it. Knows nothing of models or pages.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -25,24 +24,14 @@ from sdxl_lora.jobs import leases
 from sdxl_lora.jobs.here import Here
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.kept import Kept
-from sdxl_lora.jobs.spec import PRIORITIES, JobSpec
+from sdxl_lora.jobs.line import Line
+from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.worker import Runner, Worker
 from sdxl_lora.search import Attempt
 
 SHOWN = 200  # of the jobs that are over
 LOOKS_EVERY = 0.25  # seconds, at the jobs of other processes
-
-
-@dataclass(frozen=True)
-class _Line:
-    """Active jobs in their order, as they were at one moment."""
-
-    epoch: int
-    asked: float  # by the monotonic clock
-    priority: int  # up to which
-    seconds: tuple[tuple[str, float | None], ...]  # (id, what it needs alone)
-    at_a_time: int
 
 
 class JobQueue:
@@ -67,10 +56,9 @@ class JobQueue:
         clock: seconds that never go back, by which estimates are made.
         """
         self._store = store
-        self._clock = clock
         self._here = Here(owner=leases.new_owner(device), serves=serves)
         self._pinned = "" if serves else self._here.owner
-        self._line: _Line | None = None
+        self._line = Line(store, self._here, clock)
         store.forget_old()
         self._worker = Worker(self._here, store, runner, clock)
 
@@ -98,7 +86,7 @@ class JobQueue:
         ids = self._store.submit(specs, pinned=self._pinned)
         found = {kept.job.id: kept for kept in map(self._store.get, ids) if kept is not None}
         self._enter(*(job_id for job_id in ids if job_id in found and found[job_id].job.active))
-        return [self._placed(self._overlaid(found[job_id])) for job_id in ids]
+        return [self._line.placed(self._overlaid(found[job_id])) for job_id in ids]
 
     def retry(self, job_id: str) -> None:
         """Puts a failed or cancelled job back in line; its finished pictures stay.
@@ -131,11 +119,11 @@ class JobQueue:
     def get(self, job_id: str) -> Job | None:
         """The job as it is now; None when it was never here, or long ago."""
         found = self._now(job_id)
-        return None if found is None else self._placed(found)
+        return None if found is None else self._line.placed(found)
 
     def jobs(self, user: str | None = None) -> list[Job]:
         """Jobs of `user` (None = everybody's), oldest first: all that are active, and the latest of the others."""
-        return [self._placed(self._overlaid(kept)) for kept in self._store.find(user, limit=SHOWN)]
+        return [self._line.placed(self._overlaid(kept)) for kept in self._store.find(user, limit=SHOWN)]
 
     def counts(self) -> dict[str, int]:
         """State -> how many jobs of everybody are in it."""
@@ -152,12 +140,21 @@ class JobQueue:
             if now is None:
                 return
             seen = now
-            yield self._placed(now)
+            yield self._line.placed(now)
 
     def wait(self, job_id: str, timeout: float | None = None) -> Job | None:
         """Blocks until the job is over or `timeout` seconds have passed; then as `get`."""
         found = self._awaited(job_id, timeout, lambda found: found is None or not found.active)
-        return None if found is None else self._placed(found)
+        return None if found is None else self._line.placed(found)
+
+    def busy(self) -> bool:
+        """Whether any job waits or runs, in any process."""
+        return self._store.busy()
+
+    @property
+    def drawn(self) -> int:
+        """Pictures that this process has made."""
+        return self._here.drawn
 
     def preview(self, job_id: str, index: int) -> Image.Image | None:
         """The latest look at an unfinished picture; None where there is none, or another process draws it."""
@@ -203,47 +200,6 @@ class JobQueue:
 
             with here.changed:
                 here.changed.wait_for(news, LOOKS_EVERY if left is None else min(left, LOOKS_EVERY))
-
-    def _placed(self, job: Job) -> Job:
-        """The job with position and time left filled in as of now."""
-        if not job.active:
-            return job
-        if job.state == "running":
-            with self._here.changed:
-                live = self._here.live.get(job.id)
-                eta = job.eta if live is None else live.seconds_left(self._clock())
-            return replace(job, position=0, eta=eta)
-        line = self._in_line(PRIORITIES.index(job.spec.priority))
-        ids = [identifier for identifier, _ in line.seconds]
-        ahead = ids.index(job.id) if job.id in ids else len(ids)
-        needs = [seconds for _, seconds in line.seconds[: ahead + 1]]
-        if None in needs or job.id not in ids:
-            return replace(job, position=ahead, eta=None)
-        *before, own = (seconds for seconds in needs if seconds is not None)
-        return replace(job, position=ahead, eta=sum(before) / line.at_a_time + own)
-
-    def _in_line(self, priority: int) -> _Line:
-        """The line up to a priority; remembered for a moment, for a page asks once for each of its jobs."""
-        here, known = self._here, self._line
-        with here.changed:
-            epoch = here.epoch
-        of_now = known is not None and known.epoch == epoch and time.monotonic() - known.asked < LOOKS_EVERY
-        if known is not None and of_now and known.priority >= priority:
-            return known
-        waiting = self._store.line(priority)
-        each = {work: self._store.seconds_of(work) for work in {one.work for one in waiting}}
-        needs: list[tuple[str, float | None]] = []
-        for one in waiting:
-            seconds = each[one.work]
-            alone = None if seconds is None else seconds * one.pictures
-            with here.changed:
-                live = here.live.get(one.id)
-                if one.state == "running" and live is not None:
-                    alone = live.seconds_left(self._clock())
-            needs.append((one.id, alone))
-        at_a_time = max(1, sum(one.state == "running" for one in waiting))
-        self._line = _Line(epoch, time.monotonic(), priority, tuple(needs), at_a_time)
-        return self._line
 
     # ------------------------------------------------------------------ the end
 

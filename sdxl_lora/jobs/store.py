@@ -20,7 +20,7 @@ from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.jobs.kept import Kept, kept_of, progress_of, work_of
 from sdxl_lora.jobs.spec import PRIORITIES, JobSpec
 from sdxl_lora.lru_cache import LruCache
-from sdxl_lora.records import sqlite
+from sdxl_lora.records import upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.tables import JobPictureRow, JobRow, WorkerRow
 from sdxl_lora.request import ResolvedRequest
@@ -92,7 +92,7 @@ class JobStore(Repository):
             "started": False,
             "version": 0,
         }
-        session.execute(sqlite.insert_missing(JobRow, [values]))
+        upserts.insert_missing(session, JobRow, [values])
         if session.scalar(sa.select(JobRow.id).where(JobRow.id == values["id"])) is None:
             known = _of_key(session, spec)  # another process was faster
             assert known is not None
@@ -139,6 +139,11 @@ class JobStore(Repository):
             active = list(session.scalars(query.where(JobRow.state.in_(ACTIVE))))
             over = list(session.scalars(query.where(JobRow.state.not_in(ACTIVE)).limit(limit)))
         return self._read([*active, *over])
+
+    def busy(self) -> bool:
+        """Whether any job waits or runs."""
+        with self.database.reading() as session:
+            return session.scalar(sa.select(JobRow.id).where(JobRow.state.in_(ACTIVE)).limit(1)) is not None
 
     def line(self, priority: int) -> list[Waiting]:
         """Active jobs up to that priority, in their order; those that run come first."""

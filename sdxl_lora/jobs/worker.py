@@ -100,7 +100,8 @@ class Worker:
                 self.settle()
                 kept, pause = self._keeper.claim(), LOOKS_EVERY
             except StorageError as error:
-                log.warning("no job can be taken: %s", error)
+                if pause == LOOKS_EVERY:  # the first time
+                    log.warning("no job can be taken: %s", error)
                 kept, pause = None, min(2 * pause, _SLOWEST)
             if kept is not None:
                 live = Live(job=kept.job, kept=kept, paces=self._paces)
@@ -150,6 +151,7 @@ class Worker:
                     continue
                 with here.changed:
                     live.note(event, self._clock())
+                    here.drawn += isinstance(event, Recorded)
                     here.changed.notify_all()
                     if isinstance(event, Recorded) and self._keeper.people_wait:
                         return all(picture.record_id is not None for picture in live.job.pictures)

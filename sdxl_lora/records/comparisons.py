@@ -14,17 +14,19 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from sdxl_lora import files
 from sdxl_lora.errors import DataError, NotFoundError
-from sdxl_lora.records import comparison_files, sqlite
+from sdxl_lora.records import comparison_files, upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.tables import BallotRow, CellRow, ComparisonRow, ViewerRow
 
@@ -172,7 +174,7 @@ class ComparisonStore(Repository):
                 "blind": blind,
             }
             self._append(identifier, values)
-            session.execute(sqlite.insert_or_update(BallotRow, {"comparison": identifier, **values}))
+            upserts.insert_or_update(session, BallotRow, {"comparison": identifier, **values})
 
     def votes(self, identifier: str) -> list[ComparisonVote]:
         """Every vote on a comparison, oldest first."""
@@ -191,7 +193,7 @@ class ComparisonStore(Repository):
             with self.database.writing() as session:
                 self._append(identifier, {"voter": voter, comparison_files.SEEN: _now()})
                 values = {"comparison": identifier, "voter": voter}
-                session.execute(sqlite.insert_missing(ViewerRow, [values]))
+                upserts.insert_missing(session, ViewerRow, [values])
 
     def has_seen_names(self, identifier: str, voter: str) -> bool:
         """Whether `saw_names` was said of this voter."""
@@ -231,7 +233,7 @@ class ComparisonStore(Repository):
         values = {"comparison": identifier, "column": column, "row": row}
         values |= {"file": file, "reason": reason, "facts": dict(facts)}
         with self.database.writing() as session:
-            session.execute(sqlite.insert_or_update(CellRow, values))
+            upserts.insert_or_update(session, CellRow, values)
 
     def _enter_comparison(self, identifier: str, *, repair: bool = False) -> None:
         definition = comparison_files.read_definition(self._folder(identifier))
@@ -245,7 +247,7 @@ class ComparisonStore(Repository):
             "scores": {},
         }
         with self.database.writing(repair=repair) as session:
-            session.execute(sqlite.insert_missing(ComparisonRow, [values]))
+            upserts.insert_missing(session, ComparisonRow, [values])
 
     def _enter_what_was_lost(self) -> None:
         """Comparisons, cells and votes whose files are here and whose rows are not."""
@@ -257,25 +259,27 @@ class ComparisonStore(Repository):
         for folder in sorted(self.folder.glob("[0-9a-f]*")):
             if not _ID.fullmatch(folder.name) or not folder.is_dir():
                 continue
-            rows: list[sa.Executable] = []
+            rows: list[Callable[[Session], None]] = []
             if folder.name not in known:
                 self._enter_comparison(folder.name, repair=True)
                 for column, row, name in comparison_files.cells(folder):
                     values = {"comparison": folder.name, "column": column, "row": row, "file": name}
-                    rows.append(sqlite.insert_missing(CellRow, [{**values, "reason": "", "facts": {}}]))
+                    cell = {**values, "reason": "", "facts": {}}
+                    rows.append(partial(upserts.insert_missing, row=CellRow, values=[cell]))
             votes, seen = comparison_files.lines(folder)
             for vote in votes:
                 if vote["created_at"] > voted.get((folder.name, vote["row"], vote["voter"]), ""):
                     values = {"comparison": folder.name, **vote}
-                    rows.append(sqlite.insert_or_update(BallotRow, values, only_if_older="created_at"))
+                    enter = partial(upserts.insert_or_update, row=BallotRow, values=values)
+                    rows.append(partial(enter, only_if_older="created_at"))
             for voter in seen:
                 if (folder.name, voter) not in viewers:
                     values = {"comparison": folder.name, "voter": voter}
-                    rows.append(sqlite.insert_missing(ViewerRow, [values]))
+                    rows.append(partial(upserts.insert_missing, row=ViewerRow, values=[values]))
             if rows:
                 with self.database.writing(repair=True) as session:
-                    for statement in rows:
-                        session.execute(statement)
+                    for enter_row in rows:
+                        enter_row(session)
 
 
 def _now(after: str = "") -> str:

@@ -1,7 +1,9 @@
 """The one database of a data folder: opened, checked and brought up to date once, shared by all stores.
 
-It is an index: every picture, report, comparison and vote can be entered again from its files, so a damaged database
-is moved aside, never repaired. Where the disk takes no writes it is read into memory: everything can be looked at,
+A SQLite file in the folder, or the PostgreSQL server that `DATABASE_URL` names, for several machines that share it.
+
+It is an index: every picture, report, comparison and vote can be entered again from its files, so a damaged file is
+moved aside, never repaired. Where the disk takes no writes it is read into memory: everything can be looked at,
 downloaded and deleted, and as soon as there is room the file is used again. Knows nothing of what the tables mean.
 """
 
@@ -16,9 +18,9 @@ from typing import Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sdxl_lora import files
+from sdxl_lora import config, files
 from sdxl_lora.errors import StorageError
-from sdxl_lora.records import layout, sqlite, upgrading
+from sdxl_lora.records import layout, ownership, postgresql, sqlite, upgrading
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,17 @@ class Database:
         self.read_only = ""
         self._forgotten: list[sa.Executable] = []  # in the copy in memory, not yet in the file
         self._lock = threading.RLock()  # of the change from one engine to another
-        self._engine = self._open()
+        address = config.database_url()
+        self._server = postgresql.parse(address) if address else None
+        self._file: tuple[int, int] | None = None  # which file it is, of SQLite
+        self._engine = self._open() if self._server is None else self._open_server(self._server)
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people: a path, or an address without user and password."""
+        if (url := self._server) is None:
+            return str(self.path)
+        return str(sa.URL.create("postgresql", host=url.host, port=url.port, database=url.database))
 
     def close(self) -> None:
         """Gives the connections back."""
@@ -55,6 +67,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that only reads."""
+        self._check_file()
         with self._errors(), Session(self._engine) as session:
             yield session
 
@@ -67,7 +80,9 @@ class Database:
         """
         if self.read_only and not repair and not self._try_again():
             raise StorageError(self.read_only)
-        with self._errors(), Session(sqlite.for_writing(self._engine)) as session, session.begin():
+        self._check_file()
+        with self._errors(), Session(self._for_writing()) as session, session.begin():
+            session.connection()  # begins now, not with the first statement
             yield session
 
     def forget(self, *statements: sa.Executable) -> None:
@@ -77,6 +92,29 @@ class Database:
         with self.writing(repair=True) as session:
             for statement in statements:
                 session.execute(statement)
+
+    def _for_writing(self) -> sa.Engine:
+        backend = sqlite if self._server is None else postgresql
+        return backend.for_writing(self._engine)
+
+    def _open_server(self, url: sa.URL) -> sa.Engine:
+        with self._errors(), contextlib.ExitStack() as unless_ready:
+            engine = postgresql.open_server(url)
+            unless_ready.callback(engine.dispose)
+            self.notices += upgrading.bring_up_to_date(engine, None)
+            ownership.check(engine, self.home)
+            unless_ready.pop_all()
+        return engine
+
+    def _check_file(self) -> None:
+        """Whether the file that was opened is still there. Raises `StorageError`."""
+        if self._file is None or self.read_only:
+            return
+        if sqlite.identity(self.path) != self._file:
+            raise StorageError(
+                f"the database {self.path} was moved or deleted while the program ran; put it back, or restart the"
+                " program, which rebuilds it from the pictures"
+            )
 
     def _open(self) -> sa.Engine:
         with files.storage_errors(self.path.parent):
@@ -105,6 +143,7 @@ class Database:
             sqlite.check(engine)
             told = upgrading.bring_up_to_date(engine, self.path)
             self.notices += tuple(notice for notice in told if notice not in self.notices)
+            self._file = sqlite.identity(self.path)
             unless_ready.pop_all()
         return engine
 
@@ -138,7 +177,9 @@ class Database:
         try:
             yield
         except (sa.exc.DBAPIError, sqlite3.Error, sa.exc.TimeoutError) as error:
-            raise StorageError(f"database {self.path}: {sqlite.advice(_cause(error))}") from error
+            if self._server is None:
+                raise StorageError(f"database {self.path}: {sqlite.advice(_cause(error))}") from error
+            raise StorageError(f"database {self.name}: {postgresql.advice(_cause(error))}") from error
 
 
 class Repository:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from sdxl_lora import files
 from sdxl_lora.errors import NotFoundError
-from sdxl_lora.records import sqlite
+from sdxl_lora.records import upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.tables import EvaluationRow
 
@@ -100,7 +100,7 @@ class EvaluationStore(Repository):
             },
         }
         with self.database.writing(repair=repair) as session:
-            session.execute(sqlite.insert_or_update(EvaluationRow, values))
+            upserts.insert_or_update(session, EvaluationRow, values)
 
     def _enter_lost_reports(self) -> None:
         with self.database.reading() as session:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from sdxl_lora import files
 from sdxl_lora.errors import StorageError
-from sdxl_lora.records import sqlite
+from sdxl_lora.records import upserts
 from sdxl_lora.records.database import Database
 from sdxl_lora.records.tables import JournalRow
 
@@ -96,7 +96,7 @@ class Journal:
         return True
 
     def _note(self, session: Session, entered: int) -> None:
-        session.execute(sqlite.insert_or_update(JournalRow, {"name": self._name, "entered": entered}))
+        upserts.insert_or_update(session, JournalRow, {"name": self._name, "entered": entered})
 
 
 def _lines(data: bytes) -> Iterator[Line]:

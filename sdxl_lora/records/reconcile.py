@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from sdxl_lora import files
 from sdxl_lora.errors import ImageError
-from sdxl_lora.records import layout, metadata, sqlite
+from sdxl_lora.records import layout, metadata, upserts
 from sdxl_lora.records.database import Database
 from sdxl_lora.records.searching import request_words
 from sdxl_lora.records.tables import PictureRow
@@ -125,7 +125,7 @@ def enter(database: Database, orphans: dict[str, Path]) -> tuple[int, int]:
     for start in range(0, len(values), _BATCH):
         with database.writing(repair=True) as session:
             # the process that wrote the file may be committing its row just now: its row is the better one
-            session.execute(sqlite.insert_missing(PictureRow, values[start : start + _BATCH]))
+            upserts.insert_missing(session, PictureRow, values[start : start + _BATCH])
     return len(values), unreadable
 
 

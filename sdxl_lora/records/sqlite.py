@@ -5,14 +5,10 @@ Everything else of `records/` is portable SQLAlchemy. Knows nothing of tables.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import DeclarativeBase
 
 from sdxl_lora import files
 
@@ -82,30 +78,13 @@ def allow_versions_before_alembic(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA user_version={BEFORE_ALEMBIC}")
 
 
-def insert_or_update(
-    row: type[DeclarativeBase],
-    values: Mapping[str, Any] | Iterable[Mapping[str, Any]],
-    *,
-    only_if_older: str = "",
-) -> sa.Executable:
-    """INSERT of rows of mapped class `row` that replaces rows of the same primary key.
-
-    Args:
-        only_if_older: a column; a row is replaced only where its value there is smaller than the new one.
-    """
-    statement = insert(row).values(values if isinstance(values, Mapping) else list(values))
-    keys = [column.name for column in sa.inspect(row).primary_key]
-    given = values if isinstance(values, Mapping) else next(iter(values))
-    new = {name: statement.excluded[name] for name in given if name not in keys}
-    condition = None
-    if only_if_older:
-        condition = getattr(row, only_if_older) < statement.excluded[only_if_older]
-    return statement.on_conflict_do_update(index_elements=keys, set_=new, where=condition)
-
-
-def insert_missing(row: type[DeclarativeBase], values: Iterable[Mapping[str, Any]]) -> sa.Executable:
-    """INSERT of rows of mapped class `row`; those whose primary key is there stay as they are."""
-    return insert(row).values(list(values)).on_conflict_do_nothing()
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies there, whatever is written into it; None: none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def back_up(path: Path, target: Path) -> None:

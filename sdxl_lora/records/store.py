@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from sdxl_lora import files
 from sdxl_lora.errors import LeaseLostError, NotFoundError, StorageError
-from sdxl_lora.records import layout, metadata, places, sqlite
+from sdxl_lora.records import layout, metadata, places, upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.journal import Journal, Line
 from sdxl_lora.records.places import Place
@@ -137,7 +137,7 @@ class Store(Repository):
         try:
             with self.database.writing() as connection:
                 # a process that started just now may have entered the file already, without the session
-                connection.execute(sqlite.insert_or_update(PictureRow, values))
+                upserts.insert_or_update(connection, PictureRow, values)
                 if place is not None:
                     places.confirm(connection, place)
             committed = True

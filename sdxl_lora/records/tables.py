@@ -128,6 +128,15 @@ class JournalRow(Base):
     entered: Mapped[int] = mapped_column(sa.BigInteger)  # bytes
 
 
+class FactRow(Base):
+    """Something about the database itself, see `ownership`."""
+
+    __tablename__ = "facts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
 # ---------------------------------------------------------------- jobs, see `jobs.store`
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sdxl_lora.errors import StorageError
-from sdxl_lora.records import migrations, sqlite
+from sdxl_lora.records import migrations, postgresql, sqlite
 from sdxl_lora.records.tables import Base
 
 logger = logging.getLogger(__name__)
@@ -29,14 +29,15 @@ def bring_up_to_date(engine: sa.Engine, path: Path | None) -> tuple[str, ...]:
     """Makes or changes the tables, one process at a time; returns what the user should be told.
 
     Args:
-        path: the file, which is copied before it is changed; None: a copy in memory, which needs no copy.
+        path: the file, which is copied before it is changed; None: a copy in memory, or a server, which has its own.
 
     Raises `StorageError` for a database that this program cannot use, `sa.exc.DBAPIError`, `sqlite3.Error`.
     """
     with engine.connect() as connection:
         if revision(connection) == migrations.HEAD:
             return ()
-    with sqlite.for_writing(engine).begin() as connection:
+    backend = postgresql if engine.dialect.name == "postgresql" else sqlite
+    with backend.for_writing(engine).begin() as connection:
         now = revision(connection)  # another process may have been faster
         if now == migrations.HEAD:
             return ()
@@ -44,7 +45,8 @@ def bring_up_to_date(engine: sa.Engine, path: Path | None) -> tuple[str, ...]:
             Base.metadata.create_all(connection)
             _VERSION.create(connection)
             connection.execute(sa.insert(_VERSION).values(version_num=migrations.HEAD))
-            sqlite.allow_versions_before_alembic(connection)
+            if backend is sqlite:
+                sqlite.allow_versions_before_alembic(connection)
             return ()
         if now is not None and now not in migrations.REVISIONS:
             _refuse_what_lacks_something(connection, now)

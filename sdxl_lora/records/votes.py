@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sdxl_lora.errors import NotFoundError, StorageError
-from sdxl_lora.records import layout, sqlite
+from sdxl_lora.records import layout, upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.journal import Journal, Line
 from sdxl_lora.records.tables import VoteRow
@@ -134,7 +134,7 @@ def _enter(session: Session, line: Line) -> None:
             "notes": _notes(line),
             "features": {"model": str(line["model"]), "values": _unpacked(line["features"])},
         }
-        session.execute(sqlite.insert_or_update(VoteRow, values))
+        upserts.insert_or_update(session, VoteRow, values)
     elif action == "describe":
         session.execute(sa.update(VoteRow).where(*one).values(notes=_notes(line)))
     elif action == "withdraw":
