@@ -63,7 +63,9 @@ def test_every_label_the_guide_names_is_in_the_studio() -> None:
     text = "".join(documents.read(name) for name in GUIDE)
     named = {" ".join(label.split()) for label in re.findall(r"\*{1,2}([A-Z][^*]+)\*{1,2}", text)}
     sources = [ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/ui/*.py")]
-    sources.append(ROOT / "sdxl_lora/request/wish.py")  # the form is made from it
+    sources += [
+        ROOT / f"sdxl_lora/request/{name}.py" for name in ("wish", "finish")
+    ]  # the form is made from them
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     assert {"Generate", "Gallery", "One shot"} <= named
     assert [label for label in named if f'"{label}"' not in code] == []

@@ -33,6 +33,7 @@ class Verb:
 
 VERBS = {
     "generate": Verb("sdxl_lora.cli.generate", "make pictures from a prompt or a template"),
+    "set": Verb("sdxl_lora.cli.sets", "one product in colours and scenes that belong together"),
     "score": Verb("sdxl_lora.cli.score", "how well pictures show a text, and what is usual"),
     "evaluate": Verb("sdxl_lora.cli.evaluate", "metrics of pictures against photos and captions"),
     "export": Verb("sdxl_lora.cli.export", "is a picture right for a shop, and a copy that is"),

@@ -73,7 +73,10 @@ def look_at(photo: Image.Image, cut: CutOut) -> Look:
 
 
 def check(
-    looks: Sequence[Look], names: Sequence[str], wanted: Sequence[RGB | None] | None = None
+    looks: Sequence[Look],
+    names: Sequence[str],
+    wanted: Sequence[RGB | None] | None = None,
+    scenes: Sequence[str] | None = None,
 ) -> list[Verdict]:
     """Which pictures of a set fall out of it.
 
@@ -81,6 +84,7 @@ def check(
         looks: of at least `LEAST` pictures.
         names: what each is called.
         wanted: the colour each was to have; None: that of the others.
+        scenes: which background each was to have; those of one name are held against each other. None: all one.
 
     Raises `InputError` for fewer pictures.
     """
@@ -89,8 +93,11 @@ def check(
     asked = list(wanted) if wanted is not None else [None] * len(looks)
     uncoloured = [look.garment.lab for look, swatch in zip(looks, asked, strict=True) if swatch is None]
     usual_colour = _middle(uncoloured) if len(uncoloured) >= LEAST else None
-    usual_background = _middle([look.background for look in looks if look.background is not None])
-    bare = sum(look.background is None for look in looks) > len(looks) / 2
+    places = list(scenes) if scenes is not None else [""] * len(looks)
+    alike = {
+        place: [look for look, own in zip(looks, places, strict=True) if own == place]
+        for place in set(places)
+    }
     return [
         Verdict(
             name,
@@ -98,11 +105,11 @@ def check(
             (
                 *_of_colour(look, swatch, usual_colour),
                 *_of_crop(look, looks),
-                *_of_background(look, looks, None if bare else usual_background),
+                *_of_background(look, alike[place]),
                 *_of_sharpness(look, looks),
             ),
         )
-        for look, name, swatch in zip(looks, names, asked, strict=True)
+        for look, name, swatch, place in zip(looks, names, asked, places, strict=True)
     ]
 
 
@@ -140,7 +147,9 @@ def _of_crop(look: Look, looks: Sequence[Look]) -> list[str]:
     return found
 
 
-def _of_background(look: Look, looks: Sequence[Look], usual: Lab | None) -> list[str]:
+def _of_background(look: Look, looks: Sequence[Look]) -> list[str]:
+    bare = sum(one.background is None for one in looks) > len(looks) / 2
+    usual = None if bare else _middle([one.background for one in looks if one.background is not None])
     if look.background is None or usual is None:
         if (look.background is None) == (usual is None):
             return []
@@ -164,10 +173,8 @@ def _of_sharpness(look: Look, looks: Sequence[Look]) -> list[str]:
 
 
 def _middle(labs: Sequence[Lab]) -> Lab | None:
-    if not labs:
-        return None
-    lightness, a, b = np.median(np.array(labs), axis=0)
-    return float(lightness), float(a), float(b)
+    """The one that is nearest to the others; a mean of different colours would be nobody's."""
+    return min(labs, key=lambda one: sum(colour.difference(one, other) for other in labs), default=None)
 
 
 def _background(photo: Image.Image, product: Image.Image) -> tuple[Lab | None, float]:

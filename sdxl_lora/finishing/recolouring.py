@@ -20,8 +20,8 @@ class Recolour:
     stage = Stage.RECOLOUR
 
     def wanted(self, piece: Piece) -> bool:
-        """Where the request names a colour."""
-        return bool(piece.request.recolour)
+        """Where the request names a colour for what was drawn, and not for a product that comes in front of it."""
+        return bool(piece.request.recolour and not piece.request.product)
 
     def __call__(self, piece: Piece) -> Piece:
         """The picture with its garment in that colour; as it was where that cannot be done, with the reason."""

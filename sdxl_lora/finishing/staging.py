@@ -9,8 +9,9 @@ from dataclasses import replace
 from PIL import Image
 
 from sdxl_lora import inputs
-from sdxl_lora.editing import backgrounds, colour, framing, shadow
+from sdxl_lora.editing import backgrounds, colour, framing, plates, shadow
 from sdxl_lora.editing.cutout import cut_out
+from sdxl_lora.editing.recolour import recolour
 from sdxl_lora.errors import StudioError
 from sdxl_lora.finishing.chain import Piece, Stage, noted
 from sdxl_lora.request import GenerationRequest
@@ -33,6 +34,8 @@ class Background:
         try:
             if request.product:
                 product = inputs.open(request.product).convert("RGBA")
+                if request.recolour:
+                    product = recolour(product, colour.parse(request.recolour))
             else:
                 found = cut_out(piece.image)
                 product, doubt = found.image, found.doubt
@@ -40,6 +43,8 @@ class Background:
         except StudioError as error:
             log.warning("background as it was: %s", error)
             plain = replace(request, background="", product="", fill=0, shadow=False)
+            if request.product:
+                plain = replace(plain, recolour="")
             return noted(replace(piece, request=plain), f"the background is as it was: {error}")
         return noted(replace(piece, image=image), doubt)
 
@@ -52,7 +57,7 @@ def _shown(product: Image.Image, drawn: Image.Image, request: GenerationRequest)
         product = shadow.ground(product)
     wanted = request.background
     if not wanted:  # a product in front of what was drawn
-        return backgrounds.on_picture(product, drawn)
+        return backgrounds.on_picture(product, plates.without_product(drawn))
     if wanted == "transparent":
         return product
     if wanted == "white":
