@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
 from sdxl_lora import plain_json
-from sdxl_lora.api import about, bodies, durable, images, openapi, problems
+from sdxl_lora.api import about, bodies, durable, edits, images, openapi, problems, sdapi, sdapi_drawing
 from sdxl_lora.api.access import Caller
 from sdxl_lora.api.bodies import Given
 from sdxl_lora.api.endpoints import Call, Endpoint, Query, json_answer
@@ -43,7 +43,14 @@ _CLIENT_GONE = 499  # nginx's number for it; nobody reads it
 
 def endpoints(limits: Limits) -> list[Endpoint]:
     """Everything that is answered, the OpenAPI document included."""
-    found = [*images.endpoints(limits), *durable.endpoints(limits), *about.endpoints()]
+    found = [
+        *images.endpoints(limits),
+        *edits.endpoints(limits),
+        *durable.endpoints(limits),
+        *about.endpoints(),
+        *sdapi_drawing.endpoints(limits),
+        *sdapi.endpoints(limits),
+    ]
 
     async def document(_call: Call) -> Response:
         return JSONResponse(openapi.document(found))

@@ -115,9 +115,8 @@ def _problem(error: ValidationError, schema: Mapping[str, Any]) -> Problem:
             400, f"the field {missing[0]!r} is missing", code="missing_required_parameter", param=missing[0]
         )
     if error.validator == "anyOf" and not error.absolute_path:
-        return Problem(
-            400, "the field 'prompt' is missing", code="missing_required_parameter", param="prompt"
-        )
+        name = error.validator_value[0]["required"][0]
+        return Problem(400, f"the field {name!r} is missing", code="missing_required_parameter", param=name)
     shown = repr(error.instance)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     wanted = _wanted(error, known.get(str(param).partition(".")[0], {}))
@@ -229,25 +228,41 @@ async def _form(request: Request, body: Body, most: int) -> Given:
                             param=name[:_SHOWN],
                         )
                     given.files.setdefault(name, []).append(await value.read())
-                elif name in raw:
-                    raw[name] = [*(raw[name] if isinstance(raw[name], list) else [raw[name]]), value]
                 else:
-                    raw[name] = value
+                    _put(raw, name, value)
     except HTTPException as error:  # what Starlette makes of a form that cannot be read
         raise Problem(400, f"the form cannot be read: {error.detail}", code="invalid_form") from None
     given.values = {name: _typed(value, _properties(body).get(name, {})) for name, value in raw.items()}
-    check(given.values, body.schema)
+    check({**given.values, **dict.fromkeys(given.files, "")}, body.schema)
     return given
+
+
+def _put(raw: dict[str, Any], name: str, value: str) -> None:
+    """A field of a form; `slots[colour]` and `lora[]` are how clients write what JSON would nest."""
+    outer, bracket, inner = name.partition("[")
+    inner, before = inner.removesuffix("]"), raw.get(outer)
+    if bracket and inner and isinstance(before, dict | None):
+        raw[outer] = {**(before or {}), inner: value}
+    elif before is not None:
+        raw[outer] = [*(before if isinstance(before, list) else [before]), value]
+    else:
+        raw[outer] = [value] if bracket else value
 
 
 def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
     """The text of a form's field as its schema has it: a number, a truth value, JSON, or the text itself."""
+    parts = schema.get("anyOf", [schema])
+    items = next((part["items"] for part in parts if part.get("type") == "array"), None)
+    if isinstance(value, list):
+        return [_typed(one, items or {}) for one in value]
     if not isinstance(value, str):
         return value
-    kinds = {kind for part in schema.get("anyOf", [schema]) for kind in [part.get("type")]}
-    if "string" in kinds or any("enum" in part for part in schema.get("anyOf", [schema])):
+    if any(part.get("type") == "string" or isinstance(part.get("enum", [0])[0], str) for part in parts):
         return value
     try:
-        return _whole_numbers(plain_json.parse(value))
+        parsed = _whole_numbers(plain_json.parse(value))
     except ValueError:
         return value
+    alone = items is not None and isinstance(parsed, dict) and items.get("type") == "object"
+    takes_objects = any(part.get("type") == "object" for part in parts)
+    return [parsed] if alone and not takes_objects else parsed  # a list of one is written as one field

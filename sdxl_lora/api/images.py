@@ -102,10 +102,10 @@ async def _records(call: Call, spec: JobSpec) -> list[Record]:
     async with awaited(call, spec) as job:
         over = await following.last_state(call.service.queue, job.id, call.service.closing)
     over.raise_error()
-    return await to_thread.run_sync(_records_of, call, over)
+    return await to_thread.run_sync(records_of, call, over)
 
 
-def _records_of(call: Call, job: Job) -> list[Record]:
+def records_of(call: Call, job: Job) -> list[Record]:
     """The pictures of a job so far. Raises `NotFoundError`, `StorageError`."""
     return [call.service.store.get(identifier) for identifier in job.record_ids]
 
@@ -173,7 +173,7 @@ async def _told_of_job(call: Call, wish: Wish, kind: str, job: Job) -> AsyncIter
                         encoded = await to_thread.run_sync(pictures.look, look, size, output.format)
                         facts = {"b64_json": encoded, "partial_image_index": looks}
                         yield _event(f"{kind}.partial_image", facts, output, size)
-            for record in await to_thread.run_sync(_records_of, call, state):
+            for record in await to_thread.run_sync(records_of, call, state):
                 if record.id not in done:
                     done.add(record.id)
                     service.measures.pictures.labels(call.request.url.path).inc()

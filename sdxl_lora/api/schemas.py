@@ -9,7 +9,7 @@ from sdxl_lora.search.levels import LEVELS
 
 Schema = dict[str, Any]
 
-_NOT_TAKEN = ("model_sha256", "count")  # the first is found out, the second is OpenAI's n
+_NOT_TAKEN = ("model_sha256", "made_from", "count")  # the first two are found out, the third is OpenAI's n
 FORMATS: Final = ("png", "jpeg", "webp")
 QUALITIES: Final = ("auto", "low", "standard", "medium", "high", "hd", "xhigh", "max")
 SIZE: Final = r"^(auto|[1-9][0-9]{1,3}x[1-9][0-9]{1,3})$"
@@ -28,6 +28,16 @@ def open_field(allowed: Schema, says: str, default: Any = None) -> Schema:
         "description": says,
         **({} if default is None else {"default": default}),
     }
+
+
+def without_null(fields: Schema) -> Schema:
+    """Fields as a form has them, which knows no null."""
+    return {name: _without_null(field) for name, field in fields.items()}
+
+
+def _without_null(field: Schema) -> Schema:
+    parts = [part for part in field.get("anyOf", []) if part != {"type": "null"}]
+    return {**field, "anyOf": parts} if parts else field
 
 
 def one_of(*names: str) -> Schema:
@@ -236,6 +246,16 @@ JOB: Final = thing(
     }
 )
 JOBS: Final = thing({"object": one_of("list"), "data": listed(JOB), "has_more": _TRUTH})
+
+INPUT: Final = thing(
+    {
+        "hash": {**_TEXT, "description": "SHA-256, by which requests name it."},
+        "kind": one_of("png", "svg"),
+        "width": _WHOLE,
+        "height": _WHOLE,
+        "notes": listed(_TEXT),
+    }
+)
 
 
 def job_body(limits: Limits) -> Schema:

@@ -32,6 +32,7 @@ class Service:
         self.library = Library(home)
         self.measures = Measures()
         self.chosen_models: dict[str, str] = {}  # user -> what AUTOMATIC1111's options were set to
+        self.sd_jobs: dict[str, set[str]] = {}  # user -> jobs that AUTOMATIC1111's clients wait for
         self._door = door
 
     @property

@@ -110,14 +110,24 @@ def sampler(name: str, schedule: str = "") -> str | None:
     return ours.get(wanted.strip().lower())
 
 
+def name_of(sampler: str) -> str:
+    """What AUTOMATIC1111 calls a sampler of ours; ours, where it has none."""
+    return {own: theirs for theirs, own in _SAMPLERS.items()}.get(sampler, sampler)
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """The settings in the last line of `parameters`, by AUTOMATIC1111's names, as they stand there."""
+    return _split(text)[2]
+
+
 def _settings(request: GenerationRequest, size: tuple[int, int]) -> dict[str, str]:
     """A1111 key -> value of what is decided and not the usual; fields that share a key are joined as 640x480."""
     made = {field.name: getattr(request, field.name) for field in FIELDS} | {
         "width": size[0],
         "height": size[1],
     }
-    theirs = {own: name for name, own in _SAMPLERS.items()}
-    made["scheduler"] = theirs.get(str(request.scheduler), request.scheduler)
+    if request.scheduler is not None:
+        made["scheduler"] = name_of(request.scheduler)
     found = {}
     for key, parts in _KEYS.items():
         if all(made[field.name] not in (None, field.otherwise) for field in parts):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,14 @@ def test_the_programs_of_the_guide_run(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    program = "\n".join(blocks("python")).replace(SHOWN_AT, address).replace("256x256", "64x64")
-    exec(compile(program, "docs/guide/api.md", "exec"), {})
-    assert [path.read_bytes()[:4] for path in sorted(tmp_path.glob("*.png"))] == [b"\x89PNG"] * 2
+    port = address.rpartition(":")[2]
+    program = "\n".join(blocks("python")).replace(SHOWN_AT, address).replace("port=8501", f"port={port}")
+    program = program.replace("256x256", "64x64").replace("width=256, height=256", "width=64, height=64")
+    names: dict[str, Any] = {}
+    exec(compile(program, "docs/guide/api.md", "exec"), names)
+    names["client"].close()
+    names["api"].session.close()
+    assert [path.read_bytes()[:4] for path in sorted(tmp_path.glob("*.png"))] == [b"\x89PNG"] * 3
     out = capsys.readouterr().out
     assert "Northpeak" in out
     assert "image_generation.completed" in out
