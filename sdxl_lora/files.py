@@ -5,6 +5,7 @@ Knows nothing of pictures or the database.
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -68,6 +69,24 @@ def append_line(path: Path, line: bytes) -> int:
         with path.open("ab") as file:
             _write(file.fileno(), line if file.tell() == 0 else b"\n" + line)
             return os.fstat(file.fileno()).st_size
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Whether nobody else, in this process or another, is inside for the same `path`; the system lets go of it however
+    a process ends. Raises `StorageError`."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a file system without locks
+            pass
+        yield True
 
 
 def read_json(path: Path) -> Any:

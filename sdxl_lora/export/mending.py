@@ -96,11 +96,7 @@ class _Work:
     def file(self, format: str | None, quality: int | None, name: str | None) -> Mended:
         """Format, bytes and name. The bytes stay what they are where nothing asks for others."""
         picture, wrong = self.picture, self.wrong()
-        kind = format or (
-            picture.format
-            if "format" not in wrong and picture.format in FORMATS and "bytes" not in wrong
-            else self.aim.formats[0]
-        )
+        kind = format or self._kind(bool({"format", "bytes"} & set(wrong)))
         if "mark" in wrong:
             picture = replace(
                 picture, texts={**picture.texts, carriers.XMP: iptc.xmp(iptc.SourceType.GENERATED)}
@@ -120,6 +116,13 @@ class _Work:
         return Mended(
             picture=replace(picture, name=f"{stem}.{file_suffix(picture.format)}"), done=tuple(self.done)
         )
+
+    def _kind(self, wrong: bool) -> str:
+        """The format to write: what it has while nothing was changed, else the preset's first that keeps its alpha."""
+        if not self.done and not wrong and self.picture.format in FORMATS:
+            return self.picture.format
+        clear = self.picture.image.mode == "RGBA"
+        return next((one for one in self.aim.formats if one != "JPEG" or not clear), self.aim.formats[0])
 
     def _now(self, image: Image.Image, what: str) -> None:
         self.picture = replace(self.picture, image=image)

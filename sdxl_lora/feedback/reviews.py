@@ -4,7 +4,7 @@ A brand's preference is learned anew from its votes when one was added; that tak
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,10 @@ class Reviews:
     def vote_on(self, record: Record) -> Vote | None:
         """The vote on a picture, if there is one."""
         return self._votes.find(record.id, brand_of(record))
+
+    def verdicts(self, picture_ids: Iterable[str]) -> dict[str, bool]:
+        """Picture -> whether it was approved, of those that have a vote."""
+        return self._votes.verdicts(picture_ids)
 
     def votes(self, brand: str = "") -> list[Vote]:
         """Votes of a brand that the CLIP in use can learn from, oldest first."""

@@ -7,7 +7,7 @@ filled again. Knows nothing of what is learned from them.
 
 import base64
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from sdxl_lora.records.journal import Journal, Line
 from sdxl_lora.records.tables import VoteRow
 
 logger = logging.getLogger(__name__)
+_AT_ONCE = 500  # ids in one question to the database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,17 @@ class Votes(Repository):
         with self.database.reading() as session:
             row = session.get(VoteRow, (picture_id, brand.strip()))
             return None if row is None else _vote(row)
+
+    def verdicts(self, picture_ids: Iterable[str]) -> dict[str, bool]:
+        """Picture -> whether it was approved, of those that have a vote, whatever the brand."""
+        found: dict[str, bool] = {}
+        wanted = list(picture_ids)
+        with self.database.reading() as session:
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = VoteRow.picture_id.in_(wanted[start : start + _AT_ONCE])
+                rows = session.execute(sa.select(VoteRow.picture_id, VoteRow.approved).where(some))
+                found |= {str(row[0]): bool(row[1]) for row in rows}
+        return found
 
     def of_brand(self, brand: str = "", *, model: str | None = None) -> list[Vote]:
         """Votes of a brand, oldest first; `model`: only those with features of this CLIP."""

@@ -9,14 +9,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
-from starlette.routing import BaseRoute
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
 from sdxl_lora import config
 from sdxl_lora.api.app import ApiRoutes
 from sdxl_lora.api.service import Service
-from sdxl_lora.ui import shared
+from sdxl_lora.catalog import packing
+from sdxl_lora.errors import StudioError
+from sdxl_lora.ui import catalogs, shared
 
 _PAUSE = 0.3  # seconds until the server listens
 
@@ -27,8 +32,24 @@ def _service() -> Service:
 
 
 def routes() -> list[BaseRoute]:
-    """The HTTP API on the queue and records of the pages."""
-    return [ApiRoutes(_service())]
+    """The HTTP API on the queue and records of the pages, and catalogues as they are packed.
+
+    A catalogue's address has its random number in it, which only its page says.
+    """
+    return [ApiRoutes(_service()), Route("/catalogs/{folder}/{identifier}.zip", _catalogue)]
+
+
+def _catalogue(request: Request) -> Response:
+    """The ZIP of a catalogue in pieces, so that a large one needs no memory."""
+    name = request.path_params["folder"]
+    try:
+        found = catalogs.packed(name, request.path_params["identifier"])
+    except StudioError as error:
+        return PlainTextResponse(str(error), status_code=500)
+    if found is None:
+        return PlainTextResponse("there is no such catalogue; it may have been deleted", status_code=404)
+    headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}.zip"}
+    return StreamingResponse(packing.stream(*found), media_type="application/zip", headers=headers)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PROMPT = "a photography of a navy cap with a white star logo, studio background"
-PAGES = ("", "/gallery", "/templates", "/metrics", "/compare", "/training")
+PAGES = ("", "/gallery", "/catalog", "/templates", "/metrics", "/compare", "/training")
 _RUN = "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations))"
 
 
