@@ -177,7 +177,9 @@ class _Filling:
     def _export(self, data: bytes, item: Item, name: str) -> dict[str, object]:
         """The picture for one shop, and what of its checklist is left."""
         preset = export.preset(name)
-        mended = export.mend(export.read(data, f"{item.name}.png"), preset, name=item.name)
+        picture = export.read(data, f"{item.name}.png")
+        mended = export.mend(picture, preset, name=item.name)
+        mended = export.sealed(mended, picture, self.door.studio.store.home)
         file = f"{name}/{mended.picture.name}"
         files.write_atomically(self.run_.folder / file, mended.picture.data)
         left = [one.text for one in export.check(mended.picture, preset) if one.state != "ok"]

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sdxl_lora import files
+from sdxl_lora import config, files
 from sdxl_lora.cli import terminal
 from sdxl_lora.errors import ImageError, InputError
 
@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         row: dict[str, Any] = {"path": str(path), "findings": _told(export.check(picture, preset))}
         if arguments.output is not None:
             mended = export.mend(picture, preset, format=kind, quality=arguments.quality)
+            mended = export.sealed(mended, picture, config.home())
             name = mended.picture.name
             if name.lower() in taken:
                 raise InputError(

@@ -4,6 +4,7 @@ read(data, name) -> Picture           a file as it is, its pixels upright and in
 preset(name) -> Preset                rules of one shop, each with its source and its day (`presets.toml`)
 check(picture, preset) -> findings    ok, warning or fail for every rule, with what was measured and what is wanted
 mend(picture, preset) -> Mended       background, framing, size, format and bytes put right; what was done, and the file
+sealed(mended, picture, home)         the mended file signed, with the credentials of the one it was made from
 
 Knows nothing of how pictures are made, of the database or of pages.
 """
@@ -12,6 +13,7 @@ from sdxl_lora.export.checking import Finding, check, worst
 from sdxl_lora.export.mending import Mended, mend
 from sdxl_lora.export.picture import Picture, read
 from sdxl_lora.export.presets import Preset, Rule, preset, presets
+from sdxl_lora.export.sealing import sealed
 
 __all__ = [
     "Finding",
@@ -24,5 +26,6 @@ __all__ = [
     "preset",
     "presets",
     "read",
+    "sealed",
     "worst",
 ]

@@ -128,7 +128,7 @@ def _name(picture: Picture, rule: Rule) -> _Measured:
 
 
 def _mark(picture: Picture, rule: Rule) -> _Measured:
-    if picture.origin == "unknown":
+    if picture.origin in ("unknown", "finished"):
         return _Measured(True, "nothing says that a model made it, so no mark is needed")
     good = picture.marked
     return _Measured(good, "marked as generated (IPTC)" if good else "made by a model, wants the IPTC mark")

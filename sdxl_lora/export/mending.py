@@ -3,6 +3,7 @@
 Background, then framing, then size, then the file. A picture that nothing is wrong with keeps its very bytes.
 """
 
+import logging
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,27 +13,36 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from sdxl_lora.errors import RequestError
+from sdxl_lora.editing import backgrounds, cutout, upscale
+from sdxl_lora.errors import ImageError, ModelUnavailableError, RequestError
 from sdxl_lora.export import measure
 from sdxl_lora.export.checking import check, file_suffix
 from sdxl_lora.export.picture import Picture
 from sdxl_lora.export.presets import FORMATS, Preset, Rule
 from sdxl_lora.records import carriers, iptc, metadata
 
+log = logging.getLogger(__name__)
+
 _QUALITIES = (95, 92, 88, 84, 80, 75, 70, 65, 60, 50)
 _MOST_CUT = 0.25  # of a side that may be cropped from a scene; more is padded
 _SHRINK = 0.85  # of the side, where no quality is small enough
 _FEATHER = 0.8  # px: sigma of the edge between product and new background
 _SIZES = ("longest_side", "shortest_side", "megapixels")
+_NETWORK_FROM = 1.5  # times: less is as good without the network
+_NETWORK_TO = (
+    1_024  # px of the longer side: larger ones take it minutes on a CPU, and have detail of their own
+)
+_NEARLY_WHITE = 200  # of 255: the darkest background that is lifted to white
+_SIGNATURE = 40_000  # bytes that `sealing` may add
 _SMALLEST = 64  # px: a picture is not shrunk below that for its bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mended:
-    """A picture ready for a shop, and what was done to it; `left` = findings that no pixel can mend."""
+    """A picture as a shop wants it, as far as pixels allow."""
 
     picture: Picture
-    done: tuple[str, ...]  # in plain words, in the order it was done; empty: the file is untouched
+    done: tuple[str, ...]  # in plain words, what could not be done last; empty: the file is untouched
 
 
 def mend(
@@ -72,6 +82,7 @@ class _Work:
         self.aim = preset.aim
         self.only = only
         self.done: list[str] = []
+        self.refused: list[str] = []
 
     def wrong(self) -> dict[str, list[Rule]]:
         """The rules that are broken now and may be mended, by what they measure."""
@@ -88,10 +99,12 @@ class _Work:
             white = Image.new("RGBA", self.picture.image.size, "white")
             laid = Image.alpha_composite(white, self.picture.image.convert("RGBA")).convert("RGB")
             self._now(laid, "laid on white")
-        if "background" in wrong and self.picture.layout.plain and self.picture.layout.value < 255:
-            self._now(whitened(self.picture), "background made pure white")
+        if "background" in wrong:
+            self._whiten()
         self._frame(self.wrong())
         self._resize([rule for name, rules in self.wrong().items() if name in _SIZES for rule in rules])
+        if "background" in wrong and "background" in self.wrong() and self.picture.layout.plain:
+            self.picture = replace(self.picture, image=whitened(self.picture))  # enlarging rings at edges
 
     def file(self, format: str | None, quality: int | None, name: str | None) -> Mended:
         """Format, bytes and name. The bytes stay what they are where nothing asks for others."""
@@ -114,7 +127,8 @@ class _Work:
             )
             self.done.append("named for the shop")
         return Mended(
-            picture=replace(picture, name=f"{stem}.{file_suffix(picture.format)}"), done=tuple(self.done)
+            picture=replace(picture, name=f"{stem}.{file_suffix(picture.format)}"),
+            done=(*self.done, *self.refused),
         )
 
     def _kind(self, wrong: bool) -> str:
@@ -127,6 +141,21 @@ class _Work:
     def _now(self, image: Image.Image, what: str) -> None:
         self.picture = replace(self.picture, image=image)
         self.done.append(what)
+
+    def _whiten(self) -> None:
+        """A background that is nearly white is lifted; out of any other the product is cut."""
+        layout = self.picture.layout
+        if layout.plain and layout.value >= _NEARLY_WHITE:
+            if layout.value < 255:
+                self._now(whitened(self.picture), "background made pure white")
+            return
+        try:
+            product = cutout.cut_out(self.picture.image).image
+        except (ImageError, ModelUnavailableError) as error:
+            self.refused.append(f"the background stays: {error}")
+            return
+        white = backgrounds.on_colour(product, backgrounds.WHITE)
+        self._now(white, "product cut out and laid on white: look at its edges")
 
     def _frame(self, wrong: Collection[str]) -> None:
         """The product in the middle of a frame of the aimed shape, or a scene cropped or padded to it."""
@@ -148,12 +177,11 @@ class _Work:
                 scale = max(scale, rule.least / min(image.size))
         size = (round(image.width * scale), round(image.height * scale))
         words = f"{size[0]} x {size[1]} px"
-        made = (
-            f"enlarged {scale:.1f} times to {words}: look at its sharpness"
-            if scale > 1
-            else f"made smaller: {words}"
-        )
-        self._now(image.resize(size, Image.Resampling.LANCZOS), made)
+        if scale <= 1:
+            self._now(image.resize(size, Image.Resampling.LANCZOS), f"made smaller: {words}")
+        else:
+            made = f"enlarged {scale:.1f} times to {words}: look at its sharpness"
+            self._now(enlarged(image, size), made)
 
     def _written(self, picture: Picture, kind: str, quality: int | None) -> Picture:
         """As a file that stays under the byte limit if any quality, then any smaller size, does."""
@@ -161,7 +189,7 @@ class _Work:
         if not carriers.fits(texts):
             texts[carriers.FACTS] = metadata.without_scores(texts[carriers.FACTS])
         limits = [rule.most for rule in self.preset.rules if rule.check == "bytes" and rule.most]
-        most = min(limits, default=math.inf)
+        most = min(limits, default=math.inf) - _SIGNATURE
         image, first = picture.image, quality or self.aim.quality
         data = carriers.encode(image, texts, format=kind, quality=first)
         tried = iter([one for one in _QUALITIES if one < first] if kind != "PNG" else [])
@@ -176,6 +204,16 @@ class _Work:
         if too_large:
             self.done.append(f"{len(data) / 1e6:.1f} MB" + (f" at quality {first}" if kind != "PNG" else ""))
         return replace(picture, image=image, format=kind, data=data, texts=texts)
+
+
+def enlarged(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture at a larger size: twice by the network, where that is quick and not too much, the rest by Lanczos."""
+    if size[0] > _NETWORK_FROM * image.width and max(image.size) <= _NETWORK_TO:
+        try:
+            image = upscale.upscale(image, 2)
+        except (ImageError, ModelUnavailableError) as error:  # its weights are missing
+            log.warning("enlarged without the network: %s", error)
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def whitened(picture: Picture) -> Image.Image:

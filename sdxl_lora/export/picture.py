@@ -13,7 +13,7 @@ from sdxl_lora.data import images
 from sdxl_lora.export import measure
 from sdxl_lora.records import carriers
 
-Origin = Literal["model", "edited", "unknown"]
+Origin = Literal["model", "edited", "finished", "unknown"]
 
 _SOURCE_TYPE = re.compile(r"digitalsourcetype/(\w+)")
 _NAMES = {"MPO": "JPEG"}  # a JPEG with a second picture in it, as phones write
@@ -43,14 +43,16 @@ class Picture:
 
     @property
     def origin(self) -> Origin:
-        """Who made it, by what it says of itself: a model from words, somebody who edited a photo with one, or nobody
-        knows (a photo, mostly)."""
+        """Who made it, by what it says of itself: a model from words; somebody who edited a photo with one; a photo
+        that was only finished (background, frame); or nobody knows (a photo, mostly)."""
         found = _SOURCE_TYPE.search(self.texts.get(carriers.XMP, ""))
         kind = found[1] if found else ""
         if kind == "trainedAlgorithmicMedia":
             return "model"
         if kind.startswith("composite"):
             return "edited"
+        if kind == "algorithmicallyEnhanced":
+            return "finished"
         return "model" if carriers.FACTS in self.texts or "parameters" in self.texts else "unknown"
 
 

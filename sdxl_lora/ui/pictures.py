@@ -16,7 +16,7 @@ from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest, expansion
-from sdxl_lora.ui import composer, shared, votes, why
+from sdxl_lora.ui import composer, shared, shops, votes, why
 from sdxl_lora.ui.shared import escape
 
 FIRST_COLOURS = ("black", "white", "red", "navy", "green", "grey")  # what is asked for most
@@ -170,6 +170,8 @@ def _details(record: Record, *, keys: bool) -> None:
             )
             st.switch_page(shared.CREATE)
         _more(record, key)
+        if image is not None:
+            shops.show(record, image, file_name(record.request), key)
         votes.report(brand_of(record))
         with st.container(horizontal=True):
             _download(record, key)

@@ -67,6 +67,26 @@ def test_a_white_background_leaves_the_product_as_it_is_and_no_grey_seam_around_
     assert (np.diff(row) <= 2).all()
 
 
+def test_a_product_before_a_wall_is_cut_out_and_framed() -> None:
+    image = Image.new("RGB", (500, 400), (90, 120, 140))
+    image.paste((140, 120, 100), (0, 250, 500, 400))
+    image.paste("white", (180, 60, 330, 330))
+    image.paste("firebrick", (200, 80, 310, 310))
+    picture = export.read(encoded(image, "PNG"), "a.png")
+    assert "background" in left(picture, "amazon")
+    mended = export.mend(picture, export.preset("amazon"))
+    assert left(mended.picture, "amazon") == set()
+    assert mended.done[0] == "product cut out and laid on white: look at its edges"
+    assert any(done.startswith("enlarged") for done in mended.done)
+
+
+def test_where_no_product_is_found_the_background_stays_and_that_is_said() -> None:
+    picture = export.read(encoded(Image.new("RGB", (12, 12), "navy"), "PNG"), "a.png")
+    mended = export.mend(picture, export.preset("amazon"), only=["background"])
+    assert mended.done[0].startswith("the background stays: ")
+    assert mended.picture.data == picture.data
+
+
 def test_a_product_that_runs_out_of_the_frame_below_still_does() -> None:
     image = Image.new("RGB", (800, 800), "white")
     image.paste("navy", (300, 400, 500, 800))
