@@ -56,6 +56,8 @@ def cut_out(image: Image.Image) -> CutOut:
             f"{image.width}x{image.height} px are too few to find a product in; use a larger picture"
         )
     if image.mode == "RGBA" and _cut_already(image):
+        if _share_opaque(image) < _LEAST:
+            raise ImageError("the picture is transparent all over, so that no product is in it; use another")
         return CutOut(_transparent_white(image), "the picture's own transparency")
     photo = image.convert("RGB")
     working = photo.copy()
@@ -84,7 +86,12 @@ def with_alpha(photo: Image.Image, alpha: Matte) -> Image.Image:
 
 def _cut_already(image: Image.Image) -> bool:
     """Whether at least a hundredth of an RGBA picture is transparent."""
-    return float((np.asarray(image.getchannel("A")) < 128).mean()) >= 0.01
+    return _share_opaque(image) <= 0.99
+
+
+def _share_opaque(image: Image.Image) -> float:
+    """Share of an RGBA picture that is at least half there."""
+    return float((np.asarray(image.getchannel("A")) >= 128).mean())
 
 
 def _transparent_white(image: Image.Image) -> Image.Image:

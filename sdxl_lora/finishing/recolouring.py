@@ -29,7 +29,7 @@ class Recolour:
             found = cut_out(piece.image)
             dyed = recolour(found.image, colour.parse(piece.request.recolour))
         except StudioError as error:
-            log.warning("not recoloured: %s", error)
+            log.info("not recoloured: %s", error)
             as_it_was = replace(piece, request=replace(piece.request, recolour=""))
             return noted(as_it_was, f"not recoloured: {error}")
         if piece.image.mode == "RGBA":

@@ -41,7 +41,7 @@ class Background:
                 product, doubt = found.image, found.doubt
             image = _shown(product, piece.image, request)
         except StudioError as error:
-            log.warning("background as it was: %s", error)
+            log.info("background as it was: %s", error)
             plain = replace(request, background="", product="", fill=0, shadow=False)
             if request.product:
                 plain = replace(plain, recolour="")

@@ -25,7 +25,7 @@ class Upscale:
         try:
             larger = upscale(piece.image, piece.request.upscale, device=choose_device())
         except StudioError as error:
-            log.warning("not enlarged: %s", error)
+            log.info("not enlarged: %s", error)
             as_drawn = replace(piece.request, upscale=1)
             return noted(replace(piece, request=as_drawn), f"not enlarged: {error}")
         return replace(piece, image=larger)

@@ -51,10 +51,10 @@ class Wish:
     model: str = "auto"
 
 
-def product_of(path: Path) -> tuple[str, CutOut]:
+def product_of(photo: Path | bytes, name: str = "the photo") -> tuple[str, CutOut]:
     """(hash among the inputs, cut-out) of the product on a photo. Raises `ImageError`, `StorageError`."""
-    found = cut_out(_read(path))
-    return inputs.keep(found.image, alpha=True, name=path.name).hash, found
+    found = cut_out(_read(photo) if isinstance(photo, Path) else _decoded(photo, name))
+    return inputs.keep(found.image, alpha=True, name=name).hash, found
 
 
 def members(product: str, name: str, wish: Wish) -> list[Member]:
@@ -75,7 +75,7 @@ def members(product: str, name: str, wish: Wish) -> list[Member]:
     found = []
     for text, kind in behind:
         for code, swatch in swatches:
-            request = _request(product, code, kind, wish, side=side, factor=factor)
+            request = _request(product, code, kind, text, wish, side=side, factor=factor)
             found.append(Member("-".join(filter(None, (name, code[1:], _slug(text)))), swatch, text, request))
     return found
 
@@ -97,10 +97,10 @@ def check(made: Sequence[tuple[Member, Path]]) -> list[Verdict]:
 
 
 def _request(
-    product: str, code: str, kind: Background, wish: Wish, *, side: int, factor: int
+    product: str, code: str, kind: Background, text: str, wish: Wish, *, side: int, factor: int
 ) -> GenerationRequest:
     shown = GenerationRequest(
-        prompt=kind.scene or "a product before a plain background",
+        prompt=kind.scene or f"the product{code and f' in {code}'} on {text}",
         product=product,
         recolour=code,
         fill=wish.fill,
@@ -122,11 +122,13 @@ def _read(path: Path) -> Image.Image:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be opened: {error.strerror}; check the path") from error
+    return _decoded(data, path.name)
+
+
+def _decoded(data: bytes, name: str) -> Image.Image:
     if len(data) > inputs.MAX_FILE_BYTES:
-        raise ImageError(
-            f"{path.name} is larger than {inputs.MAX_FILE_BYTES // 2**20} MB; use a smaller file"
-        )
-    return images.decode(data, path.name, most=inputs.MAX_PIXELS, alpha=True)[0]
+        raise ImageError(f"{name} is larger than {inputs.MAX_FILE_BYTES // 2**20} MB; use a smaller file")
+    return images.decode(data, name, most=inputs.MAX_PIXELS, alpha=True)[0]
 
 
 def _slug(text: str) -> str:

@@ -111,7 +111,7 @@ class Studio:
                         seconds=event.seconds,
                         session=session,
                         place=task.place(index),
-                        card=None if resolved.is_drawn else ScoreCard(),  # nobody's words were drawn
+                        card=_unjudged(resolved),
                     )
                     yield replace(self.finish(piece), index=index)
                 else:
@@ -140,3 +140,8 @@ class Studio:
             read_brand=registry.capabilities_of(request.model).letters and lettering.available(),
             capabilities=registry.capabilities_of(request.model),
         )
+
+
+def _unjudged(request: ResolvedRequest) -> ScoreCard | None:
+    """An empty card where the picture's product was not drawn from words, which would be judged by them; else None."""
+    return None if request.is_drawn and not request.product else ScoreCard()

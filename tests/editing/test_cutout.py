@@ -96,6 +96,11 @@ def test_a_picture_that_is_cut_out_already_keeps_its_own_edges() -> None:
     assert overlap(found.image, truth) == 1
 
 
+def test_a_picture_that_is_transparent_all_over_holds_no_product() -> None:
+    with pytest.raises(ImageError, match="transparent all over"):
+        cut_out(Image.new("RGBA", (64, 64)))
+
+
 def test_the_box_holds_the_product() -> None:
     photo, truth = garment()
     rows, columns = np.nonzero(truth.any(1))[0], np.nonzero(truth.any(0))[0]

@@ -1,0 +1,16 @@
+"""Products: a photo of a product, cut out, in colours and scenes that belong together."""
+
+import streamlit as st
+
+from sdxl_lora.ui import feed, product_sets, shared
+
+session = shared.session_id()
+left, right = st.columns([6, 8], gap="medium")
+with left, st.container(key="composer"):
+    product_sets.form(session)
+with right:
+    product_sets.checks(session)
+    if not feed.show(session):
+        with st.container(key="empty"):
+            st.header("Your pictures will appear here", anchor=False)
+            st.markdown("Choose a photo of one product. It is cut out here, on this machine.")
