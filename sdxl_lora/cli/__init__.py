@@ -46,6 +46,8 @@ VERBS = {
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
     "serve": Verb("sdxl_lora.cli.serve", "the HTTP API, with the page or alone"),
     "tokens": Verb("sdxl_lora.cli.tokens", "who may use the HTTP API"),
+    "backup": Verb("sdxl_lora.cli.backup", "everything that cannot be made again, in one file"),
+    "restore": Verb("sdxl_lora.cli.restore", "fill an empty data folder from a backup"),
     "build-mini": Verb("sdxl_lora.cli.build_mini", "make the bundled model from nothing, stage by stage"),
 }
 
