@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdxl_lora import config, prompts
-from sdxl_lora.cli import terminal
+from sdxl_lora.cli import score_logos, terminal
 from sdxl_lora.errors import ImageError, InputError, PromptError
 from sdxl_lora.request import GenerationRequest
 
@@ -40,6 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="report more scores: blip (ITM and ITC), held-out (HPS v2, which no loop optimises),"
         " white (share of the border), sharpness; repeatable",
     )
+    add(
+        "--logo",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="say whether this logo (SVG, or PNG with alpha) is on the pictures as it is drawn; repeatable, no prompt",
+    )
+    add(
+        "--boxes",
+        type=Path,
+        metavar="DIR",
+        help="with --logo: write copies with a frame around what was found",
+    )
     add("--json", action="store_true", help="print one JSON object instead of lines")
     calibrate = parser.add_argument_group("calibration")
     calibrate.add_argument(
@@ -62,6 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _calibrate(arguments)
     if not arguments.images:
         raise InputError("name the pictures to score, or --calibrate with a --template")
+    if arguments.logo:
+        return score_logos.run(arguments)
+    if arguments.boxes is not None:
+        raise InputError("--boxes shows where logos were found; name one with --logo")
     pictures = [(path, *_read(path, arguments.prompt)) for path in arguments.images]
     verifier = _verifier(arguments)
     rows = []

@@ -29,6 +29,7 @@ from sdxl_lora.request import OWN_SCHEDULER, GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring import limits
 from sdxl_lora.scoring.base import Scorer
 from sdxl_lora.scoring.clip import ClipScorer
+from sdxl_lora.scoring.logo_check import LogoJudge
 from sdxl_lora.scoring.verifier import Verifier, verifier_for
 from sdxl_lora.search import (
     Attempt,
@@ -92,7 +93,8 @@ def plan(
     )
     if max_attempts is None and not limits.of(model, request.prompt, dict(request.slots)).draws_product:
         policy = replace(policy, max_attempts=1, sketching=None)  # no seed and no emphasis would bring it
-    return Plan(policy=policy, verifier=gated, calibration=calibration, judged=_can_judge(verifier.primary))
+    judge = LogoJudge(gated) if resolved.logos else gated
+    return Plan(policy=policy, verifier=judge, calibration=calibration, judged=_can_judge(verifier.primary))
 
 
 def _calibration(studio: Studio, model: str, template: str | None, scorer: str) -> Calibration | None:

@@ -142,10 +142,10 @@ def _warped(logo: Logo, corners: Corners, push: _Linear) -> _Linear:
     height, width = push.shape[:2]
     longest = int(np.ceil(geometry.lengths(corners).max()))
     over = _OVER if longest <= _LARGE else 1
-    drawn = logo.drawn(longest * over)
+    drawn, frame = logo.framed(longest * over)
     alpha = drawn[..., 3:].astype(np.float32) / 255
     ink = np.concatenate([to_linear(drawn[..., :3]) * alpha, alpha], axis=-1)
-    back = geometry.perspective(corners * over, geometry.own_rectangle(drawn.shape[1], drawn.shape[0]))
+    back = geometry.perspective(corners * over, geometry.box_corners(*frame))
     rows, columns = np.mgrid[0 : height * over, 0 : width * over].astype(np.float32) + 0.5
     pushed = cv2.resize(push, (width * over, height * over), interpolation=cv2.INTER_LINEAR) * over
     x, y = columns - pushed[..., 0], rows - pushed[..., 1]

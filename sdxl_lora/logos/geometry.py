@@ -66,6 +66,11 @@ def own_rectangle(width: float, height: float) -> Corners:
     return np.array([(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)])
 
 
+def box_corners(left: float, top: float, right: float, bottom: float) -> Corners:
+    """Corners of an upright box."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
 def covered(corners: Corners, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Pixels [height, width] of a picture inside the corners."""
     filled = np.zeros(shape, np.uint8)

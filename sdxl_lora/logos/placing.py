@@ -111,7 +111,7 @@ POSITIONS: Final[dict[str, Position]] = {
     "right-sleeve": Position(label="Right sleeve", width=0.62, height=0.8, find=_on_sleeve(-1)),
     "left-thigh": Position(label="Left thigh", width=0.5, height=0.5, find=_on_leg(1)),
     "right-thigh": Position(label="Right thigh", width=0.5, height=0.5, find=_on_leg(-1)),
-    "hem": Position(label="Hem", width=0.24, height=0.14, find=_at_hem),
+    "hem": Position(label="Hem", width=0.24, height=0.2, find=_at_hem),
     "front": Position(label="Front, of a cap, bag or skirt", width=0.62, height=0.62, find=_in_the_middle),
     "side": Position(label="Side, of a shoe", width=0.5, height=0.5, find=_in_the_middle),
 }

@@ -40,6 +40,7 @@ _SMALLEST_PNG: Final = 16  # px
 _BEFORE_XML: Final = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"  # byte order marks, spaces
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
+Frame = tuple[float, float, float, float]  # left, top, right, bottom, px
 Box = tuple[float, float, float, float]  # left, top, right, bottom as shares of the whole drawing
 
 
@@ -101,28 +102,37 @@ class Logo:
 
         At most as large as a whole drawing of `MAX_SIDE`; what is returned is shared and must not be changed.
         """
+        return self.framed(longest)[0]
+
+    def framed(self, longest: int) -> tuple[Rgba, Frame]:
+        """`drawn`, and where in it the visible part lies to fractions of a pixel: left, top, right, bottom in px."""
         key = (self.sha256, longest)
         found = _drawings.find(key)
         if found is None:
-            found = np.ascontiguousarray(self._drawn(longest))
-            found.setflags(write=False)
-            _drawings.keep(key, found)
+            pixels, frame = self._drawn(longest)
+            pixels = np.ascontiguousarray(pixels)
+            pixels.setflags(write=False)
+            found = _drawings.keep(key, (pixels, frame))
         return found
 
-    def _drawn(self, longest: int) -> Rgba:
+    def _drawn(self, longest: int) -> tuple[Rgba, Frame]:
         side = min(MAX_SIDE, max(1, round(longest / self.share)))
         if self.kind == "png":
             whole = _opened(self.data, self.name)
         else:
             whole = _draw(svg_safety.checked(self.data, self.name), self.name, side)
         height, width = whole.shape[:2]
-        left, right = (round(share * width) for share in self.box[::2])
-        top, bottom = (round(share * height) for share in self.box[1::2])
-        seen = whole[top : max(bottom, top + 1), left : max(right, left + 1)]
-        return _resized(seen, longest) if self.kind == "png" else seen
+        left, right = (share * width for share in self.box[::2])
+        top, bottom = (share * height for share in self.box[1::2])
+        x, y = round(left), round(top)
+        seen = whole[y : max(round(bottom), y + 1), x : max(round(right), x + 1)]
+        if self.kind == "png":  # its box is whole pixels
+            small = _resized(seen, longest)
+            return small, (0.0, 0.0, float(small.shape[1]), float(small.shape[0]))
+        return seen, (left - x, top - y, right - x, bottom - y)
 
 
-_drawings: LruCache[tuple[str, int], Rgba] = LruCache(16)
+_drawings: LruCache[tuple[str, int], tuple[Rgba, Frame]] = LruCache(16)
 
 
 def _opened(data: bytes, name: str) -> Rgba:

@@ -1,0 +1,188 @@
+"""Whether a picture shows a logo as it is drawn: marks by their shape and colours, wordmarks also by what they say.
+
+`logos.matching` looks for the drawing. Where the drawing has letters that OCR can read, the picture is read, too: right
+letters make up for folds that move the shape, wrong ones are an altered logo whatever they look like. Without OCR, or
+without letters, the shape decides alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from sdxl_lora.errors import StudioError
+from sdxl_lora.logos import asked, geometry, matching
+from sdxl_lora.logos.matching import Sighting
+from sdxl_lora.logos.raster import Logo
+from sdxl_lora.lru_cache import LruCache
+from sdxl_lora.request import GenerationRequest, LogoSpec
+from sdxl_lora.scoring import lettering
+from sdxl_lora.scoring.card import Gate, ScoreCard
+from sdxl_lora.scoring.lettering import Lettering, OcrLine
+
+GATE: Final = "logo"
+_FOLDED: Final = 0.75  # likeness that will do where the letters are right
+_CERTAIN: Final = 0.95  # likeness from which letters that are read wrongly are too small to read
+_MEANT: Final = 0.6  # similarity from which letters without the mark were meant to be it
+_READ_SIDE: Final = 640  # px, of the logo's surroundings when they are read
+_COLOURS: Final = {"match": "#1a9850", "altered": "#d73027", "not found": "#888888"}
+_words: LruCache[str, str] = LruCache(32)
+
+
+def check(image: Image.Image, logo: Logo, *, near: geometry.Corners | None = None) -> Sighting:
+    """The verdict on a picture. `near`: where the logo should be; no other place is looked at."""
+    pixels = np.asarray(image.convert("RGB"))
+    seen = matching.find(pixels, logo, near=near)
+    words = spelled(logo)
+    if not words:
+        return seen
+    if seen.corners is not None:
+        return _with_letters(seen, lettering.judge(_read_around(image, seen.corners), words), words)
+    if near is not None:
+        return seen
+    return _by_letters(lettering.judge(lettering.read_words(pixels), words), words)
+
+
+def spelled(logo: Logo) -> str:
+    """What the drawing says; "" where it has no letters, too few, or OCR is not installed."""
+    if not lettering.available():
+        return ""
+    known = _words.find(logo.sha256)
+    if known is not None:
+        return known
+    drawn = logo.drawn(480)
+    light = float(np.average(drawn[..., :3].mean(axis=-1), weights=drawn[..., 3]))
+    sheet = Image.new(
+        "RGB", (drawn.shape[1] + 80, drawn.shape[0] + 80), "#000000" if light > 127 else "#ffffff"
+    )
+    sheet.paste(Image.fromarray(drawn), (40, 40), Image.fromarray(drawn))
+    said = lettering.letters(" ".join(line.text for line in lettering.read_words(np.asarray(sheet))))
+    return _words.keep(logo.sha256, said if len(said) >= lettering.MIN_LETTERS else "")
+
+
+def _read_around(image: Image.Image, corners: geometry.Corners) -> list[OcrLine]:
+    left, top, right, bottom = geometry.bounds(corners)
+    edge = 0.2 * (right - left)
+    part = image.convert("RGB").crop(
+        (
+            round(max(0, left - edge)),
+            round(max(0, top - edge)),
+            round(min(image.width, right + edge)),
+            round(min(image.height, bottom + edge)),
+        )
+    )
+    scale = min(4.0, _READ_SIDE / max(part.size))
+    size = max(16, round(part.width * scale)), max(16, round(part.height * scale))
+    return lettering.read_words(np.asarray(part.resize(size, Image.Resampling.LANCZOS)))
+
+
+def _with_letters(seen: Sighting, read: Lettering, words: str) -> Sighting:
+    if read.state == "misread" and seen.likeness < _CERTAIN:
+        return replace(seen, verdict="altered", reason=f"the logo reads {read.text!r}, not {words!r}")
+    folded = seen.likeness >= _FOLDED and seen.colour <= matching.COLOUR and seen.stretch <= matching.STRETCH
+    if read.state == "read" and seen.verdict == "altered" and folded:
+        return replace(
+            seen, verdict="match", reason=f"the logo is there and reads {words}; folds move its shape"
+        )
+    return seen
+
+
+def _by_letters(read: Lettering, words: str) -> Sighting:
+    """Where only letters were found."""
+    nothing = Sighting(verdict="not found", reason="nothing like the logo was found on the picture")
+    line = max(read.words, key=lambda one: _alike(one, words), default=None)
+    if line is None or read.state == "not readable" or read.similarity < _MEANT:
+        return nothing
+    said = "its name is there, but not as it is drawn" if read.state == "read" else f"it reads {read.text!r}"
+    return replace(
+        nothing,
+        verdict="altered",
+        reason=f"the logo was found, but {said}",
+        likeness=read.similarity,
+        corners=np.array(line.box),
+    )
+
+
+def _alike(line: OcrLine, words: str) -> float:
+    return lettering.judge([line], words).similarity
+
+
+def boxed(image: Image.Image, sightings: Sequence[Sighting]) -> Image.Image:
+    """A copy with a frame around what was found: green a match, red an altered logo."""
+    shown = image.convert("RGB").copy()
+    draw = ImageDraw.Draw(shown)
+    for seen in sightings:
+        if seen.corners is not None:
+            points = [(float(x), float(y)) for x, y in seen.corners]
+            draw.line(
+                [*points, points[0]], fill=_COLOURS[seen.verdict], width=max(2, round(max(image.size) / 250))
+            )
+    return shown
+
+
+# ---------------------------------------------------------------- the gate
+
+
+class Inner(Protocol):
+    """Who judges everything else."""
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[ScoreCard]: ...
+
+
+class LogoJudge:
+    """Judges pictures as they will be delivered: with the request's logos put on, and each looked for.
+
+    A picture that a logo cannot be placed on, or that does not show it as it is drawn, fails a hard gate. Sketches are
+    judged without.
+    """
+
+    def __init__(self, inner: Inner) -> None:
+        self._inner = inner
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Of the judge inside."""
+        return self._inner.notices
+
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[ScoreCard]:
+        """As the judge inside, with a gate for every logo."""
+        if sketch or not request.logos:
+            return self._inner.judge(images, request, sketch=sketch)
+        finished = [finish(image, request) for image in images]
+        cards = self._inner.judge([image for image, _ in finished], request)
+        return [
+            replace(card, gates=(*card.gates, *gates))
+            for card, (_, gates) in zip(cards, finished, strict=True)
+        ]
+
+
+def finish(image: Image.Image, request: GenerationRequest) -> tuple[Image.Image, tuple[Gate, ...]]:
+    """The picture with its logos, and whether each is as it is drawn."""
+    try:
+        finished = asked.put_on(image, request.logos)
+        places = [
+            asked.corners_on(image.convert("RGB"), spec) if spec.placed else None for spec in request.logos
+        ]
+    except StudioError as error:
+        return image, (Gate(name=GATE, passed=False, reason=str(error)),)
+    return finished, tuple(
+        gate(finished, spec, near) for spec, near in zip(request.logos, places, strict=True)
+    )
+
+
+def gate(image: Image.Image, spec: LogoSpec, near: geometry.Corners | None = None) -> Gate:
+    """Whether a logo of a request is on the picture as it is drawn; never raises."""
+    try:
+        seen = check(image, asked.read(spec), near=near)
+    except StudioError as error:
+        return Gate(name=GATE, passed=None, reason=str(error))
+    return Gate(name=GATE, passed=seen.verdict == "match", reason=f"{spec.name or 'the logo'}: {seen.reason}")

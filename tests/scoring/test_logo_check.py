@@ -1,0 +1,115 @@
+"""Logos with letters are read, every logo is looked at, and a request's logos are a hard gate of the loop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdxl_lora.logos import asked, compositing, geometry
+from sdxl_lora.logos.raster import Logo
+from sdxl_lora.request import GenerationRequest, LogoSpec
+from sdxl_lora.scoring import lettering, logo_check
+from sdxl_lora.scoring.card import Gate, ScoreCard
+from tests.logos.marks import PEAK
+
+MARKS = Path(__file__).parents[2] / "benchmarks" / "marks"
+needs_ocr = pytest.mark.skipif(not lettering.available(), reason=f"OCR is not installed: {lettering.INSTALL}")
+CLOTH = Image.new("RGB", (320, 320), (60, 110, 190))
+PLACE = geometry.rectangle((160, 150), 200, 200 / 9.2)
+
+
+class Easy:
+    """A judge that likes everything; it sees what it is given."""
+
+    notices: tuple[str, ...] = ("heard",)
+
+    def __init__(self) -> None:
+        self.seen: list[Image.Image] = []
+
+    def judge(
+        self, images: Sequence[Image.Image], request: GenerationRequest, *, sketch: bool = False
+    ) -> list[ScoreCard]:
+        self.seen += images
+        return [
+            ScoreCard(score=0.3, scorer="easy", gates=(Gate(name="colour", passed=True, reason="fine"),))
+        ] * len(images)
+
+
+def asked_for(at: str) -> GenerationRequest:
+    spec = LogoSpec.parse(at, hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    return GenerationRequest(prompt="a cap", logos=(spec,))
+
+
+@needs_ocr
+def test_a_wordmark_says_what_it_says_and_a_mark_nothing() -> None:
+    assert logo_check.spelled(Logo.open(MARKS / "hallmond.svg")) == "HALLMOND"
+    assert logo_check.spelled(Logo.open(MARKS / "swoop.svg")) == ""
+
+
+@needs_ocr
+def test_a_wordmark_with_other_letters_is_altered_however_like_it_looks() -> None:
+    logo = Logo.open(MARKS / "hallmond.svg")
+    printed = compositing.composite(
+        np.asarray(CLOTH), logo, geometry.rectangle((160, 150), 220, 220 / logo.aspect)
+    )
+    corners = geometry.rectangle((160, 150), 220, 220 / logo.aspect)
+    assert logo_check.check(Image.fromarray(printed), logo, near=corners).verdict == "match"
+    quarter = printed.copy()
+    quarter[130:170, 105:160], quarter[130:170, 160:215] = (
+        printed[130:170, 160:215],
+        printed[130:170, 105:160],
+    )
+    seen = logo_check.check(Image.fromarray(quarter), logo, near=corners)
+    assert seen.verdict != "match"
+
+
+def test_without_ocr_the_shape_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "available", lambda: False)
+    logo = Logo.open(MARKS / "riverline.svg")
+    corners = geometry.rectangle((160, 150), 160, 160 / logo.aspect)
+    printed = Image.fromarray(compositing.composite(np.asarray(CLOTH), logo, corners))
+    assert logo_check.check(printed, logo, near=corners).verdict == "match"
+
+
+def test_a_frame_is_drawn_around_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "available", lambda: False)
+    logo = Logo.read(PEAK, "peak.svg")
+    corners = geometry.rectangle((160, 150), 120, 120 / logo.aspect)
+    printed = Image.fromarray(compositing.composite(np.asarray(CLOTH), logo, corners))
+    shown = logo_check.boxed(printed, [logo_check.check(printed, logo, near=corners)])
+    changed = (np.asarray(shown) != np.asarray(printed)).any(axis=-1)
+    assert changed.any()
+    assert not changed[140:160, 140:180].any()
+
+
+def test_the_loop_judges_the_picture_with_its_logo_and_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "available", lambda: False)
+    judge = Easy()
+    wrapped = logo_check.LogoJudge(judge)
+    [card] = wrapped.judge([CLOTH], asked_for("0.5,0.5,0.4"))
+    assert [gate.name for gate in card.gates] == ["colour", "logo"]
+    assert card.gates[1].passed is True
+    assert judge.seen[0].getpixel((150, 170)) != CLOTH.getpixel((150, 170))
+    assert wrapped.notices == ("heard",)
+
+
+def test_a_logo_that_cannot_be_placed_fails_the_gate_with_the_reason() -> None:
+    [card] = logo_check.LogoJudge(Easy()).judge([CLOTH], asked_for("0.99,0.5,0.4"))
+    assert card.failed[0].reason == "the logo sticks out of the picture; make it smaller, or move it in"
+
+
+def test_a_logo_that_is_expected_and_is_not_there_fails_the_gate() -> None:
+    [card] = logo_check.LogoJudge(Easy()).judge([CLOTH], asked_for("expected"))
+    assert card.failed[0].name == "logo"
+    assert "nothing like the logo" in card.failed[0].reason
+
+
+def test_sketches_and_requests_without_logos_are_judged_as_ever() -> None:
+    judge = Easy()
+    wrapped = logo_check.LogoJudge(judge)
+    for request, sketch in ((asked_for("0.5,0.5,0.4"), True), (GenerationRequest(prompt="a cap"), False)):
+        [card] = wrapped.judge([CLOTH], request, sketch=sketch)
+        assert [gate.name for gate in card.gates] == ["colour"]
+    assert all(image is CLOTH for image in judge.seen)
