@@ -5,6 +5,7 @@ people will look at; an invisible watermark changes pixels after it was scored; 
 next, a signature over all of that, and the store last.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,14 +25,15 @@ class Stage(IntEnum):
     """Where in the chain a step works."""
 
     UPSCALE = 1
-    RECOLOUR = 2
-    COMPOSITE = 3  # a logo
-    BACKGROUND = 4
-    SCORE = 5
-    WATERMARK = 6  # invisible
-    EMBED = 7
-    SIGN = 8
-    STORE = 9
+    DETAIL = 2  # that the model draws
+    RECOLOUR = 3
+    COMPOSITE = 4  # a logo
+    BACKGROUND = 5
+    SCORE = 6
+    WATERMARK = 7  # invisible
+    EMBED = 8
+    SIGN = 9
+    STORE = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class Piece:
     request: GenerationRequest  # of this one picture, with its own seed
     seconds: float = 0.0  # wall clock, of drawing it
     session: str = ""
+    cancel: threading.Event | None = None  # ends what takes long
     place: Place | None = None  # in a job; None: it belongs to none
     card: ScoreCard | None = None  # None: not judged yet; a search has judged its own
     unscored: str | None = None  # one line: why there is no score

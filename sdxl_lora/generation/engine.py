@@ -34,9 +34,13 @@ _END: Final = None
 
 
 def generate(
-    model: LoadedModel, request: ResolvedRequest, *, cancel: threading.Event | None = None
+    model: LoadedModel,
+    request: ResolvedRequest,
+    *,
+    cancel: threading.Event | None = None,
+    start: starting.Start | None = None,
 ) -> Iterator[Event]:
-    """Draws the pictures of `request` with `model`, reporting as it goes.
+    """Draws the pictures of `request` with `model`, reporting as it goes; from `start` instead of the request's own.
 
     Once `cancel` is set, or the generator is closed, the work stops within one denoising step.
     Raises `Cancelled`; `RequestError` if the request wants another model or other LoRAs than were loaded, or
@@ -47,7 +51,7 @@ def generate(
         raise RequestError(
             "the request names another model or other LoRAs than were loaded; load them with ModelConfig.of"
         )
-    run = _Run(model, request, cancel or threading.Event())
+    run = _Run(model, request, cancel or threading.Event(), start)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="generate") as executor:
         work = executor.submit(run.draw_all)
         try:
@@ -73,13 +77,19 @@ class _Picture:
 class _Run:
     """One call of `generate`: the side of it that works."""
 
-    def __init__(self, model: LoadedModel, request: ResolvedRequest, cancel: threading.Event) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        request: ResolvedRequest,
+        cancel: threading.Event,
+        start: starting.Start | None,
+    ) -> None:
         self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.closed = threading.Event()  # nobody listens any more, or a picture has failed
         self._model = model
         self._request = request
         self._cancel = cancel
-        self._start: starting.Start | None = None  # None: from noise
+        self._start = start  # None: from noise, unless the request says otherwise
         self._lock = threading.Lock()  # around what follows
         self._finished: dict[int, PictureDone] = {}  # waiting for an earlier picture
         self._delivered = 0
@@ -89,7 +99,8 @@ class _Run:
     def draw_all(self) -> None:
         """Runs in a thread of its own; every event, then the end mark, goes into the queue."""
         try:
-            self._start = starting.prepare(self._request, self._model.info.defaults)
+            if self._start is None:
+                self._start = starting.prepare(self._request, self._model.info.defaults)
             with self._model.use(self._stopped):
                 embeddings = self._embed()
                 engine, note = engines.of(self._model, self._request, embeddings)

@@ -76,6 +76,12 @@ def _check_finish(request: ResolvedRequest) -> None:
     if (request.fill or request.shadow) and not (request.background or request.product):
         what = "fill" if request.fill else "shadow"
         raise RequestError(f"{what} needs a new background; say which, for example white")
+    if request.detail and request.upscale == 1:
+        raise RequestError("detail is drawn into enlarged pictures; add upscale 2 or 4")
+    if request.detail and int(request.steps * request.detail) < 1:
+        raise RequestError(
+            f"a detail of {request.detail:g} leaves none of {request.steps} steps; use more of one of them"
+        )
     for digest in (request.product, request.background):
         if inputs.HASH.fullmatch(digest):
             inputs.size(digest)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from sdxl_lora import generation
 from sdxl_lora.finishing.chain import Chain, Piece
 from sdxl_lora.finishing.compositing import Composite
+from sdxl_lora.finishing.detailing import Detail
 from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.recolouring import Recolour
 from sdxl_lora.finishing.scoring import Score
@@ -20,7 +23,7 @@ from sdxl_lora.finishing.signing import Sign
 from sdxl_lora.finishing.staging import Background
 from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.finishing.upscaling import Upscale
-from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.generation import Event, PictureDone, StepDone, detail
 from sdxl_lora.jobs.task import Task
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
@@ -67,6 +70,7 @@ class Studio:
         self._chain = Chain(
             [
                 Upscale(),
+                Detail(self._detailed),
                 Recolour(),
                 Composite(),
                 Background(),
@@ -110,6 +114,7 @@ class Studio:
                         request=event.drawn(resolved.for_picture(index)),
                         seconds=event.seconds,
                         session=session,
+                        cancel=cancel,
                         place=task.place(index),
                         card=_unjudged(resolved),
                     )
@@ -128,6 +133,12 @@ class Studio:
         done = self._chain(piece)
         assert done.record is not None  # the last step
         return Recorded(index=0, record=done.record, unscored=done.unscored, notice=done.notice)
+
+    def _detailed(self, piece: Piece) -> Image.Image:
+        """The enlarged picture of a piece, with what its model draws into it."""
+        request = generation.resolve(piece.request)
+        model, picture = load(ModelConfig.of(request)), piece.image.convert("RGB")
+        return detail.add(model, request, picture, cancel=piece.cancel)
 
     def _verifier(self, request: GenerationRequest) -> Verifier:
         scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()

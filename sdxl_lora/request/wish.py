@@ -195,6 +195,18 @@ class GenerationRequest(Finish):
         group="settings",
         latents=False,
     )
+    detail: float = declared(
+        Number(low=0, high=1, step=0.05, advice="0.2 adds a little, 0.4 a lot"),
+        default=0.0,
+        otherwise=0.0,
+        label="Detail when enlarging",
+        help="How much the model draws into an enlarged picture, tile by tile, from 0 to 1; 0.2 adds a little.",
+        flag="--detail",
+        flag_help="let the model draw detail into an enlarged picture, 0 to 1",
+        metavar="S",
+        group="expert",
+        latents=False,
+    )
     model: str = declared(
         Name(),
         default="auto",

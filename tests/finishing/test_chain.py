@@ -8,7 +8,9 @@ from PIL import Image
 
 from sdxl_lora.editing import upscale as upscaling
 from sdxl_lora.editing import weights
+from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.finishing.chain import Chain, Piece, Stage
+from sdxl_lora.finishing.detailing import Detail
 from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.storing import Keep
@@ -48,7 +50,7 @@ def test_steps_work_in_the_order_of_their_stages_whoever_adds_them_first() -> No
     seen: list[Stage] = []
     Chain(Marks(stage, seen) for stage in reversed(Stage))(PIECE)
     assert seen == [
-        Stage.UPSCALE, Stage.RECOLOUR, Stage.COMPOSITE, Stage.BACKGROUND, Stage.SCORE, Stage.WATERMARK,
+        Stage.UPSCALE, Stage.DETAIL, Stage.RECOLOUR, Stage.COMPOSITE, Stage.BACKGROUND, Stage.SCORE, Stage.WATERMARK,
         Stage.EMBED, Stage.SIGN, Stage.STORE,
     ]  # fmt: skip
 
@@ -79,6 +81,19 @@ def test_a_picture_that_cannot_be_enlarged_is_kept_as_drawn_and_says_why(
     assert (done.record.width, done.record.request.upscale) == (16, 1)
     assert done.notice is not None
     assert done.notice.startswith("not enlarged: waifu2x")
+
+
+def test_detail_is_drawn_only_into_enlarged_pictures_and_a_failure_loses_nothing() -> None:
+    def broken(_: Piece) -> Image.Image:
+        raise ModelUnavailableError("gone")
+
+    drawn = Chain([Upscale(), Detail(lambda piece: Image.new("RGB", piece.image.size, "red"))])
+    asked = replace(REQUEST, upscale=2, detail=0.2)
+    assert drawn(replace(PIECE, request=replace(asked, upscale=1))).image is PIECE.image
+    assert drawn(replace(PIECE, request=asked)).image.getpixel((31, 31)) == (255, 0, 0)
+    kept = Chain([Upscale(), Detail(broken)])(replace(PIECE, request=asked))
+    assert (kept.image.size, kept.request.detail) == ((32, 32), 0.0)
+    assert kept.notice == "no detail was drawn: gone"
 
 
 @pytest.fixture

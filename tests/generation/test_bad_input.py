@@ -45,6 +45,8 @@ def _run(folder: Path, **changes: Any) -> list[Any]:
         ({"recolour": "navy"}, RequestError, "the recolour 'navy' is no colour; write it as #1F2A44"),
         ({"background": "a beach"}, RequestError, "is not one of transparent, white, and no colour"),
         ({"fill": 5}, RequestError, "fill 5 is not between 10 and 100"),
+        ({"detail": 0.3}, RequestError, "detail is drawn into enlarged pictures; add upscale"),
+        ({"detail": 0.01, "upscale": 2}, RequestError, "a detail of 0.01 leaves none of"),
         ({"upscale": 3}, RequestError, "upscale 3 is not one of 1, 2, 4"),
         (
             {"upscale": 4, "width": 2048, "height": 2048, "model": "sdxl"},

@@ -38,6 +38,7 @@ REQUESTS = st.builds(
     fill=st.just(0) | st.integers(10, 100),
     shadow=st.booleans(),
     product=st.sampled_from(["", "cd" * 32]),
+    detail=st.floats(0, 1),
     upscale=st.sampled_from([1, 2, 4]),
     template=st.just("") | _NAMES,
     slots=st.lists(st.tuples(_NAMES, WORDS), max_size=3).map(tuple),
