@@ -20,7 +20,7 @@ from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.studio import Recorded, Studio
-from sdxl_lora.jobs.task import Decided, Task
+from sdxl_lora.jobs.task import Decided, Task, Trained
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
@@ -47,7 +47,7 @@ from sdxl_lora.search.log import card_of
 
 log = logging.getLogger(__name__)
 
-ServingEvent = Decided | Begun | Event | Attempt | Finished | Recorded
+ServingEvent = Decided | Trained | Begun | Event | Attempt | Finished | Recorded
 _ALONE = Task()
 
 

@@ -9,6 +9,7 @@ from sdxl_lora.jobs.attempts import BestOfNRunner
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.jobs.training import Runners, TrainingRunner
 from sdxl_lora.models import precision
 from sdxl_lora.records import Database
 
@@ -49,6 +50,6 @@ def open_front_door(where: Path | Database, *, explain: bool = False, serves: bo
     """
     database = Database(where) if isinstance(where, Path) else where
     studio, reviews = Studio(database, explain=explain), Reviews(database)
-    runner = BestOfNRunner(studio, reviews)
+    runner = Runners(BestOfNRunner(studio, reviews), TrainingRunner())
     queue = JobQueue(runner, JobStore(database), serves=serves, device=precision.choose_device())
     return FrontDoor(database, studio, reviews, queue, owns_database=isinstance(where, Path))

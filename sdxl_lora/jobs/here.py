@@ -46,13 +46,13 @@ class Here:
 
     def end_work(self) -> None:
         """Stops what is drawn, for this queue is closed: it waits for others, or is cancelled."""
-        if (live := self.running()) is not None:
+        for live in self.running():
             live.stop("closing" if self.serves else "cancelled")
 
-    def running(self) -> Live | None:
-        """The job that is drawn here."""
+    def running(self) -> list[Live]:
+        """The job that is drawn here; the last one of two, where a training stands still for it."""
         with self.changed:
-            return next((live for live in self.live.values() if live.job.state == "running"), None)
+            return [live for live in self.live.values() if live.job.state == "running"]
 
     def known(self, job_id: str) -> Job | None:
         """A job that is known better here than in the database."""
@@ -66,7 +66,7 @@ class Here:
         """Whether other processes are to know that this one lives."""
         with self.changed:
             waits = bool(self.mine) and not self.serves
-            return waits or bool(self.unsettled) or self.running() is not None
+            return waits or bool(self.unsettled) or bool(self.running())
 
     def only(self) -> frozenset[str] | None:
         """The jobs that this process works at; None = anybody's."""

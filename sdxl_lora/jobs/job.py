@@ -70,7 +70,7 @@ class Job:
     @property
     def title(self) -> str:
         """What it is about, in words of whoever asked."""
-        return self.spec.request.prompt
+        return self.spec.training.name if self.spec.training else self.spec.request.prompt
 
     @property
     def searches(self) -> bool:

@@ -41,12 +41,15 @@ class Keeper:
         """Waits for the thread to end."""
         self._thread.join(timeout)
 
-    def claim(self) -> Kept | None:
-        """The job whose turn it is, now held by this process. Raises `StorageError`."""
+    def claim(self, *, people: bool = False) -> Kept | None:
+        """The job whose turn it is, now held by this process. Raises `StorageError`.
+
+        `people`: only one for somebody who sits and waits.
+        """
         here = self._here
         if (only := here.only()) is not None and not only:
             return None
-        least = 0 if self._others_draw_for_people() else len(PRIORITIES) - 1
+        least = 0 if people or self._others_draw_for_people() else len(PRIORITIES) - 1
         kept = self._store.claim(here.owner, only=only, ready=self._ready(), least=least)
         if kept is not None:
             self._beaten = time.monotonic()
@@ -69,7 +72,7 @@ class Keeper:
     def _keep(self) -> None:
         epoch = -1
         while True:
-            idle = self._here.running() is None
+            idle = not self._here.running()
             pause = (
                 (SWEEPS_EVERY if self._here.serves or self._here.holds() else None) if idle else LOOKS_EVERY
             )
@@ -85,33 +88,39 @@ class Keeper:
                 if str(error) != self._refused:
                     log.warning("the queue cannot be kept: %s", error)
                 self._refused = str(error)
-                if live is not None and time.monotonic() - self._beaten > leases.GIVES_UP:
-                    live.stop("lost")
+                if time.monotonic() - self._beaten > leases.GIVES_UP:
+                    for one in live:
+                        one.stop("lost")
                 time.sleep(LOOKS_EVERY)
-            except LeaseLostError:
-                if live is not None:
-                    live.stop("lost")
 
-    def _look(self, live: Live | None) -> None:
-        """What is due. Raises `StorageError`, `LeaseLostError`."""
+    def _look(self, live: list[Live]) -> None:
+        """What is due. Raises `StorageError`."""
         here, store = self._here, self._store
-        if live is not None:
-            if store.is_cancelled(live.job.id):
-                live.stop("cancelled")
-            if live.job.spec.priority != PRIORITIES[0]:
-                waits = store.waits(here.owner, only=here.only(), priority=0)
-                self.people_wait = waits or self._others_draw_for_people()
+        for one in live:
+            if store.is_cancelled(one.job.id):
+                one.stop("cancelled")
+        if live and all(one.job.spec.priority != PRIORITIES[0] for one in live):
+            waits = store.waits(here.owner, only=here.only(), priority=0)
+            self.people_wait = waits or self._others_draw_for_people()
         if here.holds() and self._due("beat", leases.BEAT):
             store.beat(here.owner)
             self._beaten = time.monotonic()
-        if live is not None and live.changed and self._due("report", REPORTS_EVERY):
-            with here.changed:
-                job, useful, live.changed, live.useful = live.job, live.useful, False, False
-                seconds = live.seconds_left(time.monotonic())
-            if job.state == "running":
-                store.report(job.id, here.owner, progress_of(job, eta=seconds), useful=useful)
+        if any(one.changed for one in live) and self._due("report", REPORTS_EVERY):
+            for one in live:
+                self._report(one)
         if (here.serves or here.holds()) and self._due("sweep", SWEEPS_EVERY):
             self._sweep()
+
+    def _report(self, live: Live) -> None:
+        """Tells other processes how far a job is."""
+        with self._here.changed:
+            job, useful, live.changed, live.useful = live.job, live.useful, False, False
+            seconds = live.seconds_left(time.monotonic())
+        if job.state == "running":
+            try:
+                self._store.report(job.id, self._here.owner, progress_of(job, eta=seconds), useful=useful)
+            except LeaseLostError:
+                live.stop("lost")
 
     def _sweep(self) -> None:
         """Puts jobs of processes that are gone back in line."""

@@ -14,7 +14,7 @@ from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.kept import Kept
 from sdxl_lora.jobs.studio import Recorded
-from sdxl_lora.jobs.task import Task
+from sdxl_lora.jobs.task import Task, Trained
 from sdxl_lora.jobs.timing import Pace, Stopwatch
 from sdxl_lora.search import Attempt, Begun, Finished
 from sdxl_lora.search.log import logged
@@ -55,6 +55,7 @@ class Live:
     changed: bool = False  # since it was last reported
     useful: bool = False  # a picture was finished since it was last reported
     drawn: int = 0  # pictures finished in this run
+    trained_from: tuple[int, float] | None = None  # an update early in this run of a training, and its moment
 
     def stop(self, why: Why) -> None:
         """Ends the work within one step; the first reason counts."""
@@ -91,6 +92,9 @@ class Live:
                 job = replace(
                     job.with_picture(event.picture, step=event.step, steps=event.steps), drawing=event.picture
                 )
+            case Trained():
+                self._note_training(event, now)
+                return
             case Attempt():
                 self.made.append(event)
                 self.watch.finished(now)
@@ -111,6 +115,19 @@ class Live:
         self.job, self.changed = job, True
         left = self._seconds_of_work()
         self.ends = None if left is None else now + left
+
+    def _note_training(self, event: Trained, now: float) -> None:
+        """Time left by the updates of this run; the first ones take longer and are left out."""
+        before = self.job.pictures[0].step
+        if event.step != before:
+            self.useful = True
+            if self.trained_from is None and before:
+                self.trained_from = (event.step, now)
+        job = self.job.with_picture(0, step=event.step, steps=event.steps)
+        self.job, self.changed = replace(job, notes=_with(job.notes, event.note)), True
+        if self.trained_from is not None and event.step > self.trained_from[0] and event.step != before:
+            first, since = self.trained_from
+            self.ends = now + (now - since) / (event.step - first) * (event.steps - event.step)
 
     def seconds_left(self, now: float) -> float | None:
         """Until it is done; None where that is unknown, or later than was thought."""

@@ -25,7 +25,7 @@ from sdxl_lora.jobs.here import Here
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.kept import Kept
 from sdxl_lora.jobs.line import Line
-from sdxl_lora.jobs.spec import JobSpec
+from sdxl_lora.jobs.spec import JobSpec, Kind
 from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.worker import Runner, Worker
 from sdxl_lora.search import Attempt
@@ -121,9 +121,13 @@ class JobQueue:
         found = self._now(job_id)
         return None if found is None else self._line.placed(found)
 
-    def jobs(self, user: str | None = None) -> list[Job]:
-        """Jobs of `user` (None = everybody's), oldest first: all that are active, and the latest of the others."""
-        return [self._line.placed(self._overlaid(kept)) for kept in self._store.find(user, limit=SHOWN)]
+    def jobs(self, user: str | None = None, *, kind: Kind | None = "pictures") -> list[Job]:
+        """Jobs of `user` (None = everybody's), oldest first: all that are active, and the latest of the others.
+
+        `kind`: only those that make this; None = all.
+        """
+        found = self._store.find(user, limit=SHOWN, kind=kind)
+        return [self._line.placed(self._overlaid(kept)) for kept in found]
 
     def counts(self) -> dict[str, int]:
         """State -> how many jobs of everybody are in it."""

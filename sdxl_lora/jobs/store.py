@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sdxl_lora.errors import LeaseLostError, NotFoundError, RequestError
 from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.jobs.kept import Kept, kept_of, progress_of, work_of
-from sdxl_lora.jobs.spec import PRIORITIES, JobSpec
+from sdxl_lora.jobs.spec import PRIORITIES, JobSpec, Kind
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.records import upserts
 from sdxl_lora.records.database import Database, Repository
@@ -72,7 +72,7 @@ class JobStore(Repository):
         pictures = tuple(Picture(index=index) for index in range(spec.request.count))
         values = {
             "id": uuid.uuid4().hex,
-            "kind": "pictures",
+            "kind": spec.kind,
             "user": spec.user,
             "idempotency_key": spec.idempotency_key or None,
             "spec": spec.to_dict(),
@@ -130,9 +130,14 @@ class JobStore(Repository):
         found = self._read([job_id])
         return found[0] if found else None
 
-    def find(self, user: str | None = None, *, limit: int) -> list[Kept]:
-        """Jobs of `user` (None = everybody's), oldest first: all active ones, and the latest `limit` of the others."""
+    def find(self, user: str | None = None, *, limit: int, kind: Kind | None = None) -> list[Kept]:
+        """Jobs of `user` (None = everybody's), oldest first: all active ones, and the latest `limit` of the others.
+
+        `kind`: only those; None = all.
+        """
         query = sa.select(JobRow.id).order_by(JobRow.number.desc())
+        if kind is not None:
+            query = query.where(JobRow.kind == kind)
         if user is not None:
             query = query.where(JobRow.user == user)
         with self.database.reading() as session:

@@ -16,6 +16,15 @@ class Decided:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How far a training is; told now and then."""
+
+    step: int  # updates made
+    steps: int  # of how many; 0: not known yet
+    note: str = ""  # one line worth knowing
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """Without arguments: pictures that belong to no job, all of them."""
 

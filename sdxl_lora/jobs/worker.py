@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sdxl_lora.errors import Cancelled, LeaseLostError, MemoryLimitError, StorageError, StudioError
 from sdxl_lora.jobs.attempts import ServingEvent
@@ -22,7 +22,7 @@ from sdxl_lora.jobs.live import Live, Paces
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.studio import Recorded
-from sdxl_lora.jobs.task import Decided, Task
+from sdxl_lora.jobs.task import Decided, Task, Trained
 from sdxl_lora.records import places
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,13 @@ class Runner(Protocol):
     def run(
         self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task = ...
     ) -> Iterator[ServingEvent]: ...
+
+
+class Haltable(Protocol):
+    """A runner of trainings."""
+
+    def halted(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, a training that runs stands still."""
 
 
 class Worker:
@@ -86,7 +93,7 @@ class Worker:
                 self._run(live)
         finally:
             if sys.exception() is not None:
-                if (running := self._here.running()) is not None:
+                for running in self._here.running():
                     self._end(running, state="failed", error=SURPRISE)
                 self._thread = self._start()
 
@@ -146,6 +153,8 @@ class Worker:
         events = self._runner.run(kept.to_run, cancel=live.cancel, task=task)
         try:
             for event in events:
+                if isinstance(event, Trained) and self._keeper.people_wait:
+                    self._serve_people(live)
                 if isinstance(event, Decided):
                     self._store.decide(kept.job.id, here.owner, event.request)
                     continue
@@ -159,6 +168,21 @@ class Worker:
             if isinstance(events, Generator):
                 events.close()
         return True
+
+    def _serve_people(self, training: Live) -> None:
+        """Draws for those who sit and wait, or lets another process do so, while a training stands still."""
+        here, runner = self._here, cast(Haltable, self._runner)
+        with runner.halted():
+            while self._keeper.people_wait and not training.cancel.is_set():
+                with here.changed:
+                    epoch = here.epoch
+                kept = self._keeper.claim(people=True)
+                if kept is None:
+                    here.rest(LOOKS_EVERY, epoch)
+                    continue
+                live = Live(job=kept.job, kept=kept, paces=self._paces)
+                here.begin(live)
+                self._run(live)
 
     def _try_later(self, live: Live, error: StudioError) -> None:
         tries = 0 if live.drawn else live.kept.tries
