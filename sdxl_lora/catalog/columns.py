@@ -18,6 +18,7 @@ OWN = {  # target -> what it is called
     "name": "Name of the view",
     "prompt": "More words",
     "template": "Template",
+    "photo": "Photo of the product",
     "preset": "Shops",
     "alt": "Alternative text",
     "level": "How hard to try",
@@ -53,6 +54,8 @@ _ALIASES = {
     "shops": "preset",
     "presets": "preset",
     "alt_text": "alt",
+    "image": "photo",
+    "picture": "photo",
     "problem": IGNORED,  # the column that a file of failed rows has
 }
 

@@ -7,7 +7,7 @@ may be edited, and this program updated, before the run goes on.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
@@ -16,6 +16,7 @@ from sdxl_lora import export, prompts
 from sdxl_lora.catalog.alt_text import alt_text
 from sdxl_lora.catalog.columns import IGNORED, OWN, REQUEST, Meaning, choose
 from sdxl_lora.catalog.names import Names
+from sdxl_lora.catalog.photos import Photos
 from sdxl_lora.catalog.tables import Row, Table
 from sdxl_lora.errors import DataError, InputError, PromptError, RequestError
 from sdxl_lora.jobs.spec import Effort
@@ -140,22 +141,26 @@ class Plan:
             raise DataError(f"this is no plan of a catalogue: {error}") from error
 
 
-def plan(table: Table, settings: Settings, *, salt: str = "") -> Plan:
+def plan(
+    table: Table, settings: Settings, *, salt: str = "", photos: Callable[[str], str] | None = None
+) -> Plan:
     """What the rows ask for.
 
     Args:
         salt: of the seeds that no row gives; another one, other pictures.
+        photos: name in a cell -> hash of the input picture, see `photos.Photos`; None = there are none.
 
     Raises `InputError` for what is wrong with all rows: columns, settings, too many pictures.
     """
-    return _Planner(table, settings, salt).plan()
+    return _Planner(table, settings, salt, photos or Photos()).plan()
 
 
 class _Planner:
-    def __init__(self, table: Table, settings: Settings, salt: str) -> None:
+    def __init__(self, table: Table, settings: Settings, salt: str, photos: Callable[[str], str]) -> None:
         self.table = table
         self.settings = settings
         self.salt = salt
+        self.photos = photos
         self.meaning = choose(table.columns, settings.columns)
         self.names = Names()
         self.seen: dict[tuple[str, str], int] = {}
@@ -252,6 +257,12 @@ class _Planner:
             if field_name not in own and (text := said.pop(field_name, "")):
                 values[field_name] = _value(field_name, text)
         words = ", ".join(filter(None, [words, self.settings.prompt]))
+        if photo := said.pop("photo", ""):
+            values["start_picture"] = self.photos(photo)
+            values.setdefault(
+                "strength", 0.0
+            )  # the photo itself, finished: a product is never invented unasked
+            words = words or (f"product photo of {who[0]}" if template is None else "")
         slots = {slot: "" if text == _NONE else text for slot, text in said.items() if slot not in OWN}
         if template is None:
             if slots:

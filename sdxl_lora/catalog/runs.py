@@ -23,6 +23,7 @@ from typing import Any, Self
 from sdxl_lora import config, files
 from sdxl_lora.catalog import planning, tables
 from sdxl_lora.catalog.journal import Failed, Journal, Made
+from sdxl_lora.catalog.photos import Photos
 from sdxl_lora.catalog.planning import Item, Plan, Settings
 from sdxl_lora.catalog.tables import Table
 from sdxl_lora.errors import DataError, InputError, NotFoundError
@@ -72,7 +73,7 @@ def info(folder: Path) -> Info:
         raise DataError(f"{folder / INSIDE / _INFO} is damaged; begin the catalogue anew") from error
 
 
-def create(folder: Path, data: bytes, name: str, settings: Settings) -> "Run":
+def create(folder: Path, data: bytes, name: str, settings: Settings, photos: Photos | None = None) -> "Run":
     """Begins a catalogue: table and settings are kept, nothing is asked for yet.
 
     Raises `DataError` where the folder has one, or the table cannot be read, `InputError`, `StorageError`.
@@ -85,16 +86,16 @@ def create(folder: Path, data: bytes, name: str, settings: Settings) -> "Run":
         created_at=datetime.now(UTC).isoformat(),
         settings=settings.to_dict(),
     )
-    return _begun(folder, known, data, settings)
+    return _begun(folder, known, data, settings, photos)
 
 
-def change(folder: Path, data: bytes, name: str, settings: Settings) -> "Run":
+def change(folder: Path, data: bytes, name: str, settings: Settings, photos: Photos | None = None) -> "Run":
     """The catalogue in a folder with another table or other settings: what is the same in both is not made again.
 
     Raises as `create`, `NotFoundError`.
     """
     known = replace(info(folder), table=Path(name).name, settings=settings.to_dict())
-    return _begun(folder, known, data, settings)
+    return _begun(folder, known, data, settings, photos)
 
 
 def delete(folder: Path) -> None:
@@ -112,10 +113,10 @@ def delete(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _begun(folder: Path, known: Info, data: bytes, settings: Settings) -> "Run":
+def _begun(folder: Path, known: Info, data: bytes, settings: Settings, photos: Photos | None) -> "Run":
     """Plans, and keeps everything that the run goes on from; the facts last, by which it is found."""
     table = parsed(data, known.table, settings)
-    plan = planning.plan(table, settings, salt=known.id)
+    plan = planning.plan(table, settings, salt=known.id, photos=photos)
     inside = folder / INSIDE
     files.write_atomically(_table_path(inside, known), data)
     files.write_atomically(inside / _PLAN, json.dumps(plan.to_dict(), ensure_ascii=False).encode())

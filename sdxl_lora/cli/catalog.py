@@ -16,6 +16,7 @@ from sdxl_lora.request import flags
 if TYPE_CHECKING:
     from sdxl_lora.catalog.estimating import Estimate
     from sdxl_lora.catalog.filling import Progress
+    from sdxl_lora.catalog.photos import Photos
     from sdxl_lora.catalog.planning import Plan, Settings
     from sdxl_lora.catalog.runs import Run
     from sdxl_lora.jobs.front_door import FrontDoor
@@ -66,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="also write each picture as a shop asks, into a folder of that name; see export --list; repeatable",
+    )
+    add(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="where the photos lie that a column names; default: the table's folder",
     )
     add("--zip", type=Path, metavar="FILE", help="pack everything when it is done")
     flags.add(parser)
@@ -129,12 +136,14 @@ def _opened(arguments: argparse.Namespace) -> "Run":
     if arguments.dry_run:
         table = runs.parsed(tables.content(arguments.table), arguments.table.name, settings)
         known = runs.Info(id="dry run", table=table.name, created_at="", settings=settings.to_dict())
-        return runs.Run(folder, known, planning.plan(table, settings))
+        photos = _photos(arguments, keep=False)
+        return runs.Run(folder, known, planning.plan(table, settings, photos=photos))
     if (folder / runs.INSIDE).exists():
         raise DataError(
             f"{folder} has a catalogue already; --resume goes on with it, or choose another --output"
         )
-    return runs.create(folder, tables.content(arguments.table), arguments.table.name, settings)
+    data = tables.content(arguments.table)
+    return runs.create(folder, data, arguments.table.name, settings, _photos(arguments))
 
 
 def _resumed(arguments: argparse.Namespace) -> "Run":
@@ -150,7 +159,14 @@ def _resumed(arguments: argparse.Namespace) -> "Run":
         data, name = tables.content(arguments.table), arguments.table.name
     if data == before and settings.to_dict() == dict(known.settings):
         return runs.Run.open(arguments.output)
-    return runs.change(arguments.output, data, name, settings)
+    return runs.change(arguments.output, data, name, settings, _photos(arguments))
+
+
+def _photos(arguments: argparse.Namespace, *, keep: bool = True) -> "Photos":
+    from sdxl_lora.catalog.photos import Photos
+
+    beside = arguments.table.parent if arguments.table is not None else None
+    return Photos(arguments.photos or beside, keep=keep)
 
 
 def _settings(arguments: argparse.Namespace, before: "Settings") -> "Settings":

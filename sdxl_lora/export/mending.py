@@ -103,8 +103,6 @@ class _Work:
             self._whiten()
         self._frame(self.wrong())
         self._resize([rule for name, rules in self.wrong().items() if name in _SIZES for rule in rules])
-        if "background" in wrong and "background" in self.wrong() and self.picture.layout.plain:
-            self.picture = replace(self.picture, image=whitened(self.picture))  # enlarging rings at edges
 
     def file(self, format: str | None, quality: int | None, name: str | None) -> Mended:
         """Format, bytes and name. The bytes stay what they are where nothing asks for others."""
@@ -181,7 +179,10 @@ class _Work:
             self._now(image.resize(size, Image.Resampling.LANCZOS), f"made smaller: {words}")
         else:
             made = f"enlarged {scale:.1f} times to {words}: look at its sharpness"
+            white = self.picture.layout.plain and self.picture.layout.value == 255
             self._now(enlarged(image, size), made)
+            if white and image.mode == "RGB":  # enlarging rings at edges
+                self.picture = replace(self.picture, image=whitened(self.picture))
 
     def _written(self, picture: Picture, kind: str, quality: int | None) -> Picture:
         """As a file that stays under the byte limit if any quality, then any smaller size, does."""

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from sdxl_lora import export, prompts
 from sdxl_lora.catalog import columns, estimating, planning, runs, tables
+from sdxl_lora.catalog.photos import Photos
 from sdxl_lora.catalog.planning import Plan, Settings
 from sdxl_lora.catalog.tables import Table
 from sdxl_lora.errors import InputError, StudioError
@@ -32,6 +32,7 @@ _COMBINED = {
     "colour": ("Colours", "colours"),
     "setting": ("Scenes", "catalogue settings"),
 }  # slot -> label, word list
+_AS_IT_IS, _WHITE = "As photographed", "Pure white, the product fills 85 %"
 _FIRST = 3  # rows shown
 _MOST_MB = 200
 _PROBLEMS = 200
@@ -68,10 +69,11 @@ def form() -> None:
         st.caption(shared.escape(note[:1].upper() + note[1:]))
     template = _template()
     meaning = _columns(table, template)
+    uploads = _photos() if "photo" in meaning.values() else {}
     settings = _for_all(template, meaning)
-    plan = _plan(data, table, settings)
+    plan = _plan(data, table, settings, uploads)
     _preview(plan, table)
-    _begin(data, upload.name, settings, plan)
+    _begin(data, upload.name, settings, plan, uploads)
 
 
 @st.cache_data(show_spinner="Reading the table", max_entries=4)
@@ -98,6 +100,8 @@ def _columns(table: Table, template: Template | None) -> Mapping[str, str]:
     st.header("What the columns mean", anchor=False)
     labels = _labels(template)
     guessed = columns.choose(table.columns).targets
+    everything = columns.targets()
+    labels |= {target: everything[target] for target in guessed.values() if target != columns.IGNORED}
     first = next((row.cells for row in table.rows if not row.problem), {})
     chosen: dict[str, str] = {}
     with st.grid(3, min_column_width=220, key="grid-columns"):
@@ -123,10 +127,25 @@ def _columns(table: Table, template: Template | None) -> Mapping[str, str]:
 def _labels(template: Template | None) -> dict[str, str]:
     """Targets that make sense, with their labels; those of the trade only for experts."""
     slots = {slot.name: slot.label for slot in template.slots} if template else {}
-    simple = ("sku", "name", "prompt", "preset", "alt", "level", "template")
+    simple = ("sku", "name", "photo", "prompt", "preset", "alt", "level", "template")
     own = {name: columns.OWN[name] for name in (columns.OWN if shared.expert() else simple)}
-    request = columns.REQUEST if shared.expert() else {"loras": columns.REQUEST["loras"], "seed": "Seed"}
+    often = ("background", "fill", "shadow", "strength", "loras", "seed")
+    request = columns.REQUEST if shared.expert() else {name: columns.REQUEST[name] for name in often}
     return {"sku": own["sku"], **slots, **own, **request}
+
+
+def _photos() -> dict[str, bytes]:
+    """The photos that a column names, by name."""
+    given = st.file_uploader(
+        "The photos that the column names",
+        ["png", "jpg", "jpeg", "webp", "avif", "tif", "tiff"],
+        accept_multiple_files=True,
+        max_upload_size=_MOST_MB,
+        key="catalog.photos",
+        help="Each photo is used as it is: with a new background and frame if you ask for them, and never redrawn"
+        " unless a column says how strongly.",
+    )
+    return {one.name: one.getvalue() for one in given or []}
 
 
 def _for_all(template: Template | None, meaning: Mapping[str, str]) -> Settings:
@@ -175,10 +194,20 @@ def _for_all(template: Template | None, meaning: Mapping[str, str]) -> Settings:
         prompt=words.strip(),
         columns=dict(meaning),
         values=values,
-        request=_request(),
+        request={**_behind(meaning), **_request()},
         level=_LEVELS[str(level)],
         presets=tuple(shops),
     )
+
+
+def _behind(meaning: Mapping[str, str]) -> dict[str, Any]:
+    """What stands behind the products of photos."""
+    if "photo" not in meaning.values() or "background" in meaning.values():
+        return {}
+    chosen = st.segmented_control(
+        "Behind the product", (_AS_IT_IS, _WHITE), default=_AS_IT_IS, required=True, key="catalog.behind"
+    )
+    return {"background": "white", "fill": 85} if chosen == _WHITE else {}
 
 
 def _request() -> dict[str, Any]:
@@ -209,16 +238,15 @@ def _request() -> dict[str, Any]:
     return found
 
 
-def _plan(data: bytes, table: Table, settings: Settings) -> Plan:
-    key = _digest(
-        hashlib.sha256(data).hexdigest(), json.dumps(settings.to_dict(), sort_keys=True, default=str)
-    )
-    return _planned(key, table, settings)
+def _plan(data: bytes, table: Table, settings: Settings, uploads: Mapping[str, bytes]) -> Plan:
+    said = json.dumps(settings.to_dict(), sort_keys=True, default=str)
+    key = _digest(hashlib.sha256(data).hexdigest(), said, *sorted(uploads))
+    return _planned(key, table, settings, uploads)
 
 
 @st.cache_data(show_spinner="Filling in the rows", max_entries=8)
-def _planned(key: str, _table: Table, _settings: Settings) -> Plan:
-    return planning.plan(_table, _settings)
+def _planned(key: str, _table: Table, _settings: Settings, _uploads: Mapping[str, bytes]) -> Plan:
+    return planning.plan(_table, _settings, photos=Photos(files=_uploads, keep=False))
 
 
 def _preview(plan: Plan, table: Table) -> None:
@@ -246,7 +274,7 @@ def _preview(plan: Plan, table: Table) -> None:
             )
 
 
-def _begin(data: bytes, name: str, settings: Settings, plan: Plan) -> None:
+def _begin(data: bytes, name: str, settings: Settings, plan: Plan, uploads: Mapping[str, bytes]) -> None:
     with st.container(horizontal=True, key="catalog-begin"):
         one = st.button(
             "Try the first row",
@@ -265,7 +293,8 @@ def _begin(data: bytes, name: str, settings: Settings, plan: Plan) -> None:
     if not (one or every):
         return
     try:
-        run = runs.create(runs.new_folder(name), data, name, replace(settings))
+        with st.spinner("Reading the photos" if uploads else "Beginning"):
+            run = runs.create(runs.new_folder(name), data, name, settings, Photos(files=uploads))
         catalogs.makers().start(run.folder, most=1 if one else None)
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")

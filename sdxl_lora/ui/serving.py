@@ -3,6 +3,7 @@
 Streamlit opens no browser for an application with routes of its own, so this does what it does for others.
 """
 
+import logging
 import threading
 import webbrowser
 from collections.abc import AsyncIterator
@@ -19,9 +20,11 @@ from starlette.routing import BaseRoute, Route
 from sdxl_lora import config
 from sdxl_lora.api.app import ApiRoutes
 from sdxl_lora.api.service import Service
-from sdxl_lora.catalog import packing
+from sdxl_lora.catalog import packing, runs
 from sdxl_lora.errors import StudioError
 from sdxl_lora.ui import catalogs, shared
+
+log = logging.getLogger(__name__)
 
 _PAUSE = 0.3  # seconds until the server listens
 
@@ -52,6 +55,13 @@ def _catalogue(request: Request) -> Response:
     return StreamingResponse(packing.stream(*found), media_type="application/zip", headers=headers)
 
 
+def _go_on() -> None:
+    try:
+        catalogs.makers()
+    except StudioError as error:
+        log.warning("catalogues wait until their page is opened: %s", error)
+
+
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """From the start of the server to its end."""
@@ -60,6 +70,10 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
         timer = threading.Timer(_PAUSE, webbrowser.open, [f"http://{address}:{st.get_option('server.port')}"])
         timer.daemon = True
         timer.start()
+    if any(
+        info.running for _, info in runs.all_runs()
+    ):  # catalogues that a restart has cut off go on by themselves
+        threading.Thread(target=_go_on, name="catalogues", daemon=True).start()
     with _service().closing.on_signals():
         try:
             yield
