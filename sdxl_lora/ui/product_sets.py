@@ -41,7 +41,9 @@ def form(session: str) -> None:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
     number = "1 picture" if len(members) == 1 else f"{len(members)} pictures"
-    if st.button(f"Make {number}", key="products.make", type="primary", icon=":material/photo_library:"):
+    if st.button(
+        shared.escape(f"Make {number}"), key="products.make", type="primary", icon=":material/photo_library:"
+    ):
         _submit(members, session)
         st.rerun()
 
@@ -92,8 +94,9 @@ def _say_what_was_found(found: CutOut) -> None:
     if found.doubt:
         st.warning(shared.escape(found.doubt), icon=":material/warning:")
     if sides := framing.cut_off(found.image):
+        where = " and ".join(sides)
         st.caption(
-            f"The photo ends before the product does ({' and '.join(sides)}): most shops want all of it."
+            shared.escape(f"The photo ends before the product does ({where}): most shops want all of it.")
         )
     try:
         garment = colour.garment_colour(found.image)
