@@ -5,7 +5,6 @@ Knows nothing of pictures or the database.
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -74,7 +73,12 @@ def append_line(path: Path, line: bytes) -> int:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Whether nobody else, in this process or another, is inside for the same `path`; the system lets go of it however
-    a process ends. Raises `StorageError`."""
+    a process ends. Where there are no such locks nobody is kept out. Raises `StorageError`."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield True
+        return
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")

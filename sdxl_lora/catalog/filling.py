@@ -67,7 +67,6 @@ class _Filling:
         self.door = door
         self.stop = stop
         self.waiting = deque(run.open_items[:most])
-        self.begun = len(self.waiting)
         self.done = len(run.plan.items) - len(run.open_items)
         self.failed = 0
         self.line: dict[str, Item] = {}  # job -> item, in the order of asking
