@@ -35,6 +35,7 @@ VERBS = {
     "generate": Verb("sdxl_lora.cli.generate", "make pictures from a prompt or a template"),
     "set": Verb("sdxl_lora.cli.sets", "one product in colours and scenes that belong together"),
     "catalog": Verb("sdxl_lora.cli.catalog", "a table of products becomes named pictures with a manifest"),
+    "edit": Verb("sdxl_lora.cli.edit", "vary a picture, draw a part of it anew, or widen it"),
     "score": Verb("sdxl_lora.cli.score", "how well pictures show a text, and what is usual"),
     "evaluate": Verb("sdxl_lora.cli.evaluate", "metrics of pictures against photos and captions"),
     "export": Verb("sdxl_lora.cli.export", "is a picture right for a shop, and a copy that is"),
