@@ -4,7 +4,7 @@ import streamlit as st
 
 from sdxl_lora.errors import StudioError
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.ui import composer, feed, pictures, shared
+from sdxl_lora.ui import composer, feed, line, pictures, shared
 from sdxl_lora.ui.examples import EXAMPLES
 
 RECENT = 6
@@ -62,5 +62,6 @@ left, right = st.columns([6, 8], gap="medium")
 with left, st.container(key="composer"):
     composer.show(session)
 with right:
+    line.show(session)
     if not feed.show(session):
         welcome(session)

@@ -1,4 +1,4 @@
-"""Training: runs under a folder, their loss, their pictures over time, their settings. It never starts a training."""
+"""Training: start one, watch it; runs under a folder, their loss, their pictures, which checkpoint is best."""
 
 import contextlib
 from itertools import zip_longest
@@ -10,7 +10,7 @@ import streamlit as st
 
 from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.training import runs
-from sdxl_lora.ui import composer, shared, tuning, words
+from sdxl_lora.ui import checkpoints, composer, new_training, shared, trainings, tuning, words
 
 _MEAN = "#4a5bd0"
 COMMAND = "bash train_sdxl_lora.sh"
@@ -18,9 +18,9 @@ JUDGED = "mini-CLIP cosine"  # what validation pictures are scored with; only ru
 EXAMPLE = "a photography of a t-shirt"  # where a run says nothing of what it learned
 
 
-def use(run: runs.Run) -> None:
-    """Puts the run's LoRA and its base model into the studio's form, whatever is written there already."""
-    state, path, model = st.session_state, str(run.lora), str(run.settings.get(runs.BASE_MODEL, "auto"))
+def use(run: runs.Run, lora: Path) -> None:
+    """Puts a LoRA of the run and its base model into the studio's form, whatever is written there already."""
+    state, path, model = st.session_state, str(lora), str(run.settings.get(runs.BASE_MODEL, "auto"))
     message = f"The LoRA of {run.name} is on, with the model it was trained on: see Fine-tune."
     if words.PROMPT not in state:  # the studio was not opened yet
         request = GenerationRequest(prompt=run.example or EXAMPLE, model=model, loras=(LoraSpec(path=path),))
@@ -62,6 +62,23 @@ def pictures(run: runs.Run) -> None:
         st.altair_chart(points(JUDGED, scores))
 
 
+def progress(folder: Path) -> None:
+    """How a run goes, read anew each time."""
+    run = runs.read_run(folder)
+    if run.losses:
+        curve(run)
+    if run.validation_losses:
+        held_out(run)
+    if run.drawn:
+        pictures(run)
+
+
+def take(run: runs.Run, lora: Path) -> None:
+    """Opens the studio with that LoRA."""
+    use(run, lora)
+    st.switch_page(shared.CREATE)
+
+
 def held_out(run: runs.Run) -> None:
     """The loss of the pictures that are not trained on: noise and timesteps are the same in every point."""
     losses = dict(run.validation_losses)
@@ -83,15 +100,19 @@ def points(name: str, values: dict[int, float]) -> alt.Chart:
     )
 
 
-shared.session_id()
+session = shared.session_id()
 st.title("Training", anchor=False)
-folder = st.text_input("Folder with runs", "outputs", key="training.folder", persist_state="session")
-found = runs.list_runs(Path(folder).expanduser()) if folder.strip() else []
+own = new_training.home() / "runs"
+trainings.show()
+new_training.show(session, expanded=not runs.list_runs(own) and not shared.queue().jobs(kind="training"))
+with st.expander("Runs that were started in a shell", icon=":material/terminal:"):
+    folder = st.text_input("Folder with runs", "outputs", key="training.folder", persist_state="session")
+    st.caption("A training can be started in a shell, too:")
+    st.code(COMMAND, language="bash")
+elsewhere = runs.list_runs(Path(folder).expanduser()) if folder.strip() else []
+found = list({run.folder: run for run in (*runs.list_runs(own), *elsewhere)}.values())
 if not found:
-    with st.container(key="empty"):
-        st.header("No run in this folder", anchor=False)
-        st.markdown("A training is started in a shell; this page shows how it goes while it runs and after:")
-        st.code(COMMAND, language="bash")
+    st.caption("No run yet. The first one shows here as soon as it has begun.")
     st.stop()
 
 chosen = st.selectbox(  # by folder: numbers would keep the name of another folder's run on the screen
@@ -117,14 +138,13 @@ if run.lora is not None:
         icon=":material/auto_awesome:",
     )
     if pressed:
-        use(run)
+        use(run, run.lora)
         st.switch_page(shared.CREATE)
-if run.losses:
-    curve(run)
-if run.validation_losses:
-    held_out(run)
-if run.drawn:
-    pictures(run)
+if any(job.active and job.title == run.name for job in shared.queue().jobs(kind="training")):
+    st.fragment(progress, run_every=trainings.POLL_SECONDS)(run.folder)
+else:
+    progress(run.folder)
+    checkpoints.show(run, lambda candidate: take(run, candidate.lora))
 if run.lora is not None:
     st.markdown("The LoRA, for `--lora` and for other programs:")
     st.code(str(run.lora), language=None)

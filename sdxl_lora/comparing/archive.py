@@ -9,6 +9,7 @@ import io
 import stat
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from sdxl_lora.errors import DataError
@@ -24,22 +25,22 @@ def is_zip(path: Path) -> bool:
     return path.is_file() and zipfile.is_zipfile(path)
 
 
-def read_zip(source: Path | bytes, name: str = "") -> dict[str, bytes]:
+def read_zip(source: Path | bytes, name: str = "", *, beside: Collection[str] = ()) -> dict[str, bytes]:
     """File name (without folders) -> content, of every picture in the archive, in name order.
 
-    Folders, hidden files and files that are no pictures by their suffix are left out. Raises `DataError` for
-    what is damaged, encrypted, too large, or names a place outside the archive.
+    Folders, hidden files and files that are no pictures by their suffix, nor one of `beside`, are left out.
+    Raises `DataError` for what is damaged, encrypted, too large, or names a place outside the archive.
     """
     name = name or (source.name if isinstance(source, Path) else "the ZIP file")
     try:
         with zipfile.ZipFile(source if isinstance(source, Path) else io.BytesIO(source)) as archive:
-            return _read_all(archive, name)
+            return _read_all(archive, name, SUFFIXES | frozenset(beside))
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         # RuntimeError: encrypted, or packed in a way Python does not know
         raise DataError(f"{name} cannot be read as a ZIP ({error}); pack the pictures again") from error
 
 
-def _read_all(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
+def _read_all(archive: zipfile.ZipFile, name: str, suffixes: Collection[str]) -> dict[str, bytes]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > MOST_FILES:
         raise DataError(f"{name} holds {len(entries):,} files; at most {MOST_FILES:,} are read")
@@ -47,7 +48,7 @@ def _read_all(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
     left = MOST_BYTES_IN_ALL
     for entry in sorted(entries, key=lambda entry: entry.filename):
         path = _checked(entry, name)
-        if path.suffix.lower() not in SUFFIXES or any(
+        if path.suffix.lower() not in suffixes or any(
             part.startswith((".", "__MACOSX")) for part in path.parts
         ):
             continue
@@ -56,7 +57,7 @@ def _read_all(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
         data = _read_one(archive, entry, min(MOST_BYTES, left), name)
         left -= len(data)
         found[path.name] = data
-    if not found:
+    if not any(Path(file).suffix.lower() in SUFFIXES for file in found):
         raise DataError(f"{name} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     return found
 
