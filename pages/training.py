@@ -67,7 +67,7 @@ def progress(folder: Path) -> None:
     run = runs.read_run(folder)
     if run.losses:
         curve(run)
-    if run.validation_losses:
+    if len(run.validation_losses) > 1:
         held_out(run)
     if run.drawn:
         pictures(run)
@@ -128,7 +128,8 @@ for problem in run.problems:
     st.warning(f"{shared.escape(problem)}. The rest is shown.", icon=":material/broken_image:")
 if not run.losses:
     st.info("No update was made yet: the first line comes when pictures and captions are encoded.")
-if not run.finished:
+live = any(job.active and job.title == run.name for job in shared.queue().jobs(kind="training"))
+if not run.finished and not live:
     st.button("Read again", key="training.again", icon=":material/refresh:")
 if run.lora is not None:
     pressed = st.button(
@@ -140,7 +141,7 @@ if run.lora is not None:
     if pressed:
         use(run, run.lora)
         st.switch_page(shared.CREATE)
-if any(job.active and job.title == run.name for job in shared.queue().jobs(kind="training")):
+if live:
     st.fragment(progress, run_every=trainings.POLL_SECONDS)(run.folder)
 else:
     progress(run.folder)
