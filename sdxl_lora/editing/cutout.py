@@ -21,6 +21,9 @@ _EDGE = 1 / 64  # of the longer side: how far the first guess's edge may be off
 _SURE, _NOTHING = 0.9, 0.1  # of a fitted matte: product, background
 _SPECK = 0.05  # of the largest piece; smaller ones are no second shoe
 _HOLE = 0.002  # of the product; smaller ones are no gap between two legs
+_LIKE = 32  # levels of a channel: as near as this the background is seen through a hole
+_SEEN = 0.03  # of the background that has to be like it
+_LOOKED_AT = 20_000  # pixels of the background
 _LEAST = 0.002  # of the picture; less is no product
 
 
@@ -103,7 +106,7 @@ def _transparent_white(image: Image.Image) -> Image.Image:
 def _refined(photo: Image.Image, matte: Matte) -> Matte:
     """The final alpha at `WORKING_SIDE` or the photo's size, whichever is smaller. Raises `ImageError`."""
     height, width = matte.shape
-    solid = _without_small(matte > 0.5)
+    solid = _without_small(matte > 0.5, np.asarray(photo))
     if solid.mean() < _LEAST:
         raise ImageError(
             "no product was found in the picture; use one where it stands out from its background, or give a mask"
@@ -121,18 +124,34 @@ def _refined(photo: Image.Image, matte: Matte) -> Matte:
     return np.where(_connected(alpha, solid), alpha, 0)
 
 
-def _without_small(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without specks, and without pinholes."""
+def _without_small(solid: NDArray[np.bool_], pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Without specks, and without holes through which no background is seen: pinholes, and prints."""
     pieces, count = ndimage.label(solid)
     if count == 0:
         return solid
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     kept = (sizes >= _SPECK * sizes.max())[pieces]
-    gaps, _ = ndimage.label(~kept)
-    small = np.bincount(gaps.ravel()) <= _HOLE * kept.sum()
-    small[0] = False
-    return kept | small[gaps]
+    gaps, count = ndimage.label(~kept)
+    border = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
+    outside = np.isin(gaps, border[border > 0])
+    filled = kept.copy()
+    for number, place in enumerate(ndimage.find_objects(gaps), start=1):
+        here = gaps[place] == number
+        if number in border:
+            continue
+        if here.sum() <= _HOLE * kept.sum() or not _shows(pixels[place][here], pixels[outside]):
+            filled[place] |= here
+    return filled
+
+
+def _shows(hole: NDArray[np.uint8], background: NDArray[np.uint8]) -> bool:
+    """Whether the background [n, 3] is seen through a hole [m, 3]: something of its colour is there, too."""
+    if len(background) == 0:
+        return False
+    middle = np.median(hole, axis=0)
+    some = background[:: max(1, len(background) // _LOOKED_AT)].astype(np.float32)
+    return bool((np.abs(some - middle).max(axis=1) <= _LIKE).mean() >= _SEEN)
 
 
 def _connected(alpha: Matte, solid: NDArray[np.bool_]) -> NDArray[np.bool_]:

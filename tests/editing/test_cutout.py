@@ -51,12 +51,17 @@ def test_no_halo_of_a_white_background_is_left_around_a_dark_garment() -> None:
     assert np.asarray(photo)[edge].mean() > 100
 
 
+def on_wall(solid: np.ndarray) -> np.ndarray:
+    """Navy on a grey wall [height, width, 3]."""
+    return np.where(solid[..., None], (31, 42, 68), (200, 196, 190)).astype(np.uint8)
+
+
 def test_specks_beside_the_product_are_left_out_and_pinholes_in_it_are_filled() -> None:
     solid = np.zeros((200, 200), bool)
     solid[50:150, 50:150] = True
     solid[10:14, 10:14] = True
     solid[100:103, 100:103] = False
-    found = cutout._without_small(solid)
+    found = cutout._without_small(solid, on_wall(solid))
     assert not found[:40].any()
     assert found[50:150, 50:150].all()
 
@@ -65,7 +70,18 @@ def test_both_shoes_of_a_pair_stay_and_the_gap_between_legs_stays_open() -> None
     solid = np.zeros((200, 200), bool)
     solid[50:150, 20:80] = solid[60:150, 120:180] = True
     solid[80:150, 40:60] = False
-    assert (cutout._without_small(solid) == solid).all()
+    assert (cutout._without_small(solid, on_wall(solid)) == solid).all()
+
+
+def test_a_hole_is_open_where_the_wall_is_seen_through_it_and_a_print_where_it_is_not() -> None:
+    solid = np.zeros((200, 200), bool)
+    solid[20:180, 20:180] = True
+    solid[40:80, 40:80] = solid[120:160, 120:160] = False
+    pixels = on_wall(solid)
+    pixels[120:160, 120:160] = (140, 30, 40)
+    found = cutout._without_small(solid, pixels)
+    assert not found[41:79, 41:79].any()
+    assert found[120:160, 120:160].all()
 
 
 def test_without_the_network_grabcut_does_it_and_says_so(no_network: Path) -> None:
