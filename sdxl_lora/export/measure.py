@@ -14,6 +14,10 @@ from scipy import ndimage
 Mask = npt.NDArray[np.bool_]
 
 _TOLERANCE = 24  # levels of 255 that a background may differ from the border: soft shadow, JPEG
+_PURE, _TOLERANCE_OF_WHITE = (
+    253,
+    8,
+)  # a border that is white has no gradient: a white shirt is not taken for it
 _PLAIN = 0.8  # share of the border that is background, for it to be one: a garment may touch one edge
 _DARKEST = 2  # percentile: a few pixels of JPEG noise make no background grey
 _ENOUGH = 600  # px of the longer side that numbers are measured at, at least
@@ -61,7 +65,11 @@ def _layout(pixels: npt.NDArray[np.uint8], see_through: Mask) -> Layout:
     height, width = pixels.shape[:2]
     ring = _ring(height, width)
     colour = np.median(pixels[ring], axis=0).astype(np.int16)
-    near = (np.abs(pixels.astype(np.int16) - colour).max(axis=2) <= _TOLERANCE) | see_through
+    pure = np.percentile(pixels[ring].min(axis=1), 10) >= _PURE
+    near = np.abs(pixels.astype(np.int16) - colour).max(axis=2) <= (
+        _TOLERANCE_OF_WHITE if pure else _TOLERANCE
+    )
+    near |= see_through
     labels, found = ndimage.label(near)
     touches = np.zeros(found + 1, dtype=bool)
     touches[labels[ring & near]] = True

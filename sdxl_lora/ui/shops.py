@@ -62,7 +62,7 @@ def _checklist(record: Record, data: bytes, name: str, preset: str, key: str) ->
             type="primary",
             icon=":material/auto_fix_high:",
             on_click=fixes.update,
-            args=(open_ones,),
+            args=([found.check for found in findings],),  # one may only show when another is put right
         )
     _result(mended, fixes, preset, key)
 

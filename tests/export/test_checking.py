@@ -61,6 +61,14 @@ def test_a_background_that_is_almost_white_and_a_product_that_is_too_small_are_t
     assert states(picture, "amazon")["background"] == states(picture, "amazon")["fill"] == "fail"
 
 
+def test_a_white_shirt_on_white_is_not_taken_for_its_background() -> None:
+    shirt = garment(fill=0.9, colour="#f0f0f2")
+    picture = export.read(encoded(shirt, "PNG"), "B012345678.png")
+    assert picture.layout.value == 255
+    assert round(picture.layout.fill, 1) == 0.9
+    assert set(states(picture, "amazon").values()) == {"ok"}
+
+
 def test_a_scene_is_no_background() -> None:
     picture = export.read(encoded(drawing.scene(), "JPEG"), "scene.jpg")
     assert not picture.layout.plain
