@@ -19,15 +19,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _WATCH = """
@@ -64,9 +59,11 @@ print("RESULT " + json.dumps({"spent": spent, "moments": moments, "peak": peak})
 
 def main() -> int:
     options = _parser().parse_args()
+    from benchmarks import full_size  # imports torch
+
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        model = _full_size(work / "model") if options.size == "full" else _mini()
+        model = full_size.make(work / "model") if options.size == "full" else _mini()
         resolution = options.resolution or (1024 if options.size == "full" else 256)
         data = _pictures(work / "data", options.pictures, resolution)
         runs: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
@@ -226,52 +223,6 @@ def _pictures(folder: Path, count: int, side: int) -> Path:
         rows.append({"file_name": f"{number}.png", "text": f"top, a photography of shirt number {number}"})
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder
-
-
-def _full_size(folder: Path) -> Path:
-    """SDXL base 1.0, random weights in bf16, 7 GB; the bundled model's tokenizers, whose vocabulary is smaller."""
-    import torch
-    from diffusers import (
-        AutoencoderKL,
-        EulerDiscreteScheduler,
-        StableDiffusionXLPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
-
-    from benchmarks.sdxl_config import TEXT, TEXT_2, UNET, VAE
-
-    torch.manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    source = _mini()
-    with torch.device(device), _default_dtype(torch.bfloat16):
-        parts = {
-            "unet": UNet2DConditionModel(**UNET),
-            "vae": AutoencoderKL(**VAE),
-            "text_encoder": CLIPTextModel(CLIPTextConfig(**TEXT)),
-            "text_encoder_2": CLIPTextModelWithProjection(CLIPTextConfig(**TEXT_2)),
-        }
-    tokenizers = {
-        name: CLIPTokenizer.from_pretrained(source / name, model_max_length=77)
-        for name in ("tokenizer", "tokenizer_2")
-    }
-    scheduler = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    pipeline = StableDiffusionXLPipeline(**parts, **tokenizers, scheduler=scheduler, add_watermarker=False)
-    pipeline.save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
-@contextmanager
-def _default_dtype(dtype: "torch.dtype") -> Iterator[None]:
-    """Inside, new weights are `dtype`."""
-    import torch
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks import full_size
 from benchmarks import training as bench
 from benchmarks.gpu.results import Run, peak_gb, synchronise
 from sdxl_lora.generation import PictureDone, generate, resolve
@@ -111,7 +112,7 @@ def mini_training(run: Run) -> None:
 
 def build_full(run: Run) -> None:
     """SDXL's real size with random weights, as a folder like any other."""
-    bench._full_size(WORK / "sdxl")
+    full_size.make(WORK / "sdxl")
 
 
 def generation(run: Run) -> None:

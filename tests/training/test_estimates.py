@@ -8,14 +8,14 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.sdxl_config import TEXT, TEXT_2, UNET, VAE
+from sdxl_lora.models.published_sizes import SDXL
 from sdxl_lora.training import estimates, setup
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 
 
 def test_the_benchmarks_sdxl_has_sdxls_parameters_and_arithmetic():
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**UNET)
+        unet = UNet2DConditionModel(**SDXL.parts["unet"])
         assert sum(p.numel() for p in unet.parameters()) == 2_567_463_684
         adapter = Adapter({"unet": unet}, LoraSettings(rank=4, alpha=4), 0)
         added = {"text_embeds": torch.zeros(1, 1280), "time_ids": torch.zeros(1, 6)}
@@ -62,7 +62,7 @@ def real_size(tiny_sdxl, tmp_path_factory):
     """The tiny model's files with SDXL's real configuration."""
     folder = tmp_path_factory.mktemp("real") / "sdxl"
     shutil.copytree(tiny_sdxl, folder)
-    for part, config in (("unet", UNET), ("vae", VAE), ("text_encoder", TEXT), ("text_encoder_2", TEXT_2)):
+    for part, config in SDXL.parts.items():
         path = folder / part / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
     return folder
