@@ -10,6 +10,7 @@ from typing import Literal
 
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 EngineName = Literal["auto", "torch", "openvino"]
+Offload = Literal["none", "model", "sequential"]
 Architecture = Literal["sd", "sdxl"]
 
 MAX_PROMPT_CHARACTERS = 4_000

@@ -25,7 +25,12 @@ from tests import tiny
 
 PACKAGE = Path(__file__).parents[1] / "sdxl_lora"
 PRIVATE = {
-    "models/pipeline_internals.py": {"_interrupt", "_guidance_scale", "_callback_tensor_inputs"},
+    "models/pipeline_internals.py": {
+        "_interrupt",
+        "_guidance_scale",
+        "_callback_tensor_inputs",
+        "_execution_device",
+    },
     "training/adapter.py": {"_foreach_copy_", "_foreach_add_"},
     "training/cpu/attention.py": {"_softmax_backward_data"},
     "training/cpu/blocks.py": {"_gradient_checkpointing_func"},
@@ -35,7 +40,9 @@ PRIVATE = {
         "_reorder_convolution_weight",
         "_convolution_pointwise",
     },
-    "training/estimates.py": {"_base", "_scaled_dot_product_flash_attention"},
+    "models/live_bytes.py": {"_scaled_dot_product_flash_attention"},
+    "training/estimates.py": {"_base"},
+    "training/fitting.py": {"_scaled_dot_product_flash_attention"},
 }
 
 

@@ -1,5 +1,5 @@
 """`models`: what is available, where and how large; `models fetch NAME` downloads one, or the metrics' networks;
-`models quantise NAME --output DIR` makes one with int8 weights of it.
+`models quantise NAME --output DIR` makes one with int8 weights of it; `models fit` says what fits into which GPU.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdxl_lora.cli import terminal
+from sdxl_lora.cli import fit, terminal
 
 if TYPE_CHECKING:
     from sdxl_lora.models.registry import ModelInfo
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`models [--json]` and `models fetch NAME [--json]`."""
     as_json = "print one JSON object instead of lines"
     parser.add_argument("--json", action="store_true", help=as_json)
-    parser.set_defaults(fetch=None, convert=None, quantise=None)
+    parser.set_defaults(fetch=None, convert=None, quantise=None, fit=None)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     fetch = actions.add_parser(
         "fetch", help="download a model", description="Download the weights of a model."
@@ -37,6 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     quantise.add_argument("quantise", metavar="NAME", help="mini, sdxl, sd14, a folder or a hub id")
     quantise.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
     quantise.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
+    fits = actions.add_parser(
+        "fit",
+        help="say what fits into which GPU",
+        description="What drawing with a model and training on it need, counted on its sizes without loading it.",
+    )
+    fits.add_argument(
+        "fit", metavar="NAME", nargs="?", default="sdxl", help="default: sdxl, also before it is here"
+    )
+    fits.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=as_json)
     convert = actions.add_parser(
         "convert-lora",
         help="write a LoRA in the other layout",
@@ -53,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises `InputError` for an unknown name, `ModelUnavailableError` where the hub cannot be reached."""
     if arguments.convert is not None:
         _convert(arguments)
+    elif arguments.fit is not None:
+        fit.show(arguments.fit, arguments.json)
     elif arguments.quantise is not None:
         _quantise(arguments.quantise, arguments.output, arguments.json)
     elif arguments.fetch == METRICS:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sdxl_lora import inputs
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import starting, strides
-from sdxl_lora.models import engines, identity, lora, registry, schedulers
+from sdxl_lora.models import engines, identity, lora, offloading, registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
 
@@ -54,6 +54,7 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
             said[field.name] = field.otherwise if own is None else own
     device = choose_device()
     precision = choose_precision(request.precision, device, quantised=info.quantised)
+    offloading.check(request.offload, device)
     decided = {
         "model": info.name,
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,

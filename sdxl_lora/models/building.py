@@ -20,13 +20,13 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from sdxl_lora.config import Architecture, Precision
+from sdxl_lora.config import Architecture, Offload, Precision
 from sdxl_lora.errors import ModelUnavailableError
-from sdxl_lora.models import hub, int8, int8_file, registry
+from sdxl_lora.models import hub, int8, int8_file, offloading, registry
 from sdxl_lora.models.precision import Device, compute_dtype
 from sdxl_lora.models.quiet import quiet
 
-_DRAWING = ("unet", "vae")  # parts that run in the precision asked for, on every device
+DRAWING = ("unet", "vae")  # parts that run in the precision asked for, on every device
 _STORED = {"F16": torch.float16, "BF16": torch.bfloat16}
 _KEPT = ("timestep", "time_ids")  # numbers up to thousands, which bf16 would round
 PARTS: dict[Architecture, dict[str, Any]] = {
@@ -40,7 +40,9 @@ PARTS: dict[Architecture, dict[str, Any]] = {
 }
 
 
-def build(info: registry.ModelInfo, folder: Path, device: Device, precision: Precision) -> DiffusionPipeline:
+def build(
+    info: registry.ModelInfo, folder: Path, device: Device, precision: Precision, offload: Offload = "none"
+) -> DiffusionPipeline:
     """The pipeline of a model whose files are in `folder`. Raises `ModelUnavailableError`."""
     assert info.architecture is not None  # its files are here
     half = compute_dtype(precision, device)
@@ -51,8 +53,8 @@ def build(info: registry.ModelInfo, folder: Path, device: Device, precision: Pre
         with quiet():
             parts = {}
             for name, kind in PARTS[info.architecture].items():
-                dtype = half if name in _DRAWING else rest
-                parts[name] = _part(kind, _folder_of(name, info, folder, half), dtype, precision)
+                dtype = half if name in DRAWING else rest
+                parts[name] = _part(kind, folder_of(name, info, folder, half), dtype, precision)
             pipeline = _assembled(info.architecture, folder, parts)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -66,7 +68,8 @@ def build(info: registry.ModelInfo, folder: Path, device: Device, precision: Pre
         pipeline.vae.to(memory_format=torch.channels_last)
     if half != rest:
         cast_unet_io(pipeline.unet, half, rest)
-    return pipeline.to(device)
+    offloading.switch_on(pipeline, offload, device)
+    return pipeline
 
 
 def decodes_in_single(architecture: Architecture, vae: AutoencoderKL) -> bool:
@@ -89,7 +92,8 @@ def quantised(kind: Any, folder: Path) -> Any:
     return part
 
 
-def _folder_of(name: str, info: registry.ModelInfo, folder: Path, half: torch.dtype) -> Path:
+def folder_of(name: str, info: registry.ModelInfo, folder: Path, half: torch.dtype) -> Path:
+    """Where a part is read from: in fp16 another VAE, where the model's own does not bear it."""
     if name == "vae" and half == torch.float16 and info.half_precision_vae is not None:
         return hub.cached_component(info.half_precision_vae) or folder / name
     return folder / name

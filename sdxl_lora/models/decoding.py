@@ -1,28 +1,28 @@
 """Finished latents -> picture, exactly as the stock pipelines do it, with a look at whether it is one."""
 
+from typing import Any
+
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.errors import StudioError
-from sdxl_lora.models import latent_space
+from sdxl_lora.models import int8, latent_space
 
 # px of area that are decoded at once; beyond, SDXL's decoder would need more memory than its UNet (13 GB at 2048 px,
 # tiled 3.6), and overlapping tiles are blended as diffusers does it
 _LARGEST_WHOLE = 1536 * 1536
-
-
-def in_tiles(area: int) -> bool:
-    """Whether a picture of that many pixels goes through the autoencoder in tiles."""
-    return area > _LARGEST_WHOLE
+# where memory is short even half of that is more than all the weights; tiles of a quarter of the area then suffice
+_LARGEST_WHOLE_SAVING = 768 * 768
+_SAVING_SIDE = 512  # px of a tile
 
 
 def decode(pipeline: DiffusionPipeline, latents: Tensor) -> Image.Image:
     """The picture of scaled latents (1CHW). Raises `StudioError` if it came out as NaN or black."""
     vae = pipeline.vae
     area = latents.shape[-2] * latents.shape[-1] * latent_space.factor(vae.config) ** 2
-    vae.use_tiling = in_tiles(area)
+    set_tiles(vae, area, on_gpu=latents.device.type == "cuda")
     if not torch.isfinite(latents).all():
         raise StudioError(_advice("no valid numbers (NaN)", pipeline))
     with torch.no_grad():
@@ -33,6 +33,16 @@ def decode(pipeline: DiffusionPipeline, latents: Tensor) -> Image.Image:
     if image.getextrema() == ((0, 0),) * 3:
         raise StudioError(_advice("an entirely black picture", pipeline))
     return image
+
+
+def set_tiles(vae: Any, area: int, *, on_gpu: bool) -> None:
+    """Lets an autoencoder take pictures of `area` px whole or in tiles; int8 on a GPU says that memory is short."""
+    saving = on_gpu and int8.has_quantised(vae)
+    side = vae.config.sample_size
+    side = _SAVING_SIDE if saving else max(side) if isinstance(side, list | tuple) else side
+    vae.use_tiling = area > (_LARGEST_WHOLE_SAVING if saving else _LARGEST_WHOLE)
+    vae.tile_sample_min_size = side
+    vae.tile_latent_min_size = side // latent_space.factor(vae.config)
 
 
 def _advice(what: str, pipeline: DiffusionPipeline) -> str:

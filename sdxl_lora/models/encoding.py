@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Generator, Tensor
 
-from sdxl_lora.models import decoding, latent_space
+from sdxl_lora.models import decoding, latent_space, pipeline_internals
 
 
 def encode(pipeline: DiffusionPipeline, picture: Image.Image, generator: Generator) -> Tensor:
@@ -27,7 +27,8 @@ def to_pixels(picture: Image.Image) -> Tensor:
 def encode_pixels(pipeline: DiffusionPipeline, pixels: Tensor, generator: Generator) -> Tensor:
     """Scaled latents (1CHW, fp32) of pixels in -1..1 (1CHW)."""
     vae = pipeline.vae
-    vae.use_tiling = decoding.in_tiles(pixels.shape[-2] * pixels.shape[-1])
+    device = pipeline_internals.execution_device(pipeline)
+    decoding.set_tiles(vae, pixels.shape[-2] * pixels.shape[-1], on_gpu=device.type == "cuda")
     with torch.no_grad():
-        posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+        posterior = vae.encode(pixels.to(device, vae.dtype)).latent_dist
     return latent_space.scale(posterior.sample(generator=generator), vae.config).float()

@@ -145,9 +145,9 @@ def is_quantised(layer: nn.Module) -> bool:
     return isinstance(layer, tuple(_KINDS.values())) and weight is not None and weight.dtype == torch.int8
 
 
-def tensors_of(layer: Any) -> tuple[Tensor, ...]:
-    """What holds the weight of a layer: it alone, or int8 numbers and their scales."""
-    return (layer.weight, layer.scale) if is_quantised(layer) else (layer.weight,)
+def tensors_of(layer: Any) -> tuple[str, ...]:
+    """Names of what holds the weight of a layer: it alone, or int8 numbers and their scales."""
+    return ("weight", "scale") if is_quantised(layer) else ("weight",)
 
 
 def whole_weight(layer: Any) -> Tensor:
@@ -169,6 +169,11 @@ def replace_weight(layer: Any, whole: Tensor) -> None:
     weight, scale = quantise(whole, grid=_OTHER_GRID)
     layer.weight.copy_(weight)
     layer.scale.copy_(scale)
+
+
+def has_quantised(model: nn.Module) -> bool:
+    """Whether any layer of a model is int8."""
+    return any(is_quantised(layer) for layer in model.modules())
 
 
 def _quantised(weight: Tensor) -> tuple[Tensor, Tensor]:

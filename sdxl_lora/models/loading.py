@@ -14,9 +14,9 @@ from typing import Any, Self
 import torch
 from diffusers import DiffusionPipeline
 
-from sdxl_lora.config import Architecture, Precision
+from sdxl_lora.config import Architecture, Offload, Precision
 from sdxl_lora.errors import Cancelled, InputError
-from sdxl_lora.models import identity, lora, registry, schedulers
+from sdxl_lora.models import identity, lora, offloading, registry, room, schedulers
 from sdxl_lora.models.building import build
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, compute_dtype
 from sdxl_lora.models.torch_engine import TorchEngine
@@ -34,6 +34,10 @@ class ModelConfig:
     precision: Precision = "auto"
     device: str | None = None  # None = the fastest there is
     scheduler: str | None = None  # see `schedulers.NAMES`; None = the model's own
+    offload: Offload = "none"  # which parts of it wait in main memory, see `offloading`
+    size: tuple[int, int] | None = (
+        None  # of the pictures, px: what they need must be free; None = the model's own
+    )
     model_sha256: str = ""  # of the model's files, see `identity`; "" = whatever lies there
 
     @classmethod
@@ -45,6 +49,8 @@ class ModelConfig:
             precision=request.precision,
             device=device,
             scheduler=request.scheduler,
+            offload=request.offload,
+            size=(request.width, request.height) if request.width and request.height else None,
             model_sha256=request.model_sha256,
         )
 
@@ -104,13 +110,19 @@ class LoadedModel:
         if self.base.loras == self.config.loras:
             return
         files = lora.check(identity.pinned(self.config.loras), self.engine.pipeline, self.info.name)
-        self.base.loras = ()
-        self.base.adapters.unload()
-        self.base.adapters = lora.load_adapters(files, self.engine.pipeline)
-        self.base.loras = self.config.loras
+        offload, pipeline = self.config.offload, self.engine.pipeline
+        offloading.switch_off(pipeline, offload)
+        try:
+            self.base.loras = ()
+            self.base.adapters.unload()
+            self.base.adapters = lora.load_adapters(files, pipeline)
+            self.base.loras = self.config.loras
+        finally:
+            if offload != "none":
+                offloading.switch_on(pipeline, offload, self.device)
 
 
-_cache: dict[tuple[str, str, Device, Precision], Base] = {}
+_cache: dict[tuple[str, str, Device, Precision, Offload], Base] = {}
 _cache_lock = threading.Lock()
 
 
@@ -119,7 +131,8 @@ def load(config: ModelConfig) -> LoadedModel:
 
     It is the same only with the same contents: a model that changed in its folder is loaded anew. Fetches hub models
     that are not on this machine. Raises `InputError` (unknown name, unsupported architecture, LoRA that does not fit,
-    contents other than the configuration's hashes say), `ModelUnavailableError`.
+    contents other than the configuration's hashes say), `ModelUnavailableError`, and before any weights are read
+    `MemoryLimitError`.
     """
     schedulers.check(config.scheduler)
     device = choose_device(config.device)
@@ -127,14 +140,17 @@ def load(config: ModelConfig) -> LoadedModel:
     assert info.folder is not None  # fetch() has it, or has raised
     assert info.architecture is not None
     precision = choose_precision(config.precision, device, quantised=info.quantised)
+    offloading.check(config.offload, device)
     digest = identity.check_model(info, config.model_sha256)
     config = replace(config, loras=identity.pinned(config.loras), model_sha256=digest)
-    key = (str(info.folder), digest, device, precision)
+    key = (str(info.folder), digest, device, precision, config.offload)
     with _cache_lock:
         base = _cache.get(key)
         if base is None:
             _cache.clear()  # one model at a time: make room first
-            base = Base(engine=TorchEngine(build(info, info.folder, device, precision), info.capabilities))
+            room.check(info, precision, device, config.offload, config.size)
+            pipeline = build(info, info.folder, device, precision, config.offload)
+            base = Base(engine=TorchEngine(pipeline, info.capabilities))
             _cache[key] = base
     lora.check(config.loras, base.engine.pipeline, info.name)
     return LoadedModel(

@@ -17,6 +17,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
+from sdxl_lora.models import pipeline_internals
 from sdxl_lora.prompts import emphasis
 
 _Side = tuple[Tensor, Tensor | None]  # embeddings [1, tokens, width], pooled [1, width]
@@ -29,6 +30,7 @@ class _TextEncoder:
     tokenizer: Any
     model: Any
     penultimate: bool  # which hidden states the UNet was trained with
+    device: torch.device  # where it computes
 
     @property
     def max_tokens(self) -> int:
@@ -38,11 +40,12 @@ class _TextEncoder:
 
 def text_encoders(pipeline: DiffusionPipeline) -> list[_TextEncoder]:
     """The text encoders in the order their embeddings are joined; SDXL reads their last hidden layer but one."""
+    device = pipeline_internals.execution_device(pipeline)
     second = getattr(pipeline, "text_encoder_2", None)
     if second is None:
-        return [_TextEncoder(pipeline.tokenizer, pipeline.text_encoder, penultimate=False)]
+        return [_TextEncoder(pipeline.tokenizer, pipeline.text_encoder, penultimate=False, device=device)]
     return [
-        _TextEncoder(tokenizer, model, penultimate=True)
+        _TextEncoder(tokenizer, model, penultimate=True, device=device)
         for tokenizer, model in (
             (pipeline.tokenizer, pipeline.text_encoder),
             (pipeline.tokenizer_2, second),
@@ -126,7 +129,7 @@ def _run(encoder: _TextEncoder, rows: list[list[int]]) -> _Side:
     for row in rows:
         marked = [tokenizer.bos_token_id, *row, tokenizer.eos_token_id]
         filled.append(marked + [tokenizer.pad_token_id] * (length - len(marked)))
-    ids = torch.tensor(filled, device=encoder.model.device)
+    ids = torch.tensor(filled, device=encoder.device)
     output = encoder.model(ids, output_hidden_states=encoder.penultimate)
     if not encoder.penultimate:
         return output[0], None

@@ -41,14 +41,15 @@ class _Part:
 class MergedAdapters:
     """LoRAs that are in a model's weights, and what these were before."""
 
-    originals: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # the second lie in main memory
+    # (module, name of its tensor, what that was, in main memory); a module that is moved gets other tensors
+    originals: list[tuple[Any, str, Tensor]] = field(default_factory=list)
 
     def unload(self) -> None:
         """Puts the weights back; the model is bit for bit what it was without LoRAs."""
         with torch.no_grad():
             while self.originals:
-                tensor, original = self.originals.pop()
-                tensor.copy_(original)
+                module, name, original = self.originals.pop()
+                getattr(module, name).copy_(original)
 
     def change(self, module: Any, parts: Sequence[_Part]) -> None:
         """Merges what several LoRAs do to one layer. Raises `LoraError`."""
@@ -59,14 +60,15 @@ class MergedAdapters:
                 known = totals.get(kind)
                 totals[kind] = difference if known is None else known + difference
         if "weight" in totals:
-            self._remember(*int8.tensors_of(module))
+            self._remember(module, *int8.tensors_of(module))
             int8.replace_weight(module, weight.float() + totals["weight"])
         if bias is not None and "bias" in totals:
-            self._remember(bias)
+            self._remember(module, "bias")
             bias.copy_(bias.float() + totals["bias"])
 
-    def _remember(self, *tensors: Tensor) -> None:
-        self.originals += [(tensor, tensor.detach().to("cpu", copy=True)) for tensor in tensors]
+    def _remember(self, module: Any, *names: str) -> None:
+        for name in names:
+            self.originals.append((module, name, getattr(module, name).detach().to("cpu", copy=True)))
 
 
 def find(spec: LoraSpec) -> Path:

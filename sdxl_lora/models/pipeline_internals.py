@@ -8,6 +8,7 @@ in a picture.
 import copy
 from typing import Any
 
+import torch
 from diffusers import DiffusionPipeline, SchedulerMixin
 
 
@@ -23,6 +24,12 @@ def replace_network(pipeline: DiffusionPipeline, network: Any) -> None:
     classes it knows.
     """
     vars(pipeline)["unet"] = network
+
+
+def execution_device(pipeline: DiffusionPipeline) -> torch.device:
+    """Where a pipeline computes, also while its weights wait elsewhere."""
+    device: torch.device = pipeline._execution_device
+    return device
 
 
 def stop(running: DiffusionPipeline) -> None:

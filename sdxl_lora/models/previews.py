@@ -56,15 +56,18 @@ class Predictions:
         return outputs[-1] if outputs and outputs[-1] is not None else latents
 
 
-def fit(vae: AutoencoderKL) -> Tensor:
-    """The map for this VAE: [channels + 1, 3], from scaled latents and 1 to RGB in -1..1."""
+def fit(vae: AutoencoderKL, device: torch.device | None = None) -> Tensor:
+    """The map for this VAE: [channels + 1, 3], from scaled latents and 1 to RGB in -1..1.
+
+    `device`: where it computes, if its weights wait elsewhere.
+    """
     factor = latent_space.factor(vae.config)
     generator = torch.Generator().manual_seed(0)
     colours = torch.rand(1, 3, _SQUARES, _SQUARES, generator=generator) * 2 - 1
     cells = torch.nn.functional.interpolate(colours, scale_factor=float(_LATENTS_PER_SQUARE), mode="nearest")
     picture = torch.nn.functional.interpolate(cells, scale_factor=float(factor), mode="nearest")
     with torch.no_grad():
-        encoded = vae.encode(picture.to(vae.device, vae.dtype)).latent_dist.mean
+        encoded = vae.encode(picture.to(device or vae.device, vae.dtype)).latent_dist.mean
         latents = latent_space.scale(encoded, vae.config)
     known = _with_ones(latents.float().cpu()[0].flatten(1).T)
     return torch.linalg.lstsq(known, cells[0].flatten(1).T).solution

@@ -67,7 +67,7 @@ class TorchEngine:
             else:
                 encoded = self.pipeline.encode_prompt(
                     prompt,
-                    device=self.pipeline.device,
+                    device=pipeline_internals.execution_device(self.pipeline),
                     num_images_per_prompt=1,
                     do_classifier_free_guidance=guided,
                     negative_prompt=negative_prompt or None,
@@ -139,5 +139,7 @@ class TorchEngine:
 
     def preview(self, latents: Tensor, size: tuple[int, int]) -> Image.Image:
         if self._preview_factors is None:
-            self._preview_factors = previews.fit(self.pipeline.vae)
+            self._preview_factors = previews.fit(
+                self.pipeline.vae, pipeline_internals.execution_device(self.pipeline)
+            )
         return previews.draw(latents, self._preview_factors, size)

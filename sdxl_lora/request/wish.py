@@ -9,7 +9,7 @@ Knows nothing of models: what a wish leaves open is decided by `generation.resol
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
-from sdxl_lora.config import EngineName, Precision
+from sdxl_lora.config import EngineName, Offload, Precision
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request.field import MISSING, declared, table
 from sdxl_lora.request.finish import Finish
@@ -37,6 +37,7 @@ MAX_FEATHER = 512  # px
 OWN_SCHEDULER = "own"  # the sampler in the model's own files
 _SIDE = Whole(low=64, high=MAX_SIDE, multiple=8)
 _ENGINES: tuple[str, ...] = get_args(EngineName)
+_OFFLOADS: tuple[str, ...] = get_args(Offload)
 _PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
@@ -237,6 +238,18 @@ class GenerationRequest(Finish):
         flag="--engine",
         flag_help="auto, torch, openvino",
         metavar="NAME",
+        wished=False,
+    )
+    offload: Offload = declared(
+        Choice(options=_OFFLOADS),
+        default="none",
+        label="Offload",
+        help="Where a GPU is too small for the model: its parts (model) or layers (sequential) wait in main memory and"
+        " come as they are needed. Slower; sequential many times.",
+        flag="--offload",
+        flag_help="none, model or sequential: let parts of the model wait in main memory (GPUs)",
+        metavar="HOW",
+        latents=False,
         wished=False,
     )
     loras: tuple[LoraSpec, ...] = declared(

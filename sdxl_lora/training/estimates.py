@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from sdxl_lora.models.int8 import quantise_layers
 from sdxl_lora.training.adapter import Adapter
 from sdxl_lora.training.components import lora_settings, pictures_at_once
+from sdxl_lora.training.fitting import OPTIMIZER_BYTES, FusedAttention
 from sdxl_lora.training.setup import Setup
 
-_OPTIMIZER_BYTES = 16  # per trained parameter: weight, gradient and two moments in fp32
 _ENCODER_TENSORS = (
     3  # of the VAE's first block at once: what comes in, what goes through, what is being written
 )
@@ -50,26 +50,6 @@ class Estimate:
         return max(self.training, self.caching)
 
 
-class _FusedAttention:
-    """diffusers' processor protocol, with the fused kernel; on the meta device PyTorch would write the scores out."""
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-    ) -> Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key, value = (
-            rows.unflatten(2, (attn.heads, -1)).transpose(1, 2)
-            for rows in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
-        )
-        found = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
-        result: Tensor = attn.to_out[0](found.transpose(1, 2).flatten(2))
-        return result
-
-
 def estimate(setup: Setup) -> Estimate:
     """Estimates a run."""
     unet, adapter = _meta_unet(setup)
@@ -82,7 +62,7 @@ def estimate(setup: Setup) -> Estimate:
     pictures = setup.total * setup.config.gradient_accumulation_steps * batch
     return Estimate(
         weights=frozen,
-        trained=trained * _OPTIMIZER_BYTES,
+        trained=trained * OPTIMIZER_BYTES,
         activations=kept,
         caching=_caching_bytes(setup),
         cache=_cache_bytes(setup),
@@ -144,7 +124,7 @@ def _one_step(setup: Setup, unet: Any, batch: int) -> tuple[int, float, float]:
     if setup.base.architecture == "sdxl":
         added = {"text_embeds": empty(batch, pooled), "time_ids": empty(batch, 6, dtype=torch.float32)}
     counter = FlopCounterMode(display=False)
-    unet.set_attn_processor(_FusedAttention())
+    unet.set_attn_processor(FusedAttention())
     with counter:
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             found = unet(

@@ -77,3 +77,23 @@ def test_json_says_what_the_bundled_model_can_do(
     assert (mini["letters"], mini["judge"]) == (False, "clip")
     assert "jacket" in mini["products"]
     assert mini["words"] == sorted(mini["words"])
+
+
+def test_fit_says_what_fits_into_which_card(tiny_sdxl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "fit", str(tiny_sdxl), "--json"]) == 0
+    needs = json.loads(capsys.readouterr().out)["needs"]
+    by_setting = {need["setting"]: need for need in needs}
+    assert len(by_setting) == 10
+    assert by_setting["--precision int8"]["bytes"] < by_setting["--precision fp16"]["bytes"]
+    small, large = "--base_precision int8 --gradient_checkpointing", "--mixed_precision bf16"
+    assert by_setting[small]["bytes"] < by_setting[large]["bytes"]
+    assert by_setting[small]["cards"] == [4, 8, 12, 16, 24]
+    assert cli.main(["models", "fit", str(tiny_sdxl)]) == 0
+    said = capsys.readouterr().out
+    assert "12 GB" in said
+    assert "--offload sequential" in said
+
+
+def test_fit_of_what_is_not_here_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "fit", "someone/unheard-of"]) == 2
+    assert "sizes of someone/unheard-of are not known before it is here" in capsys.readouterr().err

@@ -348,8 +348,9 @@ def test_a_drawing_model_has_no_layers_more_than_without_loras(tiny_sdxl: Path, 
 
 
 def test_unloading_undoes_in_the_opposite_order() -> None:
-    parameter = torch.nn.Parameter(torch.zeros(2))
-    adapters = lora.MergedAdapters(originals=[(parameter, torch.ones(2)), (parameter, torch.full((2,), 2.0))])
+    layer = torch.nn.LayerNorm(2)
+    originals = [(layer, "bias", torch.ones(2)), (layer, "bias", torch.full((2,), 2.0))]
+    adapters = lora.MergedAdapters(originals=originals)
     adapters.unload()
-    assert torch.equal(parameter, torch.ones(2))
+    assert torch.equal(layer.bias, torch.ones(2))
     assert adapters.originals == []
