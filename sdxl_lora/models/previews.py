@@ -35,7 +35,8 @@ class Predictions:
         @functools.wraps(step)  # the pipeline reads the signature
         def recording(*args: Any, return_dict: bool = True, **kwargs: Any) -> Any:
             output = step(*args, **kwargs, return_dict=True)
-            self._latest = getattr(output, "pred_original_sample", None)
+            # LCM's has another name
+            self._latest = getattr(output, "pred_original_sample", getattr(output, "denoised", None))
             return output if return_dict else (output.prev_sample,)
 
         scheduler.step = recording

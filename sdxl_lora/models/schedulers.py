@@ -11,6 +11,7 @@ from diffusers import (
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    LCMScheduler,
     SchedulerMixin,
     UniPCMultistepScheduler,
 )
@@ -27,6 +28,9 @@ _TABLE: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "dpm++ 2m sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
     "unipc": (UniPCMultistepScheduler, {}),
     "heun": (HeunDiscreteScheduler, {}),
+    # for LoRAs that draw in a few steps: Lightning and Hyper, LCM (arXiv:2310.04378)
+    "euler trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
+    "lcm": (LCMScheduler, {}),
 }
 NAMES = tuple(_TABLE)
 
