@@ -30,7 +30,8 @@ LIKE: Final = 0.82  # likeness from which it is the logo
 NEAR: Final = 0.4  # likeness from which it was meant to be
 WORST: Final = 0.4  # likeness of the worst tenth of the logo, at least
 COLOUR: Final = 16.0  # CIEDE2000 of the colour that is most off, at most
-ELSE: Final = 22.0  # the same, from which a shape that is only near is something else
+ELSE: Final = 22.0  # the same, from which a shape that is hardly near is something else
+UNSURE: Final = 0.55  # likeness of a shape that is hardly near
 STRETCH: Final = 1.15  # of its proportions, at most
 OTHER: Final = 1.6  # of its proportions, from which it is something else
 _SIDE: Final = 192  # px, of the logo's longer side when it is compared
@@ -171,7 +172,7 @@ def compare(pixels: Pixels, logo: Logo, corners: Corners) -> Sighting:
 
 def _judged(found: Sighting) -> Sighting:
     """With its verdict and the reason for it."""
-    blurred = found.likeness < LIKE and found.colour > ELSE
+    blurred = found.likeness < UNSURE and found.colour > ELSE
     if found.likeness < NEAR or blurred or found.stretch > OTHER:
         return replace(_NOTHING, likeness=found.likeness)
     wrong = []
