@@ -26,6 +26,7 @@ def look() -> None:
             st.Page(shared.GALLERY, title="Gallery", icon=":material/photo_library:"),
             st.Page("pages/catalog.py", title="Catalogue", icon=":material/grid_on:"),
             st.Page(shared.TEMPLATES, title="Templates", icon=":material/edit_note:"),
+            st.Page("pages/brand.py", title="Brand", icon=":material/branding_watermark:"),
             st.Page("pages/products.py", title="Products", icon=":material/checkroom:"),
             st.Page("pages/metrics.py", title="Metrics", icon=":material/monitoring:"),
             st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),

@@ -12,7 +12,7 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.records import metadata
 from sdxl_lora.request import GenerationRequest, expansion
-from sdxl_lora.ui import attempts, enrich, past, shared, tokens, tuning, words
+from sdxl_lora.ui import attempts, branding, enrich, past, shared, tokens, tuning, words
 
 MAX_COUNT = 8  # pictures at once on the page; the command line allows more
 MAX_EXPANDED = 32  # pictures of a prompt with choices in it
@@ -54,6 +54,8 @@ def show(session: str) -> None:
             width="stretch",
             shortcut="Ctrl+Enter",
         )
+    with st.expander("Brand and logo", icon=":material/branding_watermark:"):
+        branding.show()
     with st.expander("Fine-tune", icon=":material/tune:"):
         tuning.show()
     richer = enrich.show(said.prompt)
@@ -65,7 +67,7 @@ def show(session: str) -> None:
             st.success(shared.escape(message), icon=":material/tune:")
     if pressed:
         try:
-            submit(_request(said), session)
+            submit(branding.branded(_request(said)), session)
         except StudioError as error:
             problem.error(shared.escape(str(error)), icon=":material/error:")
     if undone:
@@ -155,17 +157,19 @@ def _enrich(said: words.Words, prompt: str) -> None:
 
 def _request(said: words.Words) -> GenerationRequest:
     """What the form says now. Raises `InputError`."""
-    return GenerationRequest(
+    request = GenerationRequest(
         prompt=said.prompt,
         template=said.template,
         slots=said.slots,
         count=st.session_state[_COUNT],
         **tuning.values(),
     )
+    return branding.with_logos(request)
 
 
 def _restore(request: GenerationRequest) -> None:
     words.restore(request)
+    branding.restore(request)
     if notes := tuning.restore(request):
         st.session_state["create.message"] = " ".join([st.session_state.get("create.message", ""), *notes])
     if request.count > 1:

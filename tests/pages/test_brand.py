@@ -1,0 +1,70 @@
+"""The page Brand, and the brand and logo of the studio's form."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from sdxl_lora.brands import kits
+from sdxl_lora.brands.kit import BrandKit, KitLogo, Swatch
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.ui import composer
+from tests.logos.marks import PEAK
+
+Open = Callable[..., AppTest]
+
+KIT = BrandKit(
+    name="North Peak",
+    palette=(Swatch(name="navy", hex="#1F2A44"),),
+    logos=(KitLogo(file="peak.svg", at="left-chest"),),
+    words=("outdoor style",),
+)
+
+
+def save(page: AppTest) -> AppTest:
+    return next(button for button in page.button if button.label == "Save").click().run()
+
+
+def test_a_kit_is_made_on_the_page(open_app: Open) -> None:
+    page = open_app("pages/brand.py")
+    page.text_input(key="brand.new.name").set_value("North Peak")
+    page.text_area(key="brand.new.Colours, each as name #RRGGBB").set_value("deep navy #1F2A44")
+    page.text_area(key="brand.new.Words for every picture").set_value("outdoor style")
+    page = save(page)
+    assert not page.exception
+    assert [one.value for one in page.success] == ["North Peak is saved."]
+    assert kits.get("North Peak").palette == (Swatch(name="deep navy", hex="#1F2A44"),)
+
+
+def test_what_is_wrong_is_said_in_one_line(open_app: Open) -> None:
+    page = save(open_app("pages/brand.py"))
+    assert "name of a brand is missing" in page.error[0].value
+    page.text_input(key="brand.new.name").set_value("A")
+    page.text_area(key="brand.new.Colours, each as name #RRGGBB").set_value("navy blue")
+    assert "no colour" in save(page).error[0].value
+    assert kits.names() == []
+
+
+def test_a_kit_is_changed_and_keeps_its_logos(open_app: Open) -> None:
+    kits.save(KIT, {"peak.svg": PEAK})
+    page = open_app("pages/brand.py")
+    page.selectbox(key="brand.chosen").set_value("North Peak").run()
+    page.text_area(key="brand.north-peak.Words to avoid").set_value("fur")
+    page = save(page)
+    assert not page.exception
+    assert kits.get("North Peak").avoid == ("fur",)
+    assert kits.get("North Peak").logos == KIT.logos
+
+
+@pytest.mark.parametrize("name", ["North Peak", None])
+def test_the_studio_sends_what_the_brand_says(
+    name: str | None, open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[GenerationRequest] = []
+    monkeypatch.setattr(composer, "submit", lambda request, _: sent.append(request))
+    kits.save(KIT, {"peak.svg": PEAK})
+    page = open_app("pages/create.py")
+    page.selectbox(key="create.brand").set_value(name).run()
+    page.button(key="composer-generate").click().run()
+    assert not page.exception
+    assert ("outdoor style" in sent[0].prompt, len(sent[0].logos)) == ((True, 1) if name else (False, 0))
