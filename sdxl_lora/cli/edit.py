@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdxl_lora.cli import making, terminal
+from sdxl_lora.cli import logos, making, terminal
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request import GenerationRequest, flags
 
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where in the widened frame the picture stands: start is left or above",
     )
     flags.add(parser, start=True)
+    logos.add_arguments(parser)
     making.add_arguments(parser)
 
 
@@ -72,7 +73,7 @@ def build_request(arguments: argparse.Namespace, source: "Source") -> Generation
     from sdxl_lora.editing import outpainting
     from sdxl_lora.jobs import edits
 
-    strength = arguments.strength
+    strength, placed = arguments.strength, logos.chosen(arguments)
     if arguments.variation:
         strength = edits.VARIATIONS[arguments.variation]
     if arguments.outpaint:
@@ -80,9 +81,11 @@ def build_request(arguments: argparse.Namespace, source: "Source") -> Generation
         request = edits.widen(source, ratio, arguments.prompt, anchor=arguments.anchor, strength=strength)
     elif (mask := _mask(arguments, source)) is not None:
         request = edits.change_part(source, mask, arguments.prompt, strength=strength)
+    elif placed and strength is None:  # nothing is drawn: only the logos are new
+        return replace(edits.print_logos(source, placed, arguments.prompt), **_said(arguments))
     else:
         request = edits.vary(source, arguments.prompt, strength=strength)
-    return replace(request, **_said(arguments))
+    return replace(request, logos=placed or request.logos, **_said(arguments))
 
 
 def _said(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from sdxl_lora.errors import ImageError, InputError, PromptError
 from sdxl_lora.models import registry
 from sdxl_lora.prompts import attributes
 from sdxl_lora.records import Record, layout, metadata
-from sdxl_lora.request import GenerationRequest, expansion
+from sdxl_lora.request import GenerationRequest, LogoSpec, expansion
 
 VARIATIONS: Final = {"subtle": 0.35, "strong": 0.65}  # strength of the change
 WIDENED: Final = 0.7  # strength in the new part: the carried-on edge stays to be seen
+_LOGOS_ONLY: Final = "a product with its logo"  # what stands in the record of a photo that says nothing
 PARTS: Final = ("garment", "background")  # that a mask can be found for
 _ON_GARMENT = "front|back|side|chest|sleeve|leg|hanger|mannequin|centre"  # is no place of the garment itself
 _PLACES = re.compile(
@@ -101,6 +102,12 @@ def vary(source: Source, prompt: str = "", *, strength: float | None = None) -> 
     if source.request is not None:
         request = replace(request, logos=source.request.logos)  # drawn anew, they would not be exact
     return replace(request, strength=strength)
+
+
+def print_logos(source: Source, logos: tuple[LogoSpec, ...], prompt: str = "") -> GenerationRequest:
+    """The picture as it is, with logos put onto it; no model draws. A photo that says nothing needs no words here."""
+    begun = _begun(source, prompt.strip() or source.prompt or _LOGOS_ONLY)
+    return replace(begun, strength=0.0, logos=logos)
 
 
 def change_part(

@@ -11,6 +11,7 @@ from PIL import Image
 from sdxl_lora import cli, inputs
 from sdxl_lora.records import Record, Store, metadata
 from sdxl_lora.request import GenerationRequest, LoraSpec
+from tests.logos.marks import PEAK
 from tests.records.shared import request
 
 QUICK = ("--steps", "4", "--model", "mini")
@@ -132,3 +133,24 @@ def test_what_cannot_be_edited_is_one_line_and_leaves_nothing(
         assert next(line for line in err if line.startswith("error: ")).count(said) == 1, (words, err)
         assert not any("Traceback" in line for line in err)
     assert not (home / "pictures").exists()
+
+
+def test_a_logo_is_put_onto_a_photo_and_nothing_else_changes(
+    photo: Path, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "peak.svg").write_bytes(PEAK)
+    at = ("--logo", str(tmp_path / "peak.svg"), "--at", "0.5,0.5,0.3")
+    made_by, made, _ = edited(capsys, str(photo), *at)
+    assert (made_by.strength, made_by.logos[0].name) == (0.0, "peak.svg")
+    untouched = np.ones((96, 128), np.uint8)
+    untouched[20:76, 40:88] = 0
+    assert stays(made, photo, 1 - untouched)
+    assert not stays(made, photo, np.zeros((96, 128)))
+
+
+def test_a_place_that_is_none_is_said_in_one_line(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "peak.svg").write_bytes(PEAK)
+    assert cli.main(["edit", str(photo), "--logo", str(tmp_path / "peak.svg"), "--at", "elbow"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "position of a logo" in said[0]
