@@ -15,11 +15,22 @@ os.environ["SDXL_LORA_ENGINE"] = "torch"  # nothing is converted in the backgrou
 from importlib.metadata import version
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import tiny
 
 _REPORTED = ("torch", "diffusers", "transformers", "peft", "streamlit")
+
+# how long an example takes says how busy the machine is, not whether the code is right; in CI the examples are the
+# same every time, so that a change is judged by what it changed
+hypothesis.settings.register_profile(
+    "studio",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+hypothesis.settings.load_profile("studio")
 
 
 def pytest_report_header() -> str:
