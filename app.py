@@ -23,6 +23,7 @@ def look() -> None:
     page = st.navigation(
         [
             st.Page(shared.CREATE, title="Studio", icon=":material/auto_awesome:", default=True),
+            st.Page(shared.EDIT, title="Edit", icon=":material/auto_fix_high:"),
             st.Page(shared.GALLERY, title="Gallery", icon=":material/photo_library:"),
             st.Page("pages/catalog.py", title="Catalogue", icon=":material/grid_on:"),
             st.Page(shared.TEMPLATES, title="Templates", icon=":material/edit_note:"),

@@ -16,7 +16,7 @@ from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest, expansion
-from sdxl_lora.ui import composer, shared, shops, votes, why
+from sdxl_lora.ui import composer, editing, shared, shops, votes, why
 from sdxl_lora.ui.shared import escape
 
 FIRST_COLOURS = ("black", "white", "red", "navy", "green", "grey")  # what is asked for most
@@ -73,6 +73,14 @@ def card(record: Record, place: str, *, small: bool = False) -> None:
                 disabled=bool(record.left_out),
             ):
                 change_words(record)
+            if st.button(
+                "Use as start",
+                key=f"{key}.edit",
+                icon=":material/auto_fix_high:",
+                help="Use as start: vary it, change a part, widen it",
+            ):
+                editing.begin_with(record)
+                st.switch_page(shared.EDIT)
             if st.button(
                 "Details",
                 key=f"{key}.details",
@@ -169,6 +177,7 @@ def _details(record: Record, *, keys: bool) -> None:
                 expansion.literal(record.request), "All settings of the picture are filled in."
             )
             st.switch_page(shared.CREATE)
+        _made_from(record)
         _more(record, key)
         if image is not None:
             shops.show(record, image, file_name(record.request), key)
@@ -184,6 +193,17 @@ def _details(record: Record, *, keys: bool) -> None:
                     on_click=_delete,
                     args=(record.id,),
                 )
+
+
+def _made_from(record: Record) -> None:
+    """The picture that an edit began from."""
+    if not record.request.made_from:
+        return
+    before = shared.find(record.request.made_from)
+    image = None if before is None else _file_of(before, small=True)
+    st.caption("Made from this picture" if image else "Made from a picture that was deleted since")
+    if before is not None and image is not None:
+        st.image(image, width=140, alt=before.request.prompt)
 
 
 def _file_of(record: Record, *, small: bool = False) -> bytes | None:

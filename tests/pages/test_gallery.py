@@ -125,11 +125,11 @@ def test_a_picture_of_a_newer_version_can_be_looked_at_but_not_made_again(open_a
     [record] = make("a navy jacket")
     with shared.database().writing() as session:
         row = session.get_one(PictureRow, record.id)
-        row.request = {**row.request, "upscale": 2}
+        row.request = {**row.request, "sparkle": 2}
     at = open_app(PAGE)
     assert at.button(key=f"gallery.{record.id}.more").disabled
     at.button(key=f"gallery.{record.id}.details").click().run()
-    assert any("newer version: upscale is not known here" in caption.value for caption in at.caption)
+    assert any("newer version: sparkle is not known here" in caption.value for caption in at.caption)
     assert at.button(key=f"details.{record.id}.recall").disabled
 
 

@@ -1,0 +1,16 @@
+"""Edit: a picture to begin from on the left with what to do, what came of it on the right."""
+
+import streamlit as st
+
+from sdxl_lora.ui import editing, feed, shared
+
+session = shared.session_id()
+left, right = st.columns([7, 7], gap="medium")
+with left, st.container(key="composer"):
+    editing.form(session)
+with right:
+    editing.compare(session)
+    if not feed.show(session):
+        with st.container(key="empty"):
+            st.header("What comes of it will appear here", anchor=False)
+            st.markdown("The picture you begin with stays as it is; every step is a picture of its own.")

@@ -1,0 +1,168 @@
+"""The form of the Edit page: a picture, a tool, a button; and the way back to every step.
+
+A step is a picture. Each is recorded with the one it was made from; undo and redo walk along that line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from sdxl_lora import generation
+from sdxl_lora.errors import NotFoundError, StudioError
+from sdxl_lora.jobs import edits
+from sdxl_lora.jobs.edits import Source
+from sdxl_lora.jobs.spec import JobSpec
+from sdxl_lora.records import Record
+from sdxl_lora.request import GenerationRequest
+from sdxl_lora.ui import edit_tools, shared, slider
+
+_STEPS = "edit.steps"  # ids of pictures, or the hash of an upload, first to last
+_PLACE = "edit.place"  # which of them is edited now
+_WAITING = "edit.waiting"  # the job whose picture becomes the next step
+_TOOL = "edit.tool"
+_UPLOADED = "edit.uploaded"
+_PHOTOS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
+
+
+def begin_with(record: Record) -> None:
+    """Opens the page with this picture at the next run."""
+    _restart([record.id])
+
+
+def form(session: str) -> None:
+    """Draws the page's left side."""
+    _take_over(session)
+    st.title("Change a picture", anchor=False)
+    _upload()
+    steps = _steps()
+    if not steps:
+        st.markdown("Choose a photo here, or press **Edit** under any picture of the studio or the gallery.")
+        return
+    try:
+        source = _source(steps[_place()])
+    except StudioError as error:
+        st.error(shared.escape(str(error)), icon=":material/error:")
+        return
+    _way_back(steps)
+    tools = {tool.name: tool for tool in edit_tools.TOOLS}
+    chosen = st.segmented_control(
+        "What to do",
+        list(tools),
+        key=_TOOL,
+        default=next(iter(tools)),
+        required=True,
+        persist_state="session",
+    )
+    tool = tools[str(chosen)]
+    st.caption(shared.escape(tool.help))
+    with shared.told():
+        wanted = tool.show(source)
+        many = st.segmented_control(
+            "How many pictures", range(1, 5), key="edit.count", default=1, required=True
+        )
+        if st.button(
+            "Make it",
+            key="edit.make",
+            type="primary",
+            icon=":material/auto_fix_high:",
+            width="stretch",
+            disabled=wanted is None,
+        ):
+            assert wanted is not None  # the button is off without
+            _submit(wanted(), int(many or 1), session)
+
+
+def compare(session: str) -> None:
+    """Before and after of the step that is looked at."""
+    steps = _steps()
+    if not steps or _place() == 0:
+        return
+    with shared.told():
+        before, after = _source(steps[_place() - 1]), _source(steps[_place()])
+        slider.show(before.image(), after.image(), f"edit-{_place()}-{after.picture[:8]}")
+
+
+def _upload() -> None:
+    file = st.file_uploader("A photo to begin with", type=_PHOTOS, key="edit.file")
+    if file is None or st.session_state.get(_UPLOADED) == file.file_id:
+        return
+    st.session_state[_UPLOADED] = file.file_id
+    with shared.told():
+        source = edits.of_bytes(file.getvalue(), file.name)
+        st.session_state[f"edit.source.{source.picture}"] = source
+        _restart([source.picture])
+        for note in source.notes:
+            st.toast(shared.escape(note))
+
+
+def _source(step: str) -> Source:
+    """The picture of a step. Raises `NotFoundError`, `ImageError`."""
+    kept: Source | None = st.session_state.get(f"edit.source.{step}")
+    if kept is None:
+        record = shared.find(step)
+        if record is None:
+            raise NotFoundError("this picture was deleted; begin with another")
+        kept = edits.of_record(record)
+        st.session_state[f"edit.source.{step}"] = kept
+    return kept
+
+
+def _way_back(steps: Sequence[str]) -> None:
+    """Undo, redo, and where one is."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        place = _place()
+        st.button(
+            "Undo",
+            key="edit.undo",
+            icon=":material/undo:",
+            disabled=place == 0,
+            on_click=_go,
+            args=(place - 1,),
+        )
+        st.button(
+            "Redo",
+            key="edit.redo",
+            icon=":material/redo:",
+            disabled=place == len(steps) - 1,
+            on_click=_go,
+            args=(place + 1,),
+        )
+        st.caption(f"Step {place + 1:d} of {len(steps):d}")
+
+
+def _submit(request: GenerationRequest, count: int, session: str) -> None:
+    wanted = replace(request, count=count)
+    generation.check(wanted)
+    job = shared.queue().submit(JobSpec(request=wanted, user=session))
+    st.session_state[_WAITING] = job.id
+    st.rerun()
+
+
+def _take_over(session: str) -> None:
+    """The first picture of the job that was sent becomes the step that is edited next."""
+    waiting = st.session_state.get(_WAITING)
+    job = next((job for job in shared.queue().jobs(session) if job.id == waiting), None)
+    if job is None or job.active:
+        return
+    st.session_state.pop(_WAITING)
+    if job.record_ids:
+        steps = [*_steps()[: _place() + 1], job.record_ids[0]]
+        st.session_state[_STEPS], st.session_state[_PLACE] = steps, len(steps) - 1
+
+
+def _restart(steps: list[str]) -> None:
+    st.session_state[_STEPS], st.session_state[_PLACE] = steps, len(steps) - 1
+    st.session_state.pop(_WAITING, None)
+
+
+def _steps() -> list[str]:
+    return list(st.session_state.get(_STEPS, []))
+
+
+def _place() -> int:
+    return int(st.session_state.get(_PLACE, 0))
+
+
+def _go(place: int) -> None:
+    st.session_state[_PLACE] = place

@@ -1,0 +1,116 @@
+"""The Edit page: begins with any picture, does one thing in plain words, and leads back to every step."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from sdxl_lora import inputs
+from sdxl_lora.records import Record
+from sdxl_lora.ui import shared
+from tests.records.shared import request
+
+Open = Callable[..., AppTest]
+Finish = Callable[[AppTest], AppTest]
+
+
+def photo() -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def pictured() -> Record:
+    picture = Image.open(io.BytesIO(photo()))
+    return shared.studio().store.add(picture, request=request("a navy hoodie in a forest", model="mini"))
+
+
+@pytest.fixture
+def at(open_app: Open) -> AppTest:
+    """The page, opened from the gallery by a picture's button."""
+    at = open_app()
+    record = pictured()
+    at.switch_page("pages/gallery.py").run()
+    key = next(b.key for b in at.button if b.key and b.key.endswith(f"{record.id}.edit"))
+    at.button(key=key).click().run()
+    at.switch_page("pages/edit.py").run()  # where the button leads; AppTest would run the gallery again
+    assert not at.exception
+    at.segmented_control(key="edit.vary").set_value("A lot").run()  # of the two steps of the tiny model one
+    return at
+
+
+def test_a_picture_of_the_gallery_opens_it_with_its_words(at: AppTest) -> None:
+    assert at.title[0].value == "Change a picture"
+    assert at.text_area[0].value == "a navy hoodie in a forest"
+    assert not at.button(key="edit.make").disabled
+
+
+def test_every_step_is_a_record_with_its_parent_and_can_be_undone_and_redone(
+    at: AppTest, finish: Finish
+) -> None:
+    before = shared.studio().store.page()[0]
+    at = finish(at.button(key="edit.make").click().run())
+    first = shared.studio().store.page()[0]
+    assert (first.request.made_from, first.request.strength) == (before.id, 0.65)
+    assert "Step 2 of 2" in [caption.value for caption in at.caption]
+    at.button(key="edit.undo").click().run()
+    assert at.button(key="edit.undo").disabled
+    at.button(key="edit.redo").click().run()
+    at = finish(at.button(key="edit.make").click().run())
+    assert shared.studio().store.page()[0].request.made_from == first.id
+    assert shared.find(before.id) is not None
+
+
+def test_a_rectangle_is_drawn_anew_and_the_rest_stays(at: AppTest, finish: Finish) -> None:
+    at.segmented_control(key="edit.tool").set_value("Change a part").run()
+    at.selectbox(key="edit.part").set_value("A rectangle").run()
+    assert at.button(key="edit.make").disabled  # nobody said what should be there
+    at.text_area[0].set_value("a star").run()
+    finish(at.button(key="edit.make").click().run())
+    made = shared.studio().store.page()[0]
+    mask = np.asarray(inputs.open(made.request.mask))
+    assert 0 < (mask > 0).mean() < 0.2
+    pixels, old = (
+        np.asarray(Image.open(made.path).convert("RGB")),
+        np.asarray(Image.open(io.BytesIO(photo()))),
+    )
+    assert (pixels[mask == 0] == old[mask == 0]).all()
+
+
+def test_a_picture_is_widened_with_its_surroundings(at: AppTest, finish: Finish) -> None:
+    at.segmented_control(key="edit.tool").set_value("Widen").run()
+    assert at.text_input[-1].value == "in a forest"
+    finish(at.button(key="edit.make").click().run())
+    made = shared.studio().store.page()[0]
+    assert (made.height, round(made.width / made.height, 1)) == (96, 1.8)
+
+
+def test_a_photo_from_outside_begins_and_needs_words(open_app: Open, finish: Finish) -> None:
+    at = open_app("pages/edit.py")
+    at.file_uploader(key="edit.file").set_value(("photo.png", photo(), "image/png")).run()
+    assert at.button(key="edit.make").disabled
+    at.text_area[0].set_value("a navy hoodie").run()
+    at.segmented_control(key="edit.vary").set_value("A lot").run()
+    finish(at.button(key="edit.make").click().run())
+    assert shared.studio().store.page()[0].request.prompt == "a navy hoodie"
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", photo()[:900]])
+def test_what_is_no_picture_is_one_line(open_app: Open, data: bytes) -> None:
+    at = open_app("pages/edit.py")
+    at.file_uploader(key="edit.file").set_value(("photo.png", data, "image/png")).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert "photo.png cannot be read as a picture" in at.error[0].value.replace("\\", "")
+
+
+def test_a_picture_that_was_deleted_meanwhile_is_said(at: AppTest) -> None:
+    record = shared.studio().store.page()[0]
+    shared.studio().store.delete(record.id)
+    del at.session_state[f"edit.source.{record.id}"]  # as another tab would see it
+    at.run()
+    assert "this picture was deleted; begin with another" in at.error[0].value.replace("\\", "")
