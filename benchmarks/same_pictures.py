@@ -3,6 +3,7 @@
     python -m benchmarks.same_pictures --write DIR [--checkout PATH]   # with the code of PATH; default this one
     python -m benchmarks.same_pictures --compare DIR DIR               # exit 1 where a pixel differs
 
+What is compared is what the model drew: the invisible mark, which comes afterwards, is switched off.
 How a picture comes out depends on the processor (fp32 or bf16, which kernels), so no hash of it can be kept in a
 test: both folders have to be made on one machine. Requests go in by the command line, which both checkouts have, one
 process for all of them, and cover what a picture is made of: sizes, steps, several counts, seeds, negative prompt,
@@ -96,7 +97,7 @@ def write(folder: Path, checkout: Path) -> None:
         subprocess.run(
             [sys.executable, "-c", DRIVER, str(folder)],
             cwd=checkout,
-            env={**_environment(), "SDXL_LORA_HOME": home},
+            env={**_environment(), "SDXL_LORA_HOME": home, "SDXL_LORA_WATERMARK": "off"},
             input=json.dumps(requests),
             text=True,
             check=True,

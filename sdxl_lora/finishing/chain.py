@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sdxl_lora.records import Record
@@ -49,7 +51,9 @@ class Piece:
     card: ScoreCard | None = None  # None: not judged yet; a search has judged its own
     unscored: str | None = None  # one line: why there is no score
     source_type: SourceType = SourceType.GENERATED  # what the file says it is
+    untouched: NDArray[np.bool_] | None = None  # (height, width), pixels that no mark may change
     notice: str | None = None  # one line: what else could not be done
+    watermarked: bool = False
     data: bytes | None = None  # the file, once it was written
     created_at: datetime | None = None  # UTC, that the file says
     record: Record | None = None  # once it is kept

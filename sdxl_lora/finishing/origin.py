@@ -1,14 +1,21 @@
 """What a picture is to the press: drawn by a model, a photo that a model changed, or a photo that was only finished.
 
-A picture of this studio may have been made from another, and that from a photo: the way back decides.
+A picture of this studio may have been made from another, and that from a photo: the way back decides. The file that it
+was made from goes into its signature.
 """
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
-from sdxl_lora.errors import StudioError
+from sdxl_lora import inputs
+from sdxl_lora.errors import InputError, StorageError, StudioError
+from sdxl_lora.provenance.signing import Original
 from sdxl_lora.records import Record
 from sdxl_lora.records.iptc import SourceType
 from sdxl_lora.request import GenerationRequest
+
+log = logging.getLogger(__name__)
 
 _FARTHEST = 1_000  # steps back; records that name each other in a circle end here
 
@@ -16,7 +23,7 @@ _FARTHEST = 1_000  # steps back; records that name each other in a circle end he
 def source_type(request: GenerationRequest, find: Callable[[str], Record]) -> SourceType:
     """The IPTC digital source type of a request's picture.
 
-    `find` gives the record of an id, or raises `StudioError`; what was deleted counts as drawn by a model.
+    `find` gives the record of an id, or raises `StudioError`; what was deleted counts as a photo that a model changed.
     """
     drawn = photo = False
     for _ in range(_FARTHEST):
@@ -30,8 +37,32 @@ def source_type(request: GenerationRequest, find: Callable[[str], Record]) -> So
         try:
             request = find(request.made_from).request
         except StudioError:
-            drawn = True
+            drawn = photo = True
             break
     if not photo:
         return SourceType.GENERATED
     return SourceType.COMPOSITE if drawn else SourceType.ENHANCED
+
+
+def original(request: GenerationRequest, find: Callable[[str], Record]) -> Original | None:
+    """The file that a picture was made from, with its own credentials; None: from nothing, or it is gone."""
+    if not request.start_picture:
+        return None
+    if request.made_from:
+        try:
+            record = find(request.made_from)
+            return Original(data=_read(record.path), mime="image/png", title=f"picture {record.id}")
+        except StudioError as error:
+            log.info("the pixels of a picture that was deleted stand for it: %s", error)
+    try:
+        return Original(data=inputs.read(request.start_picture), mime="image/png", title="the start picture")
+    except (InputError, StorageError) as error:
+        log.warning("the original of a picture is not in its credentials: %s", error)
+        return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -2,11 +2,12 @@
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 from sdxl_lora.errors import ProvenanceError, StorageError
+from sdxl_lora.finishing import origin
 from sdxl_lora.finishing.chain import Piece, Stage, noted
 from sdxl_lora.provenance import certificate, settings, signing
+from sdxl_lora.records import Store
 
 log = logging.getLogger(__name__)
 
@@ -16,16 +17,17 @@ class Sign:
 
     stage = Stage.SIGN
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def check(self) -> None:
         """Before anything is drawn: raises `InputError` for settings that cannot be meant, `ProvenanceError` where a
         signature is required and there is nothing to sign with."""
+        settings.watermarked()
         decided = settings.signing()
         if decided.mode == "required":
             try:
-                certificate.identity(decided, self._home)
+                certificate.identity(decided, self._store.home)
             except StorageError as error:
                 raise ProvenanceError(f"nothing is drawn, because it could not be signed: {error}") from error
 
@@ -41,12 +43,14 @@ class Sign:
         assert piece.data is not None  # embedded before
         decided = settings.signing()
         try:
-            who = certificate.identity(decided, self._home)
+            who = certificate.identity(decided, self._store.home)
             signed = signing.sign(
                 piece.data,
                 signing.MIME["PNG"],
                 who,
                 source_type=piece.source_type,
+                watermarked=piece.watermarked,
+                original=origin.original(piece.request, self._store.get),
                 timestamp=decided.timestamp,
             )
         except (ProvenanceError, StorageError) as error:

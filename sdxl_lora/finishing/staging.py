@@ -6,6 +6,7 @@ Or puts a product that was cut out before in front of what was drawn. Its opaque
 import logging
 from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
 from sdxl_lora import inputs
@@ -39,20 +40,27 @@ class Background:
             else:
                 found = cut_out(piece.image)
                 product, doubt = found.image, found.doubt
+            product = _placed(product, piece.image.size, request)
             image = _shown(product, piece.image, request)
+            exact = np.asarray(product.getchannel("A")) == 255 if request.product else None
         except StudioError as error:
             log.info("background as it was: %s", error)
             plain = replace(request, background="", product="", fill=0, shadow=False)
             if request.product:
                 plain = replace(plain, recolour="")
             return noted(replace(piece, request=plain), f"the background is as it was: {error}")
-        return noted(replace(piece, image=image), doubt)
+        return noted(replace(piece, image=image, untouched=exact), doubt)
+
+
+def _placed(product: Image.Image, size: tuple[int, int], request: GenerationRequest) -> Image.Image:
+    """The product (RGBA) at the size of the picture that was drawn, filling as much of it as the request says."""
+    if request.fill or product.size != size:
+        return framing.frame(product, size, request.fill / 100 if request.fill else framing.FILL)
+    return product
 
 
 def _shown(product: Image.Image, drawn: Image.Image, request: GenerationRequest) -> Image.Image:
-    """The product (RGBA) before what the request says, at the size of the picture that was drawn."""
-    if request.fill or product.size != drawn.size:
-        product = framing.frame(product, drawn.size, request.fill / 100 if request.fill else framing.FILL)
+    """The product before what the request says."""
     if request.shadow:
         product = shadow.ground(product)
     wanted = request.background

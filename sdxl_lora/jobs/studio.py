@@ -23,6 +23,7 @@ from sdxl_lora.finishing.signing import Sign
 from sdxl_lora.finishing.staging import Background
 from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.finishing.upscaling import Upscale
+from sdxl_lora.finishing.watermarking import Watermark
 from sdxl_lora.generation import Event, PictureDone, StepDone, detail
 from sdxl_lora.jobs.task import Task
 from sdxl_lora.models import registry
@@ -66,7 +67,7 @@ class Studio:
         self.store = Store(where)
         self._scorer = scorer
         self._explains = explain
-        self._sign = Sign(self.store.home)
+        self._sign = Sign(self.store)
         self._chain = Chain(
             [
                 Upscale(),
@@ -75,6 +76,7 @@ class Studio:
                 Composite(),
                 Background(),
                 Score(self._verifier),
+                Watermark(self.store),
                 Embed(self.store),
                 self._sign,
                 Keep(self.store),

@@ -1,5 +1,6 @@
-"""What the operator of a studio decided about signatures; by environment, because no request may switch them off.
+"""What the operator of a studio decided about marks; by environment, because no request may switch them off.
 
+- `SDXL_LORA_WATERMARK`: `on`, `off`;
 - `SDXL_LORA_SIGN`: `on` (a picture that cannot be signed is kept and said to be unsigned), `required` (it is not
   delivered), `off`;
 - `SDXL_LORA_SIGN_CERTIFICATE`, `SDXL_LORA_SIGN_KEY`: PEM files of a certificate chain, the signer's first, and its key;
@@ -9,11 +10,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from sdxl_lora.errors import InputError, UnknownNameError
 
 Signing = Literal["on", "required", "off"]
+Watermark = Literal["on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +38,23 @@ def signing() -> SigningSettings:
     if timestamp is not None and not timestamp.startswith(("http://", "https://")):
         raise InputError(f"SDXL_LORA_SIGN_TIMESTAMP {timestamp!r} is no address; it begins with https://")
     return SigningSettings(
-        mode=_mode(),
+        mode=cast(Signing, _chosen("SDXL_LORA_SIGN", setting("sign"), get_args(Signing))),
         certificate=Path(certificate) if certificate else None,
         key=Path(key) if key else None,
         timestamp=timestamp,
     )
 
 
-def _mode() -> Signing:
-    given = (setting("sign") or "on").lower()
-    for mode in get_args(Signing):
-        if given == mode:
-            return mode
-    raise UnknownNameError("setting of SDXL_LORA_SIGN", given, get_args(Signing))
+def watermarked() -> bool:
+    """Whether pictures get the invisible mark. Raises `UnknownNameError`."""
+    return _chosen("SDXL_LORA_WATERMARK", setting("watermark"), get_args(Watermark)) == "on"
+
+
+def _chosen(name: str, given: str | None, known: tuple[str, ...]) -> str:
+    chosen = (given or "on").lower()
+    if chosen not in known:
+        raise UnknownNameError(f"setting of {name}", chosen, known)
+    return chosen
 
 
 def setting(name: str) -> str | None:

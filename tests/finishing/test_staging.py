@@ -126,7 +126,7 @@ FINISHED = replace(PHOTOGRAPHED, strength=0.0)
         (replace(FINISHED, made_from="varied"), SourceType.COMPOSITE),
         (replace(PHOTOGRAPHED, made_from="finished"), SourceType.COMPOSITE),
         (replace(FINISHED, made_from="drawn"), SourceType.GENERATED),
-        (replace(FINISHED, made_from="deleted"), SourceType.GENERATED),
+        (replace(FINISHED, made_from="deleted"), SourceType.COMPOSITE),
         (replace(FINISHED, made_from="circle"), SourceType.GENERATED),
     ],
 )

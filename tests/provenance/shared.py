@@ -17,6 +17,21 @@ def picture(side: int = 64, seed: int = 0) -> Image.Image:
     return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
 
 
+def photo(width: int = 256, height: int = 256, seed: int = 0) -> Image.Image:
+    """What photos have that a mark has to live with: detail that falls off with frequency, an edge, smooth ground."""
+    random = np.random.default_rng(seed)
+    noise = random.standard_normal((height, width))
+    rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
+    falling = np.fft.irfft2(
+        np.fft.rfft2(noise) / np.maximum(np.hypot(rows, columns), 0.01) ** 1.2, (height, width)
+    )
+    down, right = np.mgrid[:height, :width] / [[[height]], [[width]]]
+    garment = np.hypot(down - 0.5, right - 0.5) < 0.35
+    level = np.where(garment, 90 + 25 * falling / falling.std(), 215 - 20 * down)
+    tint = random.uniform(0.8, 1.1, 3)
+    return Image.fromarray(np.clip(level[..., None] * tint, 0, 255).astype(np.uint8))
+
+
 def file_of(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format=kind, **options)
