@@ -44,6 +44,7 @@ VERBS = {
     "caption": Verb("sdxl_lora.cli.caption", "write captions for a folder of product photos"),
     "jobs": Verb("sdxl_lora.cli.jobs", "what waits and runs; cancel it, or try it again"),
     "work": Verb("sdxl_lora.cli.work", "draw what others ask for, one process for each device"),
+    "verify": Verb("sdxl_lora.cli.verify", "what a picture says of its making, and whether that holds"),
     "models": Verb("sdxl_lora.cli.models", "list the models, or download one"),
     "serve": Verb("sdxl_lora.cli.serve", "the HTTP API, with the page or alone"),
     "tokens": Verb("sdxl_lora.cli.tokens", "who may use the HTTP API"),

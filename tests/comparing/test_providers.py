@@ -1,5 +1,6 @@
 """OpenAI and Google through their own clients, against a server on this machine; where the key goes."""
 
+import base64
 import importlib.util
 import io
 import logging
@@ -14,7 +15,9 @@ from sdxl_lora.comparing.columns import of_pictures, of_provider
 from sdxl_lora.comparing.engine import Filled, Stopped
 from sdxl_lora.comparing.prompts import EXAMPLES, Row
 from sdxl_lora.errors import ModelUnavailableError
+from sdxl_lora.provenance import certificate, reading, signing
 from sdxl_lora.records.comparisons import ComparisonStore
+from sdxl_lora.records.iptc import SourceType
 from tests.comparing.conftest import Stub, encoded, file_of
 
 KEY = "sk-a-secret-nobody-may-see-0123456789"
@@ -163,6 +166,22 @@ def test_a_key_is_in_no_file_no_log_and_no_record(
     written = [path for path in home.rglob("*") if path.is_file()]
     assert len(written) >= 6
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+
+
+def test_the_credentials_of_a_provider_stay_byte_for_byte(
+    stub: Stub, store: ComparisonStore, tmp_path: Path, home: Path
+) -> None:
+    """A changed byte would turn a valid signature of theirs into one that says: tampered with."""
+    who = certificate.own(tmp_path / "provider")
+    drawn = base64.b64decode(encoded())
+    theirs = signing.sign(drawn, "image/png", who, source_type=SourceType.GENERATED)
+    answer = {"created": 1, "data": [{"b64_json": base64.b64encode(theirs).decode()}]}
+    stub.answer = lambda *_: (200, answer)
+    record = engine.begin(store, ROWS, [of_provider("A", "openai"), of_provider("B", "openai")])
+    list(engine.fill(store, record, keys={0: KEY, 1: KEY}))
+    kept = [cell.path.read_bytes() for cell in store.get(record.id).cells.values() if cell.path]
+    assert kept == [theirs] * 4
+    assert reading.read(kept[0], "image/png", home).state == "unknown signer"
 
 
 def test_a_refused_prompt_settles_its_cell_and_is_not_asked_again(stub: Stub, store: ComparisonStore) -> None:
