@@ -27,9 +27,9 @@ if file is not None:
             verdict = verify(file.getvalue(), file.name, config.home())
         first, *more = (escape(line) for line in verdict.lines)
         show = st.error if verdict.signature.state == "broken" else st.info
-        left, right = st.columns([2, 3], gap="medium")
-        left.image(file.getvalue(), width="stretch", alt=f"The picture {file.name}")
-        with right:
+        left, right = st.columns([3, 2], gap="medium")
+        right.image(file.getvalue(), width="stretch", alt=f"The picture {file.name}")
+        with left:  # on a phone the answer stands above the picture
             show(first, icon=_ICONS[verdict.signature.state])
             for line in more:
                 st.markdown(f"- {line}")

@@ -51,6 +51,16 @@ def assert_nothing_broke(browser: WebDriver) -> None:
     assert is_gone(browser, "[data-testid=stException]")
 
 
+def test_no_filter_has_to_be_scrolled_to_on_a_phone(browser: WebDriver, gallery: tuple[str, Path]) -> None:
+    resize(browser, *PHONE)
+    browser.get(gallery[0])
+    visible(browser, card(SHOES))
+    wide = """return [...document.querySelectorAll('.st-key-filters-row, .st-key-filters-row *')]
+        .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1
+            && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX)).length"""
+    wait(browser, lambda driver: driver.execute_script(wide) == 0)
+
+
 @pytest.mark.parametrize("size", [(1280, 900), PHONE])
 def test_escape_closes_the_details(
     browser: WebDriver, gallery: tuple[str, Path], size: tuple[int, int]
