@@ -61,6 +61,7 @@ def endpoints(limits: Limits) -> list[Endpoint]:
                     schema=schemas.JOB["properties"]["status"],
                     says="Only those in this state.",
                 ),
+                Query(name="sku", schema=schemas.SKU, says="Only those of this product."),
             ),
             answers={200: json_answer("Jobs.", schemas.JOBS)},
         ),
@@ -101,6 +102,7 @@ def described(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "object": "job",
+        "sku": job.spec.group or None,
         "status": job.state,
         "created_at": job.submitted,
         "position": job.position,
@@ -141,11 +143,12 @@ async def _submit(call: Call) -> Response:
 
 async def _list(call: Call) -> Response:
     query = call.request.query_params
-    most, status = int(query.get("limit", 50)), query.get("status")
+    most, status, sku = int(query.get("limit", 50)), query.get("status"), query.get("sku")
 
     def find() -> list[Job]:
         jobs = call.service.queue.jobs(call.caller.user)
-        return [job for job in reversed(jobs) if status in (None, job.state)]
+        of_sku = (job for job in reversed(jobs) if sku in (None, job.spec.group))
+        return [job for job in of_sku if status in (None, job.state)]
 
     jobs = await to_thread.run_sync(find)
     return JSONResponse(

@@ -12,6 +12,7 @@ Schema = dict[str, Any]
 _NOT_TAKEN = ("model_sha256", "made_from", "count")  # the first two are found out, the third is OpenAI's n
 FORMATS: Final = ("png", "jpeg", "webp")
 QUALITIES: Final = ("auto", "low", "standard", "medium", "high", "hd", "xhigh", "max")
+SKU: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 80, "pattern": "^[!-~]+$"}
 SIZE: Final = r"^(auto|[1-9][0-9]{1,3}x[1-9][0-9]{1,3})$"
 
 _TEXT: Schema = {"type": "string"}
@@ -164,6 +165,9 @@ def _openai(limits: Limits) -> Schema:
         "partial_images": open_field(
             {**_WHOLE, "minimum": 0, "maximum": 3}, "With stream: so many looks at each picture on its way."
         ),
+        "sku": open_field(
+            SKU, "Your number of the product: kept with the job, told with it, and searched by."
+        ),
         "background": open_field(one_of("auto", "opaque"), "Taken for compatibility."),
         "moderation": open_field(
             one_of("auto", "low"), "Taken and not used: nothing is judged by what it shows."
@@ -220,6 +224,7 @@ JOB: Final = thing(
     {
         "id": _TEXT,
         "object": one_of("job"),
+        "sku": {"type": ["string", "null"]},
         "status": one_of("queued", "running", "done", "failed", "cancelled"),
         "created_at": _NUMBER,
         "position": {**_WHOLE, "description": "Jobs that come before it."},

@@ -56,12 +56,14 @@ def read(values: dict[str, Any], caller: Caller, library: Library, limits: Limit
         stream=given.get("stream", False),
         partial_images=given.get("partial_images", 0),
     )
-    return Wish(spec=spec(request, caller, effort=Effort(**effort)), output=output)
+    return Wish(spec=spec(request, caller, effort=Effort(**effort), sku=given.get("sku", "")), output=output)
 
 
-def spec(request: GenerationRequest, caller: Caller, *, effort: Effort | None = None) -> JobSpec:
+def spec(
+    request: GenerationRequest, caller: Caller, *, effort: Effort | None = None, sku: str = ""
+) -> JobSpec:
     """What programs ask for makes room for people at browsers, also between two of its pictures."""
-    return JobSpec(request=request, effort=effort or Effort(), priority="batch", user=caller.user)
+    return JobSpec(request=request, effort=effort or Effort(), priority="batch", user=caller.user, group=sku)
 
 
 def check(request: GenerationRequest, limits: Limits) -> None:

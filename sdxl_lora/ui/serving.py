@@ -21,7 +21,7 @@ from sdxl_lora import config
 from sdxl_lora.api.app import ApiRoutes
 from sdxl_lora.api.service import Service
 from sdxl_lora.catalog import packing, runs
-from sdxl_lora.errors import StudioError
+from sdxl_lora.errors import RequestError, StudioError
 from sdxl_lora.ui import catalogs, shared
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,11 @@ _PAUSE = 0.3  # seconds until the server listens
 
 @cache
 def _service() -> Service:
-    return Service(config.home(), shared.front_door)
+    """A setting that is wrong ends the program with one line, as the command line does."""
+    try:
+        return Service(config.home(), shared.front_door)
+    except RequestError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 def routes() -> list[BaseRoute]:

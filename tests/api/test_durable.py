@@ -119,3 +119,11 @@ def test_jobs_of_the_pages_are_not_told_of(http: Http, service: Service) -> None
 def test_what_only_an_answer_at_once_can_do_is_not_taken(http: Http) -> None:
     answer = submit(http, {"prompt": "a cap", "stream": True})
     assert answer.json()["error"]["code"] == "unknown_parameter"
+
+
+def test_jobs_are_found_by_the_number_of_the_product(http: Http) -> None:
+    made = submit(http, {"prompt": "a cap", "steps": 1, "sku": "CAP-17/navy"}).json()
+    assert made["sku"] == "CAP-17/navy"
+    listed = http("GET", "/v1/jobs", params={"sku": "CAP-17/navy"}).json()
+    assert [job["id"] for job in listed["data"]] == [made["id"]]
+    assert submit(http, {"prompt": "a cap", "sku": "a\nb"}).status_code == 400
