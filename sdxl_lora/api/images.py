@@ -5,6 +5,7 @@ gallery.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from sdxl_lora.api import events, following, pictures, schemas, wishes
 from sdxl_lora.api.bodies import Body
 from sdxl_lora.api.endpoints import EVENTS, Answer, Call, Endpoint
+from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.problems import body as problem_body
 from sdxl_lora.api.problems import of as problem_of
 from sdxl_lora.api.settings import Limits
@@ -91,10 +93,23 @@ async def awaited(call: Call, spec: JobSpec) -> AsyncIterator[Job]:
     submitted: list[Job] = []  # a client that hangs up meanwhile does not make the thread forget it
     try:
         await to_thread.run_sync(lambda: submitted.append(queue.submit(spec)))
+        _check_wait(submitted[0], call.service.limits.longest_wait)
         yield submitted[0]
     finally:
         for job in submitted:
             queue.cancel(job.id)  # nothing, where it is over
+
+
+def _check_wait(job: Job, longest: float) -> None:
+    """Raises `Problem` 429 where the line is longer than anybody waits for an answer."""
+    if job.eta is not None and job.eta > longest:
+        wait = math.ceil(max(1.0, job.eta - longest))
+        raise Problem(
+            429,
+            f"the line is {job.eta:.0f} s long; try again in {wait} s, or ask for a job, which needs nobody to wait",
+            code="rate_limit_exceeded",
+            headers={"Retry-After": str(wait)},
+        )
 
 
 async def _records(call: Call, spec: JobSpec) -> list[Record]:

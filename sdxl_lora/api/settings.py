@@ -23,6 +23,9 @@ class Limits:
     at_once: int = 16  # requests for pictures that wait or are drawn
     waiting: int = 256  # of all tokens together
     seconds_to_send: float = 60.0  # a body
+    longest_wait: float = (
+        240.0  # seconds in line, of who waits for the answer; clients give up after some minutes
+    )
     keep_alive: float = 15.0  # seconds between comments in a stream in which nothing happens
 
     @classmethod

@@ -113,3 +113,19 @@ def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SDXL_LORA_API_BODY_MB", "8")
     assert Limits.from_environment().body_bytes == 8 * 2**20
     assert json.dumps(Limits().json_bytes)
+
+
+def test_a_line_that_is_longer_than_anybody_waits_is_said_at_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    app = alone(tmp_path_factory.mktemp("long-line"), limits=Limits(longest_wait=0.0))
+    body = {"prompt": "a cap", "steps": 2}
+    with serving(app) as address:
+        first = requests.post(address + PATH, json=body, timeout=30)  # how long it takes is known from now on
+        for _ in range(3):
+            requests.post(address + "/v1/jobs", json={**body, "n": 10}, timeout=30)
+        second = requests.post(address + PATH, json=body, timeout=30)
+        assert (first.status_code, second.status_code) == (200, 429)
+        assert "Retry-After" in second.headers
+        assert "ask for a job" in second.json()["error"]["message"]
+        assert [job.state for job in app.state.service.queue.jobs("api")][-1] == "cancelled"
