@@ -11,7 +11,7 @@ from typing import Any
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
 
-from sdxl_lora.api import events, following, pictures, schemas, wishes
+from sdxl_lora.api import events, pictures, schemas, wishes
 from sdxl_lora.api.bodies import Body
 from sdxl_lora.api.endpoints import EVENTS, Answer, Call, Endpoint, Query, json_answer
 from sdxl_lora.api.problems import Problem
@@ -185,7 +185,7 @@ async def _events(call: Call) -> Response:
 
 async def _told(call: Call, job: Job, previews: bool) -> AsyncGenerator[bytes]:
     service = call.service
-    states = following.states(service.queue, job.id, service.closing, idle=service.limits.keep_alive)
+    states = service.watch.states(job.id, idle=service.limits.keep_alive)
     try:
         async with contextlib.aclosing(states):
             async for state in states:

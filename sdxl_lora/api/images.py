@@ -13,7 +13,7 @@ from typing import Any
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
 
-from sdxl_lora.api import events, following, pictures, schemas, wishes
+from sdxl_lora.api import events, pictures, schemas, wishes
 from sdxl_lora.api.bodies import Body
 from sdxl_lora.api.endpoints import EVENTS, Answer, Call, Endpoint
 from sdxl_lora.api.problems import Problem
@@ -115,7 +115,7 @@ def _check_wait(job: Job, longest: float) -> None:
 async def _records(call: Call, spec: JobSpec) -> list[Record]:
     """All pictures in their order. Raises what the job failed with."""
     async with awaited(call, spec) as job:
-        over = await following.last_state(call.service.queue, job.id, call.service.closing)
+        over = await call.service.watch.last_state(job.id)
     over.raise_error()
     return await to_thread.run_sync(records_of, call, over)
 
@@ -171,7 +171,7 @@ async def _told_of_job(call: Call, wish: Wish, kind: str, job: Job) -> AsyncIter
     service, output = call.service, wish.output
     shown: dict[int, int] = {}  # index of a picture -> looks at it so far
     done: set[str] = set()
-    states = following.states(service.queue, job.id, service.closing, idle=service.limits.keep_alive)
+    states = service.watch.states(job.id, idle=service.limits.keep_alive)
     async with contextlib.aclosing(states):
         async for state in states:
             if state is None:

@@ -13,7 +13,7 @@ from typing import Any
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
 
-from sdxl_lora.api import events, following, images, pictures, schemas, sent, wishes
+from sdxl_lora.api import events, images, pictures, schemas, sent, wishes
 from sdxl_lora.api.bodies import Body
 from sdxl_lora.api.endpoints import Call, Endpoint, json_answer
 from sdxl_lora.api.problems import Problem
@@ -221,7 +221,7 @@ async def _draw(call: Call, request: GenerationRequest) -> Response:
         async with images.awaited(call, wishes.spec(request, call.caller)) as job:
             drawing.add(job.id)
             try:
-                over = await following.last_state(service.queue, job.id, service.closing)
+                over = await service.watch.last_state(job.id)
             finally:
                 drawing.discard(job.id)
         with contextlib.suppress(Cancelled):  # by interrupt: what is finished is handed out

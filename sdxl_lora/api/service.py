@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sdxl_lora.api.access import Access
-from sdxl_lora.api.following import Closing
+from sdxl_lora.api.following import Closing, Watch
 from sdxl_lora.api.library import Library
 from sdxl_lora.api.measures import Measures
 from sdxl_lora.api.settings import Limits
@@ -29,6 +29,7 @@ class Service:
         self.access = Access(Tokens(home))
         self.turnstile = Turnstile(self.limits)
         self.closing = Closing()
+        self.watch = Watch(lambda: self.queue, self.closing)
         self.library = Library(home)
         self.measures = Measures()
         self.chosen_models: dict[str, str] = {}  # user -> what AUTOMATIC1111's options were set to

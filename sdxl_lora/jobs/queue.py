@@ -129,6 +129,10 @@ class JobQueue:
         found = self._store.find(user, limit=SHOWN, kind=kind)
         return [self._line.placed(self._overlaid(kept)) for kept in found]
 
+    def look(self, ids: Sequence[str]) -> list[Job]:
+        """Those of these jobs that there are, as they are now, in one look at the database, for who follows many."""
+        return [self._line.placed(self._overlaid(kept)) for kept in self._store.those(ids)]
+
     def counts(self) -> dict[str, int]:
         """State -> how many jobs of everybody are in it."""
         return self._store.counts()

@@ -127,7 +127,7 @@ class JobStore(Repository):
 
     def get(self, job_id: str) -> Kept | None:
         """One job; None where there is none, or it is a newer version's."""
-        found = self._read([job_id])
+        found = self.those([job_id])
         return found[0] if found else None
 
     def find(self, user: str | None = None, *, limit: int, kind: Kind | None = None) -> list[Kept]:
@@ -143,7 +143,7 @@ class JobStore(Repository):
         with self.database.reading() as session:
             active = list(session.scalars(query.where(JobRow.state.in_(ACTIVE))))
             over = list(session.scalars(query.where(JobRow.state.not_in(ACTIVE)).limit(limit)))
-        return self._read([*active, *over])
+        return self.those([*active, *over])
 
     def busy(self) -> bool:
         """Whether any job waits or runs."""
@@ -164,7 +164,7 @@ class JobStore(Repository):
         with self.database.reading() as session:
             return session.scalar(query.order_by(JobRow.number.desc()).limit(1))
 
-    def _read(self, ids: Sequence[str]) -> list[Kept]:
+    def those(self, ids: Sequence[str]) -> list[Kept]:
         """Jobs of these ids, oldest first. Those that have not changed are not read again."""
         found: list[Kept] = []
         for start in range(0, len(ids), 500):

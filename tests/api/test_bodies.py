@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from sdxl_lora.api.app import alone
 from sdxl_lora.api.settings import Limits
 from sdxl_lora.errors import RequestError
-from tests.api.conftest import serving
+from tests.api.conftest import serving, wait_until
 
 Http = Callable[..., requests.Response]
 PATH = "/v1/images/generations"
@@ -119,12 +119,16 @@ def test_a_line_that_is_longer_than_anybody_waits_is_said_at_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     app = alone(tmp_path_factory.mktemp("long-line"), limits=Limits(longest_wait=0.0))
-    body = {"prompt": "a cap", "steps": 2}
+    body = {"prompt": "a cap", "steps": 20}
     with serving(app) as address:
         first = requests.post(address + PATH, json=body, timeout=30)  # how long it takes is known from now on
-        for _ in range(3):
-            requests.post(address + "/v1/jobs", json={**body, "n": 10}, timeout=30)
-        second = requests.post(address + PATH, json=body, timeout=30)
+        running = requests.post(address + "/v1/jobs", json={**body, "n": 10}, timeout=30).json()
+        place = f"{address}/v1/jobs/{running['id']}"
+        wait_until(lambda: requests.get(place, timeout=30).json()["eta_seconds"] is not None)
+        answers = (requests.post(address + PATH, json=body, timeout=30) for _ in range(9))
+        second = next(
+            answer for answer in answers if answer.status_code != 200
+        )  # a 200: nobody knew just then
         assert (first.status_code, second.status_code) == (200, 429)
         assert "Retry-After" in second.headers
         assert "ask for a job" in second.json()["error"]["message"]
