@@ -29,6 +29,7 @@ class Kept:
     round: int
     owner: str
     tries: int
+    begun: bool  # by this or an earlier run
     decided: ResolvedRequest | None
     version: int
 
@@ -79,6 +80,7 @@ def kept_of(row: JobRow) -> Kept | None:
         round=row.round,
         owner=row.owner,
         tries=row.tries,
+        begun=row.started,
         decided=decided,
         version=row.version,
     )

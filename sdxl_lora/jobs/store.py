@@ -211,13 +211,16 @@ class JobStore(Repository):
             .where(JobRow.state == "queued", JobRow.priority <= least, _may_run(owner, only))
             .where(sa.or_(JobRow.delay == 0, JobRow.id.in_(ready)))
             .order_by(JobRow.priority, JobRow.round, JobRow.number)
-            .limit(_AT_ONCE)
         )
-        with self.database.reading() as session:
-            waiting = [kept for row in session.scalars(query) if (kept := kept_of(row)) is not None]
-        for kept in waiting:
-            if self._take(kept, owner):
-                return replace(kept, owner=owner, job=replace(kept.job, state="running"))
+        for at_once in (1, _AT_ONCE):  # mostly the first one is had
+            with self.database.reading() as session:
+                rows = list(session.scalars(query.limit(at_once)))
+                waiting = [kept for row in rows if (kept := kept_of(row)) is not None]
+            for kept in waiting:
+                if self._take(kept, owner):
+                    return replace(kept, owner=owner, job=replace(kept.job, state="running"))
+            if len(rows) < at_once:
+                break
         return None
 
     def _take(self, kept: Kept, owner: str) -> bool:

@@ -145,7 +145,9 @@ class Worker:
     def _draw(self, live: Live) -> bool:
         """Draws what is missing; False where the rest has to wait for somebody who sits and waits."""
         here, kept = self._here, live.kept
-        done = places.finished(self._store.database, kept.job.id, user=kept.job.user)
+        done = {}
+        if kept.begun:
+            done = places.finished(self._store.database, kept.job.id, user=kept.job.user)
         with here.changed:
             task = live.task(here.owner, done)
         if len(task.done) == len(kept.job.pictures):
@@ -156,7 +158,8 @@ class Worker:
                 if isinstance(event, Trained) and self._keeper.people_wait:
                     self._serve_people(live)
                 if isinstance(event, Decided):
-                    self._store.decide(kept.job.id, here.owner, event.request)
+                    if event.request != kept.to_run.request:
+                        self._store.decide(kept.job.id, here.owner, event.request)
                     continue
                 with here.changed:
                     live.note(event, self._clock())
