@@ -278,10 +278,10 @@ def test_a_request_that_somebody_wrote_into_a_picture_is_checked(data: bytes, me
 
 
 def test_fields_of_a_newer_version_are_named_and_the_rest_is_read() -> None:
-    facts = metadata.read(io.BytesIO(ours(request={"prompt": "a cap", "upscale": 2})))
+    facts = metadata.read(io.BytesIO(ours(request={"prompt": "a cap", "hologram": 2})))
     assert facts.request == GenerationRequest(prompt="a cap")
-    assert facts.notes == ("upscale: made by a newer version, not known here",)
-    assert facts.said == {"prompt": "a cap", "upscale": 2}
+    assert facts.notes == ("hologram: made by a newer version, not known here",)
+    assert facts.said == {"prompt": "a cap", "hologram": 2}
 
 
 def test_what_another_program_did_besides_is_named() -> None:
