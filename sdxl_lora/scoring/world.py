@@ -1,11 +1,16 @@
 """Whether a picture is of the kind that a small CLIP was trained on; of others it gives numbers that mean nothing.
 
 The bundled CLIP learned from drawings of garments: it gave blurred drawings more than photographs of what was asked
-for. Low layers see texture before meaning, so the criterion is the Mahalanobis distance of a hidden layer's patch
-statistics (mean and deviation over all patches) from those of training pictures (Lee et al., arXiv:1807.03888, without
-classes); beyond nearly all held-out ones, a picture is outside. `benchmarks/judge_world.py` fits it, prints how often
-it errs either way, and writes `world.npz` beside the weights. Photographs of one garment before a plain backdrop are
-what it notices least. A CLIP without that file, or with one of other weights, knows no outside, and nothing is said.
+for. Low layers see texture before meaning, so both criteria look at a hidden layer's patch statistics (mean and
+deviation over all patches), and a picture beyond either limit is outside:
+
+- the Mahalanobis distance from training pictures (Lee et al., arXiv:1807.03888, without classes), which knows nothing
+  of what else there is, and misses photographs of one garment before a plain backdrop;
+- the log odds of a logistic regression of photographs, as they are and cut out before plain backdrops, against
+  training pictures.
+
+`benchmarks/judge_world.py` fits both, prints how often they err either way, and writes `world.npz` beside the weights.
+A CLIP without that file, or with one of other weights, knows no outside, and nothing is said.
 """
 
 import zipfile
@@ -33,6 +38,8 @@ class World:
     mean: Array  # [2 W], of `statistics`
     whitening: Array  # [2 W, 2 W]: (x - mean) @ whitening has the identity for its covariance
     limit: float  # distance from which a picture is outside
+    direction: Array  # [2 W]: statistics @ direction are the log odds of a photograph, but for a constant
+    photo_limit: float  # of them, from which a picture is outside
     weights: str  # SHA-256 of the CLIP's weights that it was fitted with
 
     def distance(self, statistics: Array) -> Array:
@@ -41,17 +48,26 @@ class World:
 
     def outside(self, statistics: Array) -> NDArray[np.bool_]:
         """[pictures], whether each is of another kind."""
-        return np.asarray(self.distance(statistics) > self.limit)
+        photo = statistics @ self.direction > self.photo_limit
+        return np.asarray((self.distance(statistics) > self.limit) | photo)
 
     @classmethod
-    def fitted(cls, train: Array, held_out: Array, weights: str) -> Self:
-        """From `statistics` of training pictures, the limit from those of others of the same kind."""
+    def fitted(cls, train: Array, held_out: Array, photos: Array, weights: str) -> Self:
+        """From `statistics` of training pictures and photographs; the limits from others of the training pictures."""
         mean = train.mean(axis=0)
         variances, axes = np.linalg.eigh(np.cov(train.T))
         whitening = axes / np.sqrt(np.maximum(variances, 0) + _RIDGE * variances.max())
         whitening = whitening.astype(np.float32).astype(np.float64)  # as it is stored
-        world = cls(mean, whitening, 0.0, weights)
-        return cls(mean, whitening, float(np.quantile(world.distance(held_out), QUANTILE)), weights)
+        distances = np.linalg.norm((held_out - mean) @ whitening, axis=1)
+        direction = _direction(train, photos)
+        return cls(
+            mean=mean,
+            whitening=whitening,
+            limit=float(np.quantile(distances, QUANTILE)),
+            direction=direction,
+            photo_limit=float(np.quantile(held_out @ direction, QUANTILE)),
+            weights=weights,
+        )
 
     def save(self, folder: Path) -> None:
         """Writes `world.npz` into the CLIP's folder."""
@@ -60,8 +76,21 @@ class World:
             mean=self.mean,
             whitening=self.whitening.astype(np.float32),
             limit=self.limit,
+            direction=self.direction,
+            photo_limit=self.photo_limit,
             weights=self.weights,
         )
+
+
+def _direction(train: Array, photos: Array) -> Array:
+    """[2 W], of a logistic regression of photographs against training pictures, both standardised together."""
+    from sklearn.linear_model import LogisticRegression  # a second to import, and only a benchmark fits
+
+    both = np.concatenate([train, photos])
+    scale = both.std(axis=0) + np.finfo(np.float32).tiny
+    is_photo = np.arange(len(both)) >= len(train)
+    regression = LogisticRegression(max_iter=5_000).fit((both - both.mean(axis=0)) / scale, is_photo)
+    return np.asarray(regression.coef_[0] / scale)
 
 
 def load(folder: Path, weights: str) -> World | None:
@@ -72,6 +101,8 @@ def load(folder: Path, weights: str) -> World | None:
                 np.asarray(stored["mean"], np.float64),
                 np.asarray(stored["whitening"], np.float64),
                 float(stored["limit"]),
+                np.asarray(stored["direction"], np.float64),
+                float(stored["photo_limit"]),
                 str(stored["weights"]),
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):

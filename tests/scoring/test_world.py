@@ -33,7 +33,8 @@ def folder(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("world") / "clip"
     shutil.copytree(tiny_clip, copy)
     known = ClipScorer(copy).statistics([noise(seed) for seed in range(200)])
-    World.fitted(known[:150], known[150:], sha256_of(copy / "model.safetensors")).save(copy)
+    photos = ClipScorer(copy).statistics([strange()] * 4)
+    World.fitted(known[:150], known[150:], photos, sha256_of(copy / "model.safetensors")).save(copy)
     return copy
 
 
@@ -41,10 +42,21 @@ def test_the_limit_leaves_nearly_all_of_the_kind_inside_and_others_out() -> None
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(6, 6))
     train, held_out, fresh = (rng.normal(size=(n, 6)) @ mixing for n in (2_000, 500, 2_000))
-    found = World.fitted(train, held_out, "w")
+    found = World.fitted(train, held_out, held_out + 8 * mixing[1], "w")
     assert found.outside(fresh).mean() < 0.03
     assert found.outside(fresh + 8 * mixing[0]).mean() > 0.99
     assert np.cov(((train - found.mean) @ found.whitening).T) == pytest.approx(np.eye(6), abs=0.01)
+
+
+def test_photographs_near_the_kind_are_outside_although_their_distance_is_usual() -> None:
+    rng = np.random.default_rng(1)
+    shift = np.array([2.5, 0, 0, 0, 0, 0])  # a distance that one direction among six hides
+    train, held_out, fresh = (rng.normal(size=(n, 6)) for n in (2_000, 500, 1_000))
+    found = World.fitted(train, held_out, rng.normal(size=(500, 6)) * 0.5 + shift, "w")
+    strange = fresh * 0.5 + shift
+    assert (found.distance(strange) > found.limit).mean() < 0.3
+    assert found.outside(strange).mean() > 0.5
+    assert found.outside(fresh).mean() < 0.04
 
 
 def test_a_judge_that_abstains_has_no_score_for_a_strange_picture(folder: Path) -> None:
