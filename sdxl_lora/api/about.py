@@ -43,7 +43,7 @@ def endpoints() -> list[Endpoint]:
         ),
         Endpoint(
             method="GET",
-            path="/metrics",
+            path="/v1/metrics",
             run=_measures,
             summary="Numbers for Prometheus",
             answers={

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFIXES = ("/v1/", "/sdapi/")
-_PATHS = ("/healthz", "/metrics", "/openapi.json")
+_PATHS = ("/healthz", "/openapi.json")
 _SURPRISE = "something unexpected went wrong; the details are in the server's log"
 _CLIENT_GONE = 499  # nginx's number for it; nobody reads it
 
