@@ -25,11 +25,11 @@ if file is not None:
     with shared.told():
         with st.spinner("Looking at it"):
             verdict = verify(file.getvalue(), file.name, config.home())
-        first, *more = (escape(line) for line in verdict.lines)
+        first, *more = verdict.lines
         show = st.error if verdict.signature.state == "broken" else st.info
         left, right = st.columns([3, 2], gap="medium")
         right.image(file.getvalue(), width="stretch", alt=f"The picture {file.name}")
         with left:  # on a phone the answer stands above the picture
-            show(first, icon=_ICONS[verdict.signature.state])
+            show(escape(first), icon=_ICONS[verdict.signature.state])
             for line in more:
-                st.markdown(f"- {line}")
+                st.markdown(f"- {escape(line)}")

@@ -57,6 +57,8 @@ def build_request(arguments: argparse.Namespace) -> GenerationRequest:
     slots, negative = dict(values.pop("slots")), values.pop("negative_prompt", None)
     if arguments.template is None and slots:
         raise PromptError("--set fills slots of a template; name it with --template")
+    if arguments.template == "":
+        raise PromptError("--template has no name; leave it out, or name one")
     for name, english in translation.of_fields(slots).items():
         terminal.note(f"{name}: {slots[name]} → {english}")
         slots[name] = english

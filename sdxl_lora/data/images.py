@@ -46,13 +46,14 @@ class ImageFacts:
 
 
 def decode(
-    data: bytes, name: str, *, most: int = MAX_PIXELS, alpha: bool = False
+    data: bytes, name: str, *, most: int | None = None, alpha: bool = False
 ) -> tuple[Image.Image, ImageFacts]:
     """The picture as upright opaque RGB, and its facts; with `alpha` a transparent one stays so, as RGBA.
 
-    Raises `ImageError` naming `name` for what is damaged, no picture, or larger than `most` pixels, before its pixels
-    are decoded.
+    Raises `ImageError` naming `name` for what is damaged, no picture, or larger than `most` pixels (None =
+    `MAX_PIXELS`), before its pixels are decoded.
     """
+    most = MAX_PIXELS if most is None else most
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is the next line's

@@ -67,7 +67,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that only reads."""
-        self._check_file()
+        self.check_file()
         with self._errors(), Session(self._engine) as session:
             yield session
 
@@ -80,7 +80,7 @@ class Database:
         """
         if self.read_only and not repair and not self._try_again():
             raise StorageError(self.read_only)
-        self._check_file()
+        self.check_file()
         with self._errors(), Session(self._for_writing()) as session, session.begin():
             session.connection()  # begins now, not with the first statement
             yield session
@@ -106,7 +106,7 @@ class Database:
             unless_ready.pop_all()
         return engine
 
-    def _check_file(self) -> None:
+    def check_file(self) -> None:
         """Whether the file that was opened is still there. Raises `StorageError`."""
         if self._file is None or self.read_only:
             return

@@ -14,7 +14,7 @@ from pathlib import Path
 import streamlit as st
 
 from sdxl_lora import config
-from sdxl_lora.errors import NotFoundError, StudioError
+from sdxl_lora.errors import NotFoundError, StorageError, StudioError
 from sdxl_lora.feedback.histories import Histories
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
@@ -123,7 +123,10 @@ def _enter() -> None:
 
 
 def session_id() -> str:
-    """Who this browser tab is; from the address if it says so, else new, and always put there."""
+    """Who this browser tab is; from the address if it says so, else new, and always put there.
+
+    Every page asks this first: it ends here, with one line, while the database is gone, without which nothing works.
+    """
     given = st.query_params.get("session", "")
     if "session" not in st.session_state:
         st.session_state["session"] = given if _SESSION.fullmatch(given) else secrets.token_hex(6)
@@ -131,7 +134,22 @@ def session_id() -> str:
     if given != session:  # changing pages empties the query
         st.query_params["session"] = session
     _enter()
+    _stop_without_records()
     return session
+
+
+def _stop_without_records() -> None:
+    """Ends the page if the database was moved or deleted while the studio ran; what cannot be opened is said later."""
+    try:
+        opened = database()
+    except StorageError:
+        return  # by what needs it
+    try:
+        opened.check_file()
+    except StorageError as error:
+        st.title("The studio's records are gone", anchor=False)
+        st.error(escape(str(error)), icon=":material/error:")
+        st.stop()
 
 
 def voter_id() -> str:

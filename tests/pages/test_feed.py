@@ -15,7 +15,11 @@ def test_the_job_that_is_drawn_stands_above_those_that_wait(open_app: Open, fini
     at = open_app()
     at.number_input(key="create.steps").set_value(150)
     at = press(press(press(at)))
-    keys = [button.key for button in at.button if button.key and button.key.endswith(".cancel")]
+    keys = [
+        button.key
+        for button in at.button
+        if str(button.key).startswith("job.") and str(button.key).endswith(".cancel")
+    ]
     assert keys == [f"job.{job.id}.cancel" for job in shared.queue().jobs()]  # in the order they are served
     for job in shared.queue().jobs():
         shared.queue().cancel(job.id)
