@@ -20,7 +20,18 @@ from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
 from sdxl_lora import plain_json
-from sdxl_lora.api import about, bodies, durable, edits, images, openapi, problems, sdapi, sdapi_drawing
+from sdxl_lora.api import (
+    about,
+    bodies,
+    durable,
+    edits,
+    images,
+    memory,
+    openapi,
+    problems,
+    sdapi,
+    sdapi_drawing,
+)
 from sdxl_lora.api.access import Caller
 from sdxl_lora.api.bodies import Given
 from sdxl_lora.api.endpoints import Call, Endpoint, Query, json_answer
@@ -69,7 +80,8 @@ def endpoints(limits: Limits) -> list[Endpoint]:
 
 
 def create_app(service: Service, *, lifespan: Callable[[Starlette], object] | None = None) -> Starlette:
-    """The API as an application of its own."""
+    """The API as an application of its own. Called while the process starts, for it sets how memory is kept."""
+    memory.use_few_arenas()
     paths: dict[str, dict[str, _Handler]] = {}
     for endpoint in endpoints(service.limits):
         paths.setdefault(endpoint.path, {})[endpoint.method] = _answering(service, endpoint)
