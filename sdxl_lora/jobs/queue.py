@@ -91,8 +91,9 @@ class JobQueue:
     def retry(self, job_id: str) -> None:
         """Puts a failed or cancelled job back in line; its finished pictures stay.
 
-        Raises `NotFoundError`, and `RequestError` for a job that is neither.
+        Raises `NotFoundError`, `StorageError`, and `RequestError` for a job that is neither.
         """
+        self._worker.settle()  # an end that can be seen may not be written down yet
         self._store.retry(job_id, pinned=self._pinned)
         self._enter(job_id)
 
