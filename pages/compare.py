@@ -4,40 +4,7 @@ import streamlit as st
 
 from sdxl_lora.errors import StudioError
 from sdxl_lora.ui import comparisons as ui
-from sdxl_lora.ui import new_comparison, shared
-
-
-def begin(new: bool) -> None:
-    """Whether the form for a new comparison is shown."""
-    st.session_state["compare.new"] = new
-
-
-def choose(known: dict[str, str]) -> str | None:
-    """The comparison to show, or None for a new one; it stands in the address, to be sent to voters."""
-    given = st.query_params.get("comparison", "")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = list(known)
-        chosen = st.selectbox(
-            "Comparison",
-            names,
-            index=names.index(given) if given in known else 0,
-            format_func=known.__getitem__,
-            on_change=begin,
-            args=(False,),
-            label_visibility="collapsed",
-        )
-        new = bool(st.session_state.get("compare.new"))
-        st.button(
-            "Back" if new else "New comparison",
-            key="compare.begin",
-            icon=":material/arrow_back:" if new else ":material/add:",
-            on_click=begin,
-            args=(not new,),
-        )
-    if new:
-        return None
-    st.query_params["comparison"] = chosen
-    return chosen
+from sdxl_lora.ui import new_comparison, one_or_new, shared
 
 
 def show(identifier: str) -> None:
@@ -74,7 +41,7 @@ shared.session_id()
 st.title("Compare", anchor=False)
 try:
     known = {i: f"{title} · {when:%d %b %Y %H:%M}" for i, title, when in ui.store().all()}
-    identifier = choose(known) if known else None
+    identifier = one_or_new.choose(known, label="Comparison", page="compare") if known else None
     if identifier is not None:
         show(identifier)
     else:

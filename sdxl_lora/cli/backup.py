@@ -22,13 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises `DataError`, `StorageError`."""
     from sdxl_lora.records import backup
 
-    with terminal.progress_bar(total=0, unit="file") as bar:
-
-        def told(done: int, all_: int) -> None:
-            bar.total = all_
-            bar.update(done - bar.n)
-
-        summary = backup.make(config.home(), arguments.file, told)
+    with terminal.counted("file") as show:
+        summary = backup.make(config.home(), arguments.file, show)
     if config.database_url():
         terminal.note("the database of DATABASE_URL is not in it: back it up with pg_dump")
     show(summary, arguments.file, json=arguments.json)

@@ -32,11 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         caption_column=arguments.caption_column,
         captions_required=False,
     )
-    with terminal.progress_bar(total=len(source), unit="picture") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.update(done - bar.n)
-
+    with terminal.counted("picture", total=len(source)) as show:
         report = checking.check_for(
             source, arguments.model, resolution=arguments.resolution, progress=show, note=terminal.note
         )

@@ -4,8 +4,6 @@ Prints one JSON object or a table, keeps the evaluation for the metrics page, an
 """
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,6 @@ from sdxl_lora.errors import RequestError
 
 if TYPE_CHECKING:
     from sdxl_lora.evaluation.engine import Settings
-    from sdxl_lora.evaluation.measure import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +132,7 @@ def _evaluate(
     pairing = pair_folders(folder, arguments.reference, arguments.captions, common_only=arguments.common_only)
     cache = FeatureCache(config.home() / "cache" / "features.sqlite")
     try:
-        with _progress("evaluating", len(pairing.pairs)) as progress:
+        with terminal.counted("picture", "evaluating", len(pairing.pairs)) as progress:
             report = evaluate(pairing, settings, label=label, cache=cache, progress=progress).to_dict()
     finally:
         cache.close()
@@ -159,7 +156,7 @@ def _make(arguments: argparse.Namespace, loras: list[str], store: Any) -> Path:
         steps=arguments.steps,
         guidance=arguments.guidance,
     )
-    with _progress("making pictures", len(captions)) as progress:
+    with terminal.counted("picture", "making pictures", len(captions)) as progress:
         return make_pictures(captions, recipe, store.database, progress=progress)
 
 
@@ -236,14 +233,3 @@ def _print(report: dict[str, Any], comparison: dict[str, Any] | None) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:z.4f}"
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator["Progress"]:
-    with terminal.progress_bar(total=total, unit="picture") as bar:
-        bar.set_description(what)
-
-        def show(done: int, _total: int) -> None:
-            bar.update(done - bar.n)
-
-        yield show

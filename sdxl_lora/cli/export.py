@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sdxl_lora import config, files
-from sdxl_lora.cli import terminal
-from sdxl_lora.errors import ImageError, InputError
+from sdxl_lora.cli import reading, terminal
+from sdxl_lora.errors import InputError
 
 _SIGNS = {"ok": "ok      ", "warning": "warning ", "fail": "FAIL    "}
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     kind = arguments.format.upper().replace("JPG", "JPEG") if arguments.format else None
     found, taken = [], set()
     for path in arguments.files:
-        picture = export.read(_content(path), path.name)
+        picture = export.read(reading.content(path), path.name)
         row: dict[str, Any] = {"path": str(path), "findings": _told(export.check(picture, preset))}
         if arguments.output is not None:
             mended = export.mend(picture, preset, format=kind, quality=arguments.quality)
@@ -71,13 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
         for line in preset.look:
             terminal.note(f"look yourself: {line}")
     return 0
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _told(findings: Any) -> list[dict[str, Any]]:

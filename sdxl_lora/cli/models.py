@@ -3,8 +3,6 @@
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,13 +103,7 @@ def _convert(arguments: argparse.Namespace) -> None:
 def _quantise(name: str, output: Path, as_json: bool) -> None:
     from sdxl_lora.models import quantising
 
-    with terminal.progress_bar(total=0, unit="part") as bar:
-
-        def show(part: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.set_description(part, refresh=False)
-            bar.update(done - bar.n)
-
+    with terminal.counted_parts("part") as show:
         info = quantising.quantise(name, output.expanduser(), show)
     if as_json:
         terminal.print_json(_as_json(info))
@@ -122,7 +114,7 @@ def _quantise(name: str, output: Path, as_json: bool) -> None:
 def _fetch(name: str, as_json: bool) -> None:
     from sdxl_lora.models import registry
 
-    with _progress() as show:
+    with terminal.counted_parts("B") as show:
         info = registry.fetch(name, show)
     if as_json:
         terminal.print_json(_as_json(info))
@@ -133,25 +125,12 @@ def _fetch(name: str, as_json: bool) -> None:
 def _fetch_metrics(as_json: bool) -> None:
     from sdxl_lora.evaluation import weights
 
-    with _progress() as show:
+    with terminal.counted_parts("B") as show:
         paths = weights.fetch(show)
     if as_json:
         terminal.print_json({"name": METRICS, "paths": [str(path) for path in paths]})
     else:
         print(f"the networks of the metrics are on this machine: {weights.folder()}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar that is told (file, bytes done, bytes in all); files may come one after the other."""
-    with terminal.progress_bar(total=0, unit="B") as bar:
-
-        def show(file: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.set_description(file, refresh=False)
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _as_json(info: "ModelInfo") -> dict[str, Any]:

@@ -18,12 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises `DataError`, `StorageError`."""
     from sdxl_lora.records import backup
 
-    with terminal.progress_bar(total=0, unit="file") as bar:
-
-        def told(done: int, all_: int) -> None:
-            bar.total = all_
-            bar.update(done - bar.n)
-
-        summary = backup.restore(arguments.file, config.home(), told)
+    with terminal.counted("file") as show:
+        summary = backup.restore(arguments.file, config.home(), show)
     shown.show(summary, arguments.file, json=arguments.json)
     return 0

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
 
@@ -99,6 +99,26 @@ def progress_bar(total: int, unit: str) -> "tqdm[Any]":
         disable=not sys.stderr.isatty(),
         leave=False,
     )
+
+
+@contextmanager
+def counted(unit: str, what: str = "", total: int = 0) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told (done, in all)."""
+    with counted_parts(unit, total) as show:
+        yield lambda done, total: show(what, done, total)
+
+
+@contextmanager
+def counted_parts(unit: str, total: int = 0) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar that is told (what, done, in all); one may come after the other."""
+    with progress_bar(total, unit) as bar:
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(what, refresh=False)
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def megabytes(size: int | None) -> str:

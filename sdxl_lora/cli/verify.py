@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from sdxl_lora import config
-from sdxl_lora.cli import terminal
-from sdxl_lora.errors import ImageError
+from sdxl_lora.cli import reading, terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = []
     for path in arguments.files:
-        verdict = verify(_content(path), path.name, config.home())
+        verdict = verify(reading.content(path), path.name, config.home())
         found.append({"path": str(path), **verdict.to_dict()})
         if not arguments.json:
             first, *more = verdict.lines
@@ -30,10 +29,3 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         terminal.print_json({"images": found})
     return 0
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error

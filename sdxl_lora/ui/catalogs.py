@@ -12,9 +12,9 @@ from sdxl_lora.catalog.filling import write_manifests
 from sdxl_lora.catalog.runs import Run
 from sdxl_lora.errors import StudioError
 from sdxl_lora.lru_cache import LruCache
-from sdxl_lora.ui import catalog_review, shared
+from sdxl_lora.ui import catalog_review, one_or_new, shared
 
-_NEW = "catalog.new"
+PAGE = "catalog"  # what the keys of its widgets begin with
 _POLL = 1.0  # seconds
 _PROBLEMS = 200  # rows in the table
 _OPENED: LruCache[tuple[object, ...], Run] = LruCache(4)  # what is asked for at every rerun
@@ -43,11 +43,6 @@ def _title(info: runs.Info) -> str:
     return f"{info.table} · {when}"
 
 
-def begin(new: bool) -> None:
-    """Whether the form for a new one is shown."""
-    st.session_state[_NEW] = new
-
-
 def open_run(folder: Path) -> Run:
     """The catalogue as it is now; read again only when something of it changed. Raises `InputError`, `StorageError`."""
     paths = [folder / runs.INSIDE / name for name in ("run.json", "plan.json", "journal.jsonl")]
@@ -58,30 +53,8 @@ def open_run(folder: Path) -> Run:
 
 def choose(names: dict[str, str]) -> Path | None:
     """The catalogue to show, or None for a new one; it stands in the address, so that the page can be closed."""
-    given = st.query_params.get("catalogue", "")
-    with st.container(horizontal=True, vertical_alignment="bottom", key="catalogs-bar"):
-        folders = list(names)
-        chosen = st.selectbox(
-            "Catalogue",
-            folders,
-            index=folders.index(given) if given in names else 0,
-            format_func=names.__getitem__,
-            on_change=begin,
-            args=(False,),
-            label_visibility="collapsed",
-        )
-        new = bool(st.session_state.get(_NEW))
-        st.button(
-            "Back" if new else "New catalogue",
-            key="catalog.begin",
-            icon=":material/arrow_back:" if new else ":material/add:",
-            on_click=begin,
-            args=(not new,),
-        )
-    if new:
-        return None
-    st.query_params["catalogue"] = chosen
-    return runs.home() / chosen
+    chosen = one_or_new.choose(names, label="Catalogue", page=PAGE)
+    return None if chosen is None else runs.home() / chosen
 
 
 def show(folder: Path) -> None:

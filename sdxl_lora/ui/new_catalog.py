@@ -17,7 +17,7 @@ from sdxl_lora.models import registry
 from sdxl_lora.prompts import Template
 from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.search.levels import LEVELS
-from sdxl_lora.ui import catalogs, shared
+from sdxl_lora.ui import catalogs, one_or_new, shared
 
 EXAMPLE = (
     "sku,product,colour,brand,logo\r\n"
@@ -300,7 +300,7 @@ def _begin(data: bytes, name: str, settings: Settings, plan: Plan, uploads: Mapp
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
     st.query_params["catalogue"] = run.folder.name
-    catalogs.begin(False)
+    one_or_new.begin(catalogs.PAGE, False)
     st.rerun()
 
 

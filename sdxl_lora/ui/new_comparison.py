@@ -12,7 +12,7 @@ from sdxl_lora.comparing.prompts import EXAMPLES, Row
 from sdxl_lora.errors import DataError, RequestError, StudioError
 from sdxl_lora.models import registry
 from sdxl_lora.records.comparisons import ComparisonRecord
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import one_or_new, shared
 from sdxl_lora.ui.comparisons import store
 
 KINDS = {
@@ -66,7 +66,7 @@ def form() -> None:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
     st.query_params["comparison"] = record.id
-    st.session_state["compare.new"] = False
+    one_or_new.begin("compare", False)
     keys = {place: str(st.session_state.get(f"{i}.key", "")) for place, i in enumerate(drafts)}
     make(record, keys)
 

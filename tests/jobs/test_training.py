@@ -5,9 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from sdxl_lora.errors import InputError, StudioError, TrainingError
 from sdxl_lora.jobs.front_door import open_front_door
@@ -17,6 +15,7 @@ from sdxl_lora.jobs.spec import JobSpec, TrainingWish
 from sdxl_lora.jobs.training import TrainingRunner, arguments
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.training import runs
+from tests.captioned import captioned
 from tests.jobs.drawing import spec as pictures
 
 TIMEOUT = 240.0
@@ -24,13 +23,7 @@ TIMEOUT = 240.0
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(4):
-        noise = np.random.default_rng(i).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text(f"a cap number {i}")
-    return folder
+    return captioned(tmp_path / "photos", 4, "a cap number {}")
 
 
 def training(data: Path, output: Path, steps: int, **more: Any) -> JobSpec:

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.jobs import training
 from sdxl_lora.training.config import TrainingConfig
 from sdxl_lora.ui import new_training, shared
+from tests.captioned import captioned
 from tests.pages.conftest import TIMEOUT
 
 Open = Callable[..., AppTest]
@@ -18,13 +17,7 @@ Open = Callable[..., AppTest]
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(3):
-        noise = np.random.default_rng(i).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text(f"a cap with crest {i}")
-    return folder
+    return captioned(tmp_path / "photos", 3, "a cap with crest {}")
 
 
 @pytest.fixture(autouse=True)
