@@ -43,7 +43,7 @@ def endpoints() -> list[Endpoint]:
         ),
         Endpoint(
             method="GET",
-            path="/v1/metrics",
+            path="/metrics",
             run=_measures,
             summary="Numbers for Prometheus",
             answers={

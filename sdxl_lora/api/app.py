@@ -13,6 +13,7 @@ from pathlib import Path
 from anyio import to_thread
 from jsonschema import Draft202012Validator
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -48,6 +49,7 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFIXES = ("/v1/", "/sdapi/")
 _PATHS = ("/healthz", "/openapi.json")
+_PAGES_TOO = ("/metrics",)  # also the address of a page: browsers get that
 _SURPRISE = "something unexpected went wrong; the details are in the server's log"
 _CLIENT_GONE = 499  # nginx's number for it; nobody reads it
 
@@ -125,8 +127,10 @@ class ApiRoutes(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         path = scope.get("path", "")
-        ours = scope["type"] == "http" and (path in _PATHS or path.startswith(_PREFIXES))
-        return (Match.FULL if ours else Match.NONE), {}
+        ours = path in _PATHS or path.startswith(_PREFIXES)
+        if path in _PAGES_TOO:
+            ours = "text/html" not in Headers(scope=scope).get("accept", "")
+        return (Match.FULL if ours and scope["type"] == "http" else Match.NONE), {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> object:  # type: ignore[override]
         raise NoMatchFound(name, dict(path_params))

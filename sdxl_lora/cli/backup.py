@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises `DataError`, `StorageError`."""
     from sdxl_lora.records import backup
 
-    with terminal.counted("file") as show:
-        summary = backup.make(config.home(), arguments.file, show)
+    with terminal.counted("file") as told:
+        summary = backup.make(config.home(), arguments.file, told)
     if config.database_url():
         terminal.note("the database of DATABASE_URL is not in it: back it up with pg_dump")
     show(summary, arguments.file, json=arguments.json)
