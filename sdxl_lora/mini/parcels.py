@@ -43,5 +43,20 @@ def unpack(root: Path) -> bool:
     if hashlib.sha256(data).hexdigest() != expected:
         raise DataError(f"the parcels in {root} are not complete; copy all of them again, {SUM} too")
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        archive.extractall(root, filter="data")
+        for member in archive:
+            _take_out(archive, member, root)
     return True
+
+
+def _take_out(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    """One file or folder; `TarFile.extractall` has no filter for what points elsewhere before Python 3.11.4."""
+    target = root / member.name
+    if not target.resolve().is_relative_to(root.resolve()) or not (member.isfile() or member.isdir()):
+        raise DataError(f"the parcels in {root} hold {member.name!r}, which is no file of a build")
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    content = archive.extractfile(member)
+    assert content is not None  # it is a file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content.read())

@@ -22,7 +22,7 @@ from sdxl_lora.provenance.pattern import PERIOD, Grey, grey_of, mean, pattern, t
 from sdxl_lora.records.iptc import SourceType
 
 SMALLEST = 128  # px; no mark is promised to be found in less
-_SMOOTH = 1.4  # grey levels on smooth ground, of a picture of _USUAL px a side
+_SMOOTH = 0.9  # grey levels on smooth ground, of a picture of _USUAL px a side
 _TEXTURE = 0.25  # of the local contrast, where there is some
 _MOST = 5.0  # grey levels
 _ENOUGH = 512  # px, to see by where a mark is hidden

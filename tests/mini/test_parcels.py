@@ -1,5 +1,8 @@
 """Files of a build in parcels small enough to be carried, and back."""
 
+import hashlib
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +68,18 @@ def test_parcels_that_are_not_whole_are_refused(
 
 def test_without_parcels_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert not parcels.unpack(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("../outside", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)])
+def test_what_points_out_of_the_build_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    root, buffer = tmp_path / "build", io.BytesIO()
+    root.mkdir()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "/etc/passwd"
+        archive.addfile(member, io.BytesIO())
+    (root / "parcel.000").write_bytes(buffer.getvalue())
+    (root / parcels.SUM).write_text(hashlib.sha256(buffer.getvalue()).hexdigest())
+    with pytest.raises(DataError, match="no file of a build"):
+        parcels.unpack(root)
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]
