@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from sdxl_lora.ui.shared import escape
+
 
 def begin(page: str, new: bool) -> None:
     """Whether the form for a new one is shown on that page."""
@@ -29,7 +31,7 @@ def choose(names: dict[str, str], *, label: str, page: str) -> str | None:
         )
         new = bool(st.session_state.get(f"{page}.new"))
         st.button(
-            "Back" if new else f"New {query}",
+            "Back" if new else escape(f"New {query}"),
             key=f"{page}.begin",
             icon=":material/arrow_back:" if new else ":material/add:",
             on_click=begin,

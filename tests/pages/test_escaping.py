@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "sdxl_lora" / "ui").glob("*.py")]
+PAGES = [ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "sdxl_lora" / "ui").rglob("*.py")]
 MARKDOWN = {  # of streamlit: what reads its first argument as Markdown
     "badge", "button", "caption", "download_button", "error", "expander", "header", "image", "info", "link_button",
     "markdown", "page_link", "popover", "spinner", "status", "subheader", "success", "text_input", "title", "toast",
