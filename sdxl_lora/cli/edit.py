@@ -1,19 +1,21 @@
 """`edit IMAGE [PROMPT]`: a picture varied, a part of it drawn anew, or its frame widened; recorded like any other."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdxl_lora.cli import logos, making, terminal
 from sdxl_lora.errors import RequestError
 from sdxl_lora.request import GenerationRequest, flags
+from sdxl_lora.request.finish import Finish
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sdxl_lora.jobs.edits import Source
 
+_AFTER = {field.name for field in fields(Finish)} | {"upscale"}  # what is done to a finished picture
 _ANCHORS = ("middle", "start", "end")
 
 
@@ -81,8 +83,8 @@ def build_request(arguments: argparse.Namespace, source: "Source") -> Generation
         request = edits.widen(source, ratio, arguments.prompt, anchor=arguments.anchor, strength=strength)
     elif (mask := _mask(arguments, source)) is not None:
         request = edits.change_part(source, mask, arguments.prompt, strength=strength)
-    elif placed and strength is None:  # nothing is drawn: only the logos are new
-        return replace(edits.print_logos(source, placed, arguments.prompt), **_said(arguments))
+    elif strength is None and (placed or (_finished(arguments) and not arguments.prompt)):  # nothing is drawn
+        return replace(edits.finish(source, arguments.prompt, logos=placed), **_said(arguments))
     else:
         request = edits.vary(source, arguments.prompt, strength=strength)
     return replace(request, logos=placed or request.logos, **_said(arguments))
@@ -94,6 +96,11 @@ def _said(arguments: argparse.Namespace) -> dict[str, Any]:
     if "model" in values:  # a LoRA of the picture's own model need not fit
         values.setdefault("loras", ())
     return {name: value for name, value in values.items() if name not in ("mask", "strength")}
+
+
+def _finished(arguments: argparse.Namespace) -> bool:
+    """Whether anything is to be done after decoding: background, colour, size."""
+    return bool(_AFTER & flags.values(arguments).keys())
 
 
 def _check_one_way(arguments: argparse.Namespace) -> None:

@@ -20,11 +20,11 @@ from sdxl_lora.errors import ImageError, InputError, PromptError
 from sdxl_lora.models import registry
 from sdxl_lora.prompts import attributes
 from sdxl_lora.records import Record, layout, metadata
-from sdxl_lora.request import GenerationRequest, LogoSpec, expansion
+from sdxl_lora.request import GenerationRequest, expansion
 
 VARIATIONS: Final = {"subtle": 0.35, "strong": 0.65}  # strength of the change
 WIDENED: Final = 0.7  # strength in the new part: the carried-on edge stays to be seen
-_LOGOS_ONLY: Final = "a product with its logo"  # what stands in the record of a photo that says nothing
+_FINISHED_ONLY: Final = "a product"  # what stands in the record of a photo that says nothing
 PARTS: Final = ("garment", "background")  # that a mask can be found for
 _ON_GARMENT = "front|back|side|chest|sleeve|leg|hanger|mannequin|centre"  # is no place of the garment itself
 _PLACES = re.compile(
@@ -104,10 +104,16 @@ def vary(source: Source, prompt: str = "", *, strength: float | None = None) -> 
     return replace(request, strength=strength)
 
 
-def print_logos(source: Source, logos: tuple[LogoSpec, ...], prompt: str = "") -> GenerationRequest:
-    """The picture as it is, with logos put onto it; no model draws. A photo that says nothing needs no words here."""
-    begun = _begun(source, prompt.strip() or source.prompt or _LOGOS_ONLY)
-    return replace(begun, strength=0.0, logos=logos)
+def finish(source: Source, prompt: str = "", **after: Any) -> GenerationRequest:
+    """The picture as it is, with what is done after decoding: logos, background, colour, size; no model draws.
+
+    A photo that says nothing needs no words here.
+
+    Args:
+        after: fields of the request that change no latents.
+    """
+    begun = _begun(source, prompt.strip() or source.prompt or _FINISHED_ONLY)
+    return replace(begun, strength=0.0, **after)
 
 
 def change_part(
@@ -150,10 +156,15 @@ def part_mask(source: Source, part: str) -> tuple[Image.Image, str]:
     """(mask, how it was found) of the garment or the background. Raises `ImageError` where no product is found."""
     if part not in PARTS:
         raise InputError(f"there is no part {part!r}; say {' or '.join(PARTS)}")
-    found = cutout.cut_out(inputs.open(source.picture))
-    garment = found.image.getchannel("A").point(lambda value: 255 if value >= _WHOLE else 0)
-    how = f"found by {found.method}" + (f" ({found.reason})" if found.reason else "")
+    alone, how = product(source)
+    garment = alone.getchannel("A").point(lambda value: 255 if value >= _WHOLE else 0)
     return (garment if part == "garment" else garment.point(lambda value: 255 - value)), how
+
+
+def product(source: Source) -> tuple[Image.Image, str]:
+    """(the product on nothing, RGBA, how it was found). Raises `ImageError` where none is found."""
+    found = cutout.cut_out(inputs.open(source.picture))
+    return found.image, f"found by {found.method}" + (f" ({found.reason})" if found.reason else "")
 
 
 def rectangle_mask(source: Source, left: int, top: int, width: int, height: int) -> Image.Image:

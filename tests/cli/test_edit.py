@@ -97,6 +97,20 @@ def test_flags_go_before_what_the_picture_says(home: Path, capsys: Any) -> None:
     assert "gone.safetensors" in capsys.readouterr().err
 
 
+def test_a_photo_is_finished_without_words_and_nothing_of_it_is_drawn_anew(
+    photo: Path, tmp_path: Path, capsys: Any
+) -> None:
+    garment = Image.new("RGB", (128, 96), (200, 60, 40))
+    shown = Image.new("RGB", (128, 96), (235, 235, 230))
+    shown.paste(garment.crop((0, 0, 60, 60)), (34, 18))
+    shown.save(tmp_path / "product.png")
+    request, made, _ = edited(capsys, str(tmp_path / "product.png"), "--background", "white")
+    assert (request.strength, request.background) == (0.0, "white")
+    assert made.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+    assert made.convert("RGB").getpixel((64, 48)) == (200, 60, 40)
+    assert edited(capsys, str(photo), "--upscale", "2")[1].size == (256, 192)
+
+
 def test_what_cannot_be_edited_is_one_line_and_leaves_nothing(
     photo: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

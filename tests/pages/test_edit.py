@@ -114,3 +114,40 @@ def test_a_picture_that_was_deleted_meanwhile_is_said(at: AppTest) -> None:
     del at.session_state[f"edit.source.{record.id}"]  # as another tab would see it
     at.run()
     assert "this picture was deleted; begin with another" in at.error[0].value.replace("\\", "")
+
+
+def test_a_logo_is_seen_before_it_is_printed_and_the_rest_of_the_picture_stays(
+    at: AppTest, finish: Finish
+) -> None:
+    before = shared.studio().store.page()[0]
+    at.segmented_control(key="edit.tool").set_value("Logo").run()
+    assert at.button(key="edit.make").disabled  # there is no logo yet
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="#c00"/></svg>'
+    at.file_uploader(key="edit.logo.file").set_value(("mark.svg", svg, "image/svg+xml")).run()
+    at.selectbox(key="edit.logo.at").set_value("free").run()
+    at.slider(key="edit.logo.x").set_value(50).run()
+    finish(at.button(key="edit.make").click().run())
+    made = shared.studio().store.page()[0]
+    assert (made.request.strength, made.request.made_from) == (0.0, before.id)
+    [spec] = made.request.logos
+    assert (spec.name, spec.at, spec.x, spec.width) == ("mark.svg", "free", 0.5, 0.2)
+
+
+def test_a_drawing_that_is_no_logo_is_one_line_and_the_button_stays_off(at: AppTest) -> None:
+    at.segmented_control(key="edit.tool").set_value("Logo").run()
+    at.file_uploader(key="edit.logo.file").set_value(
+        ("mark.svg", b"<svg><script/></svg>", "image/svg+xml")
+    ).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert not [button for button in at.button if button.key == "edit.make" and not button.disabled]
+
+
+def test_a_background_goes_without_a_word_of_the_product(at: AppTest, finish: Finish) -> None:
+    at.segmented_control(key="edit.tool").set_value("Background").run()
+    assert not at.exception
+    if at.error:  # noise shows no product: one line
+        assert len(at.error) == 1
+        return
+    finish(at.button(key="edit.make").click().run())
+    assert shared.studio().store.page()[0].request.background == "white"
