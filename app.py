@@ -31,7 +31,7 @@ def look() -> None:
             st.Page("pages/products.py", title="Products", icon=":material/checkroom:"),
             st.Page("pages/metrics.py", title="Metrics", icon=":material/monitoring:"),
             st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
-            st.Page("pages/verify.py", title="Verify", icon=":material/verified_user:"),
+            st.Page(shared.VERIFY, title="Verify", icon=":material/verified_user:"),
             st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
         ],
         position="top",

@@ -1,10 +1,10 @@
-"""Verify: drop a picture, and see what it says about itself and whether that holds."""
+"""Verify: drop a picture, and see what it says about itself, and whether it shows a logo as it is drawn."""
 
 import streamlit as st
 
 from sdxl_lora import config
 from sdxl_lora.provenance.verifying import verify
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import logo_checking, shared, verifying
 from sdxl_lora.ui.shared import escape
 
 _ICONS = {
@@ -17,19 +17,25 @@ _ICONS = {
 
 shared.session_id()
 st.title("Verify", anchor=False)
-st.markdown("Drop a picture, from here or anywhere: is it signed, was it changed, did a model make it?")
-file = st.file_uploader(
-    "Picture to verify", ["png", "jpg", "jpeg", "webp"], key="verify.file", max_upload_size=64
+st.markdown(
+    "Drop a picture, from here or anywhere: is it signed, was it changed, did a model make it, and is your logo on it "
+    "as it is drawn?"
 )
-if file is not None:
-    with shared.told():
+with shared.told():
+    picture = verifying.picture()
+    if picture is not None:
+        data, name = picture
         with st.spinner("Looking at it"):
-            verdict = verify(file.getvalue(), file.name, config.home())
+            verdict = verify(data, name, config.home())
         first, *more = verdict.lines
         show = st.error if verdict.signature.state == "broken" else st.info
         left, right = st.columns([3, 2], gap="medium")
-        right.image(file.getvalue(), width="stretch", alt=f"The picture {file.name}")
+        place = right.container()
         with left:  # on a phone the answer stands above the picture
             show(escape(first), icon=_ICONS[verdict.signature.state])
             for line in more:
                 st.markdown(f"- {escape(line)}")
+            framed = None
+            with shared.told():
+                framed = logo_checking.show(data, name)
+        place.image(framed or data, width="stretch", alt=f"The picture {name}")

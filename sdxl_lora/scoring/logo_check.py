@@ -63,16 +63,7 @@ def spelled(logo: Logo) -> str:
 
 
 def _read_around(image: Image.Image, corners: geometry.Corners) -> list[OcrLine]:
-    left, top, right, bottom = geometry.bounds(corners)
-    edge = 0.2 * (right - left)
-    part = image.convert("RGB").crop(
-        (
-            round(max(0, left - edge)),
-            round(max(0, top - edge)),
-            round(min(image.width, right + edge)),
-            round(min(image.height, bottom + edge)),
-        )
-    )
+    part = _part(image, corners, 0.2)
     scale = min(4.0, _READ_SIDE / max(part.size))
     size = max(16, round(part.width * scale)), max(16, round(part.height * scale))
     return lettering.read_words(np.asarray(part.resize(size, Image.Resampling.LANCZOS)))
@@ -109,6 +100,20 @@ def _alike(line: OcrLine, words: str) -> float:
     return lettering.judge([line], words).similarity
 
 
+def _part(image: Image.Image, corners: geometry.Corners, around: float) -> Image.Image:
+    """The upright part of a picture between the corners, and `around` of its width on every side, as far as it is there."""
+    left, top, right, bottom = geometry.bounds(corners)
+    edge = around * (right - left)
+    return image.convert("RGB").crop(
+        (
+            round(max(0, left - edge)),
+            round(max(0, top - edge)),
+            round(min(image.width, right + edge)),
+            round(min(image.height, bottom + edge)),
+        )
+    )
+
+
 def boxed(image: Image.Image, sightings: Sequence[Sighting]) -> Image.Image:
     """A copy with a frame around what was found: green a match, red an altered logo."""
     shown = image.convert("RGB").copy()
@@ -120,6 +125,16 @@ def boxed(image: Image.Image, sightings: Sequence[Sighting]) -> Image.Image:
                 [*points, points[0]], fill=_COLOURS[seen.verdict], width=max(2, round(max(image.size) / 250))
             )
     return shown
+
+
+def cut_out(image: Image.Image, seen: Sighting) -> Image.Image:
+    """The part of the picture around what was found, upright, at least 160 px wide. `seen` has corners."""
+    assert seen.corners is not None
+    part = _part(image, seen.corners, 0.06)
+    scale = max(1.0, 160 / part.width)
+    return part.resize(
+        (round(part.width * scale), max(1, round(part.height * scale))), Image.Resampling.LANCZOS
+    )
 
 
 # ---------------------------------------------------------------- the gate

@@ -16,7 +16,7 @@ from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest, expansion
-from sdxl_lora.ui import composer, editing, shared, shops, votes, why
+from sdxl_lora.ui import composer, editing, shared, shops, verifying, votes, why
 from sdxl_lora.ui.shared import escape
 
 FIRST_COLOURS = ("black", "white", "red", "navy", "green", "grey")  # what is asked for most
@@ -184,6 +184,14 @@ def _details(record: Record, *, keys: bool) -> None:
         votes.report(brand_of(record))
         with st.container(horizontal=True):
             _download(record, key)
+            if st.button(
+                "Verify",
+                key=f"{key}.verify",
+                icon=":material/verified_user:",
+                help="Its signature; your logo on it",
+            ):
+                verifying.begin_with(record)
+                st.switch_page(shared.VERIFY)
             with st.popover("Delete", icon=":material/delete:", key=f"{key}.delete"):
                 st.markdown("The picture is removed for good.")
                 st.button(

@@ -25,6 +25,7 @@ from sdxl_lora.records import Database, Record
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
 EDIT = "pages/edit.py"
+VERIFY = "pages/verify.py"
 TEMPLATES = "pages/templates.py"
 
 _VIEW = "view"
