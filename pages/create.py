@@ -4,8 +4,7 @@ import streamlit as st
 
 from sdxl_lora.errors import StudioError
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.ui import composer, feed, line, pictures, shared
-from sdxl_lora.ui.examples import EXAMPLES
+from sdxl_lora.ui import composer, examples, feed, line, pictures, shared
 
 RECENT = 6
 
@@ -15,12 +14,8 @@ def welcome(session: str) -> None:
     with st.container(key="empty"):
         st.header("Your pictures will appear here", anchor=False)
         st.markdown("Fill in the form and press **Generate**, or try one of these:")
-        with st.grid(4, min_column_width=140, key="grid-examples"):
-            for example in EXAMPLES:
-                with st.container(gap="small"):
-                    st.image(str(example.picture), width="stretch", alt=example.prompt)
-                    if st.button(shared.escape(example.title), key=f"example-{example.key}", width="stretch"):
-                        start(example.prompt, session)
+        if example := examples.pick("create"):
+            start(example.prompt, session)
     busy_elsewhere(session)
     records = shared.studio().store.page(0, RECENT)
     if records:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from sdxl_lora.ui import editing, feed, shared
+from sdxl_lora.ui import editing, examples, feed, shared
 
 session = shared.session_id()
 left, right = st.columns([7, 7], gap="medium")
@@ -14,3 +14,8 @@ with right:
         with st.container(key="empty"):
             st.header("What comes of it will appear here", anchor=False)
             st.markdown("The picture you begin with stays as it is; every step is a picture of its own.")
+            if not editing.begun():
+                st.markdown("No photo at hand? Begin with one of these:")
+                if example := examples.pick("edit"):
+                    editing.begin_with_file(example.picture)
+                    st.rerun()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from sdxl_lora.ui import feed, product_sets, shared
+from sdxl_lora.ui import examples, feed, product_sets, shared
 
 session = shared.session_id()
 left, right = st.columns([6, 8], gap="medium")
@@ -14,3 +14,8 @@ with right:
         with st.container(key="empty"):
             st.header("Your pictures will appear here", anchor=False)
             st.markdown("Choose a photo of one product. It is cut out here, on this machine.")
+            if not product_sets.chosen():
+                st.markdown("No photo at hand? Begin with one of these:")
+                if example := examples.pick("products"):
+                    product_sets.choose(example)
+                    st.rerun()

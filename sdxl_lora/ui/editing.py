@@ -5,6 +5,7 @@ A step is a picture. Each is recorded with the one it was made from; undo and re
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 
@@ -28,6 +29,18 @@ _PHOTOS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 def begin_with(record: Record) -> None:
     """Opens the page with this picture at the next run."""
     _restart([record.id])
+
+
+def begin_with_file(path: Path) -> None:
+    """Begins with a picture file. Raises `ImageError`."""
+    source = edits.of_bytes(path.read_bytes(), path.name)
+    st.session_state[f"edit.source.{source.picture}"] = source
+    _restart([source.picture])
+
+
+def begun() -> bool:
+    """Whether there is a picture to change."""
+    return bool(_steps())
 
 
 def form(session: str) -> None:

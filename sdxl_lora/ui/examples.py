@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import streamlit as st
+
+from sdxl_lora.ui.shared import escape
+
 _PICTURES = Path(__file__).parents[1] / "assets" / "examples"  # made by images/make.py
 
 
@@ -46,3 +50,19 @@ EXAMPLES = (
         " standing on an urban street, fashion photography",
     ),
 )
+
+
+def pick(page: str) -> Example | None:
+    """The examples side by side; the one whose button was pressed in this run.
+
+    Args:
+        page: what the keys of the buttons begin with.
+    """
+    pressed = None
+    with st.grid(4, min_column_width=140, key=f"grid-{page}-examples"):
+        for example in EXAMPLES:
+            with st.container(gap="small"):
+                st.image(str(example.picture), width="stretch", alt=example.prompt)
+                if st.button(escape(example.title), key=f"{page}-example-{example.key}", width="stretch"):
+                    pressed = example
+    return pressed

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from pathlib import Path
 
 import streamlit as st
 from PIL import Image
@@ -15,28 +16,46 @@ from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.product_sets import Member, Wish
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.ui import feed, shared
+from sdxl_lora.ui.examples import Example
 
 _GROUP = "set-"
+_PHOTO = "products.photo"
+_EXAMPLE = "products.example"  # path of the picture to begin with while no photo was uploaded
 _PHOTOS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 _SIZES = (1_024, 1_536, 2_048)
 _SHOWN = 420  # px
 
 
+def choose(example: Example) -> None:
+    """Begins with the picture of an example, until a photo is uploaded."""
+    st.session_state[_EXAMPLE] = example.picture
+
+
+def chosen() -> bool:
+    """Whether there is a photo or an example to make a set of."""
+    return bool(st.session_state.get(_PHOTO) or st.session_state.get(_EXAMPLE))
+
+
 def form(session: str) -> None:
     """From a photo to a set: what was found on it, then what is wanted."""
     st.title("Your product, your backgrounds")
-    file = st.file_uploader("A photo of one product", type=_PHOTOS, key="products.photo")
-    if file is None:
+    file = st.file_uploader("A photo of one product", type=_PHOTOS, key=_PHOTO)
+    example: Path | None = st.session_state.get(_EXAMPLE)
+    if file is not None:
+        data, name = file.getvalue(), file.name
+    elif example is not None:
+        data, name = example.read_bytes(), example.name
+    else:
         return
     try:
-        product, found = _product(file.getvalue(), file.name)
+        product, found = _product(data, name)
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
     _say_what_was_found(found)
     wish = _wish()
     try:
-        members = product_sets.members(product, _stem(file.name), wish)
+        members = product_sets.members(product, _stem(name), wish)
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return

@@ -61,12 +61,12 @@ def test_every_example_shows_what_the_bundled_model_drew_of_it(open_app: Open) -
     for example in EXAMPLES:
         with Image.open(example.picture) as picture:
             assert picture.size == (256, 256)
-        assert at.button(key=f"example-{example.key}").label == shared.escape(example.title)
+        assert at.button(key=f"create-example-{example.key}").label == shared.escape(example.title)
 
 
 def test_an_example_runs_with_one_click_and_fills_the_form(open_app: Open, finish: Finish) -> None:
     at = open_app()
-    at = finish(at.button(key="example-t-shirt").click().run())
+    at = finish(at.button(key="create-example-t-shirt").click().run())
     assert shared.studio().store.count() == 2
     assert "yellow star" in str(at.text_area(key="create.prompt").value)
     assert at.button_group(key="create.garment").value == "Write my own"
@@ -361,7 +361,7 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(home: Path) -> None:
 
 def test_a_template_may_replace_an_example_but_not_what_was_typed(open_app: Open) -> None:
     at = open_app()
-    at.button(key="example-t-shirt").click().run()
+    at.button(key="create-example-t-shirt").click().run()
     at.button_group(key="create.garment").set_value("Jacket").run()
     assert at.text_area(key="create.prompt").value == WINDBREAKER
     write(at, "typed by hand")

@@ -151,3 +151,11 @@ def test_a_background_goes_without_a_word_of_the_product(at: AppTest, finish: Fi
         return
     finish(at.button(key="edit.make").click().run())
     assert shared.studio().store.page()[0].request.background == "white"
+
+
+def test_without_a_photo_an_example_is_one_click_away(open_app: Open) -> None:
+    at = open_app("pages/edit.py").run()
+    at.button(key="edit-example-hoodie").click().run()
+    assert not at.exception
+    assert at.segmented_control(key="edit.tool").value == "Vary"
+    assert not [button for button in at.button if "example" in str(button.key)]

@@ -70,3 +70,11 @@ def test_a_file_that_is_no_picture_is_one_line(open_app: Open) -> None:
     page.run()
     assert "cannot be read as a picture" in page.error[0].value
     assert not page.exception
+
+
+def test_without_a_photo_an_example_is_one_click_away(open_app: Open) -> None:
+    at = open_app("pages/products.py").run()
+    at.button(key="products-example-t-shirt").click().run()
+    assert not at.exception
+    assert "Its colour on the photo: #" in captions(at)
+    assert not [button for button in at.button if "example" in str(button.key)]
