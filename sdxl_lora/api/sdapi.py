@@ -18,7 +18,7 @@ from sdxl_lora.api.settings import Limits
 from sdxl_lora.editing import upscale
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.models import schedulers
-from sdxl_lora.records import a1111, carriers
+from sdxl_lora.records import a1111, carriers, samplers
 
 _NETWORK = "waifu2x photo"
 _PLAIN = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}
@@ -126,7 +126,7 @@ def _models(call: Call) -> list[dict[str, Any]]:
 
 
 def _samplers(_call: Call) -> list[dict[str, Any]]:
-    return [{"name": a1111.name_of(name), "aliases": [name], "options": {}} for name in schedulers.NAMES]
+    return [{"name": samplers.theirs(name), "aliases": [name], "options": {}} for name in schedulers.NAMES]
 
 
 def _upscalers(_call: Call) -> list[dict[str, Any]]:

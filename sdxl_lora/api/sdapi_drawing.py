@@ -21,7 +21,7 @@ from sdxl_lora.api.settings import Limits
 from sdxl_lora.errors import Cancelled, UnknownNameError
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.models import schedulers
-from sdxl_lora.records import Record, a1111
+from sdxl_lora.records import Record, a1111, samplers
 from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.request.wish import MAX_FEATHER
 
@@ -206,7 +206,7 @@ def _sampler(values: dict[str, Any]) -> str | None:
     name = values.get("sampler_name") or values.get("sampler_index") or ""
     if name.lower() in _OWN_NAMES:
         return None
-    found = a1111.sampler(name, values.get("scheduler") or "")
+    found = samplers.ours(name, values.get("scheduler") or "")
     if found is None:
         raise UnknownNameError("sampler", name, schedulers.NAMES)
     return found

@@ -14,24 +14,14 @@ from pathlib import PurePath
 from typing import Any
 
 from sdxl_lora.errors import InputError, PromptError
-from sdxl_lora.records import foreign
+from sdxl_lora.records import foreign, samplers
 from sdxl_lora.request import FIELDS, Field, GenerationRequest
 
 _NEGATIVE = "Negative prompt:"
 _LORA = re.compile(r"\s*<lora:([^:<>]+)(?::[^<>]*)?>")
 _SETTING = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 
-_SAMPLERS = {  # as AUTOMATIC1111 calls them -> ours
-    "Euler": "euler",
-    "Euler a": "euler-a",
-    "DDIM": "ddim",
-    "DPM++ 2M": "dpm++ 2m",
-    "DPM++ 2M Karras": "dpm++ 2m karras",
-    "DPM++ 2M SDE": "dpm++ 2m sde",
-    "UniPC": "unipc",
-    "Heun": "heun",
-}
-_COMFY = {"euler_ancestral": "euler-a", "dpmpp_2m": "dpm++ 2m", "uni_pc": "unipc"}  # and what grew from it
+_STRENGTH = "Denoising strength"
 _NAMES = ("Model", "Sampler")  # what another program calls them says little here
 _HARMLESS = (  # settings whose loss changes no picture
     *(
@@ -88,31 +78,20 @@ def read(text: str) -> tuple[GenerationRequest, tuple[str, ...]]:
             notes.append(f"{key} {settings[key]} cannot be used here")
     if request.strength is not None:  # and the picture it began from is not in the file
         request = replace(request, strength=None)
-        notes.append(f"Denoising strength {settings['Denoising strength']}: choose the start picture again")
+        if not _is_enlarged(settings):
+            notes.append(f"{_STRENGTH} {settings[_STRENGTH]}: choose the start picture again")
     if "Model" in settings:
         notes.append(f"model {settings['Model']}: choose one here")
     if "Sampler" in settings:
-        name = sampler(settings["Sampler"], settings.get("Schedule type", ""))
-        request = replace(request, scheduler=name)
-        if name is None:
-            notes.append(f"sampler {settings['Sampler']}: choose one here")
-    dropped = [f"{key} {value}" for key, value in settings.items() if key not in (*_KEYS, *_HARMLESS)]
+        theirs = (settings["Sampler"], settings.get("Schedule type", ""))
+        request = replace(request, scheduler=samplers.ours(*theirs))
+        if request.scheduler is None:
+            notes.append(f"sampler {' '.join(theirs).strip()}: choose one here")
+    done = set(_KEYS) - ({_STRENGTH} if _is_enlarged(settings) else set())
+    dropped = [f"{key} {value}" for key, value in settings.items() if key not in (*done, *_HARMLESS)]
     if dropped:
         notes.append(f"not done here: {', '.join(dropped)}")
     return request, tuple(notes)
-
-
-def sampler(name: str, schedule: str = "") -> str | None:
-    """Our name of a sampler as other programs call it; None: there is none here."""
-    ours = {theirs.lower(): own for theirs, own in _SAMPLERS.items()}
-    ours |= {own: own for own in _SAMPLERS.values()} | _COMFY
-    wanted = f"{name} {schedule}" if schedule.lower() == "karras" else name
-    return ours.get(wanted.strip().lower())
-
-
-def name_of(sampler: str) -> str:
-    """What AUTOMATIC1111 calls a sampler of ours; ours, where it has none."""
-    return {own: theirs for theirs, own in _SAMPLERS.items()}.get(sampler, sampler)
 
 
 def settings_of(text: str) -> dict[str, str]:
@@ -127,7 +106,7 @@ def _settings(request: GenerationRequest, size: tuple[int, int]) -> dict[str, st
         "height": size[1],
     }
     if request.scheduler is not None:
-        made["scheduler"] = name_of(request.scheduler)
+        made["scheduler"] = samplers.theirs(request.scheduler)
     found = {}
     for key, parts in _KEYS.items():
         if all(made[field.name] not in (None, field.otherwise) for field in parts):
@@ -139,6 +118,11 @@ def _values(key: str, parts: list[Field], settings: dict[str, str]) -> dict[str,
     """Field -> value of one setting. Raises `ValueError`, `InputError`."""
     texts = [settings[key]] if len(parts) == 1 else settings[key].split("x")
     return {field.name: field.kind.parse(text) for field, text in zip(parts, texts, strict=True)}
+
+
+def _is_enlarged(settings: dict[str, str]) -> bool:
+    """Whether a second, larger pass was drawn ("Hires. fix"); the denoising strength is that pass's."""
+    return any(name.startswith("Hires") for name in settings)
 
 
 def _split(text: str) -> tuple[str, str, dict[str, str]]:

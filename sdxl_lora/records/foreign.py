@@ -13,6 +13,7 @@ from typing import Any
 
 from sdxl_lora import plain_json
 from sdxl_lora.errors import InputError, PromptError
+from sdxl_lora.records import samplers
 from sdxl_lora.request import FIELDS, GenerationRequest
 
 _THEIRS = {  # key without underscores -> field
@@ -25,7 +26,7 @@ _THEIRS = {  # key without underscores -> field
     "width": "width",
     "height": "height",
 }
-_CHOSEN = ("model", "basemodel", "sampler", "scheduler", "loras")  # by names that say little here
+_CHOSEN = ("model", "basemodel", "loras")  # by names that say little here
 _HARMLESS = ("swarmversion", "version", "metadatascheme", "fullprompt", "fullnegativeprompt", "basemodelhash")
 
 
@@ -62,6 +63,11 @@ def read(values: dict[str, Any]) -> tuple[GenerationRequest, tuple[str, ...]]:
                 request = replace(request, **{name: kinds[name].parse(str(value))})
             except (ValueError, InputError):
                 notes.append(f"{key} {value} cannot be used here")
+    if name := str(said.pop("sampler", "") or ""):
+        schedule = str(said.pop("scheduler", "") or "")
+        request = replace(request, scheduler=samplers.ours(name, schedule))
+        if request.scheduler is None:
+            notes.append(f"sampler {name} {schedule}".rstrip() + ": choose one here")
     notes += [f"{key} {said.pop(key)}: choose one here" for key in _CHOSEN if said.get(key)]
     dropped = [
         key for key, value in said.items() if key not in _HARMLESS and value not in (None, "", [], {}, False)

@@ -6,6 +6,7 @@ shows (`feedback.changes`), keys of caches and of finished sketches, and the JSO
 Knows nothing of models: what a wish leaves open is decided by `generation.resolve`.
 """
 
+import reprlib
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
@@ -345,11 +346,13 @@ class GenerationRequest(Finish):
         if unknown:
             raise RequestError(f"unknown request fields: {', '.join(unknown)}")
         given = {**values, "template": values.get("template") or ""}  # null, before a template was a text
+        read: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                read[name] = None if value is None else known[name].kind.from_json(value)
+            except (TypeError, ValueError) as error:
+                raise RequestError(f"{known[name].words} {reprlib.repr(value)} cannot be used") from error
         try:
-            read: dict[str, Any] = {
-                name: None if value is None else known[name].kind.from_json(value)
-                for name, value in given.items()
-            }
             return cls(**read)
         except (TypeError, ValueError) as error:
             raise RequestError(f"this is not a generation request: {error}") from error

@@ -260,10 +260,10 @@ def test_a_path_that_cannot_be_read_says_why(tmp_path: Path, name: str) -> None:
         (ours(request={"prompt": "p", "steps": "many"}), "steps 'many' is not a whole number"),
         (ours(request={"prompt": "p", "steps": 10_000}), "steps 10000 is not between"),
         (ours(request={"prompt": "p", "guidance": "x"}), "cannot be used"),
-        (ours(request={"prompt": "p", "loras": [{"path": "x", "wait": 1}]}), "cannot be used"),
-        (ours(request={"prompt": "p", "loras": 5}), "cannot be used"),
+        (ours(request={"prompt": "p", "loras": [{"path": "x", "wait": 1}]}), "loras .*wait.* cannot be used"),
+        (ours(request={"prompt": "p", "loras": 5}), "loras 5 cannot be used"),
         (ours(request={"prompt": "p", "loras": [{"path": 5}]}), "the path of a LoRA is 5, which is no text"),
-        (ours(request={"prompt": "p", "slots": [1]}), "cannot be used"),
+        (ours(request={"prompt": "p", "slots": [1]}), r"slots? \[1\] cannot be used"),
         (ours(scores=[1]), "is damaged"),
         (ours(scores={"clip": 1}), "is damaged"),
         (ours(seconds="long"), "is damaged"),
@@ -294,9 +294,23 @@ def test_what_another_program_did_besides_is_named() -> None:
     assert facts.notes == ("not done here: Clip skip 2, Hires upscale 2, VAE x.pt",)
 
 
-def test_an_unknown_sampler_is_named_and_not_replaced() -> None:
-    facts = metadata.read(io.BytesIO(png(parameters="a cap\nSteps: 20, Sampler: Restart")))
-    assert (facts.request.scheduler, facts.notes) == (None, ("sampler Restart: choose one here",))
+def test_the_strength_of_a_second_larger_pass_asks_for_no_start_picture() -> None:
+    text = "a cap\nSteps: 20, Sampler: Euler, Denoising strength: 0.4, Hires upscale: 2"
+    facts = metadata.read(io.BytesIO(png(parameters=text)))
+    assert facts.notes == ("not done here: Denoising strength 0.4, Hires upscale 2",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ("Sampler: Restart", "sampler Restart: choose one here"),
+        ("Sampler: Euler, Schedule type: Exponential", "sampler Euler Exponential: choose one here"),
+        ("Sampler: Heun, Schedule type: Karras", "sampler Heun Karras: choose one here"),
+    ],
+)
+def test_an_unknown_sampler_or_schedule_is_named_and_not_replaced(settings: str, note: str) -> None:
+    facts = metadata.read(io.BytesIO(png(parameters=f"a cap\nSteps: 20, {settings}")))
+    assert (facts.request.scheduler, facts.notes) == (None, (note,))
 
 
 @pytest.mark.parametrize(
@@ -316,6 +330,16 @@ def test_an_unknown_sampler_is_named_and_not_replaced() -> None:
             ("basemodel jugger: choose one here", "not done here: sharpness"),
         ),
         ({"prompt": "a cap", "steps": 9999}, {}, ("steps 9999 cannot be used here",)),
+        (
+            {"sui_image_params": {"prompt": "a cap", "sampler": "dpmpp_2m", "scheduler": "karras"}},
+            {"scheduler": "dpm++ 2m karras"},
+            (),
+        ),
+        (
+            {"prompt": "a cap", "sampler": "dpmpp_2m_sde_gpu", "scheduler": "karras"},
+            {},
+            ("sampler dpmpp_2m_sde_gpu karras: choose one here",),
+        ),
     ],
 )  # fmt: skip
 def test_pictures_of_fooocus_and_swarmui_are_read(
