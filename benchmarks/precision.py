@@ -12,6 +12,7 @@ import math
 import random
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,37 +51,42 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     loras = tuple(LoraSpec.parse(text) for text in options.lora)
-    models = {name: _load(options.model, name, loras) for name in (REFERENCE, *options.precisions)}
+    models = {name: load(options.model, name, loras) for name in (REFERENCE, *options.precisions)}
     scorer = scorer_for(options.model)
     found = {name: Found() for name in models}
-    for request in _requests(options.model, options.number, options.seed, loras):
-        drawn = {name: _draw(model, request, found[name]) for name, model in models.items()}
+    for request in requests(options.model, options.number, options.seed, loras):
+        drawn = {name: draw(model, request, found[name]) for name, model in models.items()}
         for name, picture in drawn.items():
-            found[name].psnr.append(_psnr(picture, drawn[REFERENCE]))
+            found[name].psnr.append(psnr(picture, drawn[REFERENCE]))
             found[name].scores += scorer.score([picture], [request.prompt])
-    rows = {name: _row(own, found[REFERENCE]) for name, own in found.items()}
+    rows = {name: row(own, found[REFERENCE]) for name, own in found.items()}
     if options.json:
         print(json.dumps({"model": options.model, "pictures": options.number, "results": rows}))
         return
     print(f"{options.model}, {options.number} prompts, {torch.get_num_threads()} threads")
+    print_table("", "of fp32", rows)
+
+
+def print_table(what: str, share: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    """One line for each of `rows`; `share`: whose processor time is 1."""
     print(
-        f"{'':<8}{'PSNR':>8}{'worst':>8}{'CLIP':>9}{'change':>9}{'processor s':>13}{'of fp32':>9}{'wall s':>9}"
+        f"{what:<9}{'PSNR':>8}{'worst':>8}{'CLIP':>9}{'change':>9}{'processor s':>13}{share:>9}{'wall s':>9}"
     )
-    for name, row in rows.items():
+    for name, found in rows.items():
         print(
-            f"{name:<8}{row['psnr']:>8.1f}{row['worst_psnr']:>8.1f}{row['clip']:>9.4f}{row['clip_change']:>9.2%}"
-            f"{row['processor']:>13.2f}{row['processor_share']:>9.2f}{row['wall']:>9.2f}"
+            f"{name:<9}{found['psnr']:>8.1f}{found['worst_psnr']:>8.1f}{found['clip']:>9.4f}"
+            f"{found['clip_change']:>9.2%}{found['processor']:>13.2f}{found['processor_share']:>9.2f}{found['wall']:>9.2f}"
         )
 
 
-def _load(name: str, precision: Any, loras: tuple[LoraSpec, ...]) -> LoadedModel:
+def load(name: str, precision: Any, loras: tuple[LoraSpec, ...]) -> LoadedModel:
     info = registry.fetch(name)
     assert info.folder is not None
     model = wrap(build(info, info.folder, choose_device(), precision), info, precision)
     return replace(model, config=replace(model.config, loras=identity.pinned(loras)))
 
 
-def _requests(model: str, number: int, seed: int, loras: tuple[LoraSpec, ...]) -> list[ResolvedRequest]:
+def requests(model: str, number: int, seed: int, loras: tuple[LoraSpec, ...]) -> list[ResolvedRequest]:
     names, rng = list(prompts.templates()), random.Random(seed)
     found = []
     for index in range(number):
@@ -92,7 +98,7 @@ def _requests(model: str, number: int, seed: int, loras: tuple[LoraSpec, ...]) -
     return found
 
 
-def _draw(model: LoadedModel, request: ResolvedRequest, found: Found) -> Image.Image:
+def draw(model: LoadedModel, request: ResolvedRequest, found: Found) -> Image.Image:
     processor, wall = time.process_time(), time.perf_counter()
     wish = replace(request, precision=model.precision)
     picture = next(event.image for event in generate(model, wish) if isinstance(event, PictureDone))
@@ -101,7 +107,7 @@ def _draw(model: LoadedModel, request: ResolvedRequest, found: Found) -> Image.I
     return picture
 
 
-def _row(own: Found, reference: Found) -> dict[str, float]:
+def row(own: Found, reference: Found) -> dict[str, float]:
     clip, before = statistics.mean(own.scores), statistics.mean(reference.scores)
     processor = statistics.median(own.processor[1:] or own.processor)
     return {
@@ -115,7 +121,7 @@ def _row(own: Found, reference: Found) -> dict[str, float]:
     }
 
 
-def _psnr(one: Image.Image, other: Image.Image) -> float:
+def psnr(one: Image.Image, other: Image.Image) -> float:
     error = np.mean((np.asarray(one, np.float64) - np.asarray(other, np.float64)) ** 2)
     return 10 * math.log10(255**2 / error) if error else math.inf
 

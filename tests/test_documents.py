@@ -41,6 +41,18 @@ def test_every_path_that_is_named_exists(name: str) -> None:
     assert documents.missing_paths(documents.inline(documents.read(name))) == []
 
 
+def test_every_test_that_is_named_is_in_its_file() -> None:
+    row = re.compile(r"`(tests/[\w/]+\.py)`(?: \(((?:`test_\w+`(?:, )?)+)\))?")
+    named = {
+        (path, test)
+        for name in ALL
+        for path, tests in row.findall(documents.read(name))
+        for test in re.findall(r"`(\w+)`", tests)
+    }
+    assert len(named) > 5
+    assert {test for path, test in named if f"def {test}(" not in documents.read(path)} == set()
+
+
 @pytest.mark.parametrize("name", SHOWING_COMMANDS)
 def test_every_flag_that_is_named_exists(name: str) -> None:
     known = frozenset({"--help"}).union(documents.training_flags(), *map(documents.flags, cli.VERBS))

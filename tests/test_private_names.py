@@ -31,6 +31,7 @@ PRIVATE = {
         "_guidance_scale",
         "_callback_tensor_inputs",
         "_execution_device",
+        "_modules",
     },
     "training/adapter.py": {"_foreach_copy_", "_foreach_add_"},
     "training/cpu/attention.py": {"_softmax_backward_data"},

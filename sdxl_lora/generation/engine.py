@@ -180,6 +180,7 @@ class _Run:
             guidance=request.guidance,
             guidance_end=request.guidance_end,
             strength=request.strength,
+            cache_interval=request.cache_interval,
             **way,
         )
         if self._start is not None:

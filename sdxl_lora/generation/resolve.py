@@ -55,11 +55,15 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
     device = choose_device()
     precision = choose_precision(request.precision, device, quantised=info.quantised)
     offloading.check(request.offload, device)
+    if request.cache_interval > 1 and request.offload != "none":
+        raise RequestError("step caching needs the whole network on the GPU; leave out one of it and offload")
     decided = {
         "model": info.name,
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
         "precision": precision,
-        "engine": engines.choose(request.engine, device, precision, info.bytes),
+        "engine": engines.choose(
+            request.engine, device, precision, info.bytes, cached=request.cache_interval > 1
+        ),
     }
     return ResolvedRequest(**{**said, **decided, **found})
 

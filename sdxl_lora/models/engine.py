@@ -47,6 +47,7 @@ class Denoising:
     mask: Image.Image | None = (
         None  # L of that size, white where it is drawn anew, with a `picture`; None = all
     )
+    cache_interval: int = 1  # of so many steps one is computed whole, see `step_cache`; 1 = every one
     strength: float = 1.0  # share of the way that is gone from the `picture`
 
 

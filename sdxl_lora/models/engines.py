@@ -27,20 +27,21 @@ _said: set[Conversion] = set()
 _lock = threading.Lock()
 
 
-def choose(wanted: str, device: str, precision: str, size: int | None) -> EngineName:
+def choose(wanted: str, device: str, precision: str, size: int | None, *, cached: bool = False) -> EngineName:
     """The engine asked for; for "auto" OpenVINO on a processor that has it, for small models. Raises `RequestError`.
 
     Args:
         wanted: one of `NAMES`, or "auto": what `SDXL_LORA_ENGINE` says, or the best.
         precision: decided, never "auto"; OpenVINO draws in bf16.
         size: bytes of the model's weights; None = not known.
+        cached: deep layers are reused between steps, which a converted network cannot.
     """
     chosen = (os.environ.get("SDXL_LORA_ENGINE") or "auto") if wanted == "auto" else wanted
     if chosen not in (*NAMES, "auto"):
         raise RequestError(f"SDXL_LORA_ENGINE is {chosen!r}; use auto, {' or '.join(NAMES)}")
     if chosen == "auto":
         small = size is not None and size <= _CONVERTED_UNASKED
-        fits = device == "cpu" and precision == "bf16" and small
+        fits = device == "cpu" and precision == "bf16" and small and not cached
         return "openvino" if fits and conversions.version() else "torch"
     if chosen == "openvino" and not conversions.version():
         raise RequestError("engine openvino needs a package: pip install openvino; or use auto or torch")
@@ -52,6 +53,8 @@ def choose(wanted: str, device: str, precision: str, size: int | None) -> Engine
         raise RequestError(
             f"engine openvino draws in bf16, not in {precision}; use precision bf16 or engine torch"
         )
+    if chosen == "openvino" and cached:
+        raise RequestError("engine openvino computes every step whole; use cache interval 1 or engine torch")
     return cast(EngineName, chosen)
 
 

@@ -26,6 +26,13 @@ def replace_network(pipeline: DiffusionPipeline, network: Any) -> None:
     vars(pipeline)["unet"] = network
 
 
+def network_with(network: torch.nn.Module, **parts: torch.nn.Module | None) -> Any:
+    """A shallow copy of a network, with its weights and hooks, in which some parts are others."""
+    other = copy.copy(network)
+    vars(other)["_modules"] = {**network._modules, **parts}
+    return other
+
+
 def execution_device(pipeline: DiffusionPipeline) -> torch.device:
     """Where a pipeline computes, also while its weights wait elsewhere."""
     device: torch.device = pipeline._execution_device

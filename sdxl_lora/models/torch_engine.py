@@ -21,6 +21,7 @@ from sdxl_lora.models import (
     previews,
     schedulers,
     starts,
+    step_cache,
 )
 from sdxl_lora.models.capabilities import Capabilities
 from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings
@@ -113,7 +114,11 @@ class TorchEngine:
 
     def _pipeline_of_one(self, way: Denoising) -> DiffusionPipeline:
         """A copy for one picture: it shares the weights, and has a state of its own."""
-        return pipeline_internals.copy_of(starts.shell(self.pipeline, way), way.scheduler)
+        pipeline = pipeline_internals.copy_of(starts.shell(self.pipeline, way), way.scheduler)
+        if way.cache_interval > 1:
+            network = step_cache.CachingNetwork(pipeline.unet, way.cache_interval)
+            pipeline_internals.replace_network(pipeline, network)
+        return pipeline
 
     def _first_timestep(self, pipeline: DiffusionPipeline, way: Denoising) -> float:
         if way.timesteps is not None:

@@ -35,6 +35,7 @@ MAX_COUNT = 64
 MAX_SIDE = 4_096  # px
 MAX_SEED = 2**63 - 1
 MAX_FEATHER = 512  # px
+MAX_CACHE_INTERVAL = 5  # steps; beyond, pictures fall apart (DeepCache, figure 6)
 OWN_SCHEDULER = "own"  # the sampler in the model's own files
 _SIDE = Whole(low=64, high=MAX_SIDE, multiple=8)
 _ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -113,6 +114,19 @@ class GenerationRequest(Finish):
         flag_help="half of the way in the strides of a sketch of N steps, as the loop finishes its sketches",
         metavar="N",
         a1111="Sketch steps",
+        group="expert",
+    )
+    cache_interval: int = declared(
+        Whole(low=1, high=MAX_CACHE_INTERVAL),
+        default=1,
+        otherwise=1,
+        label="Step caching",
+        help="Faster, and changes the picture: with 2 every second step is computed whole and the one after it reuses"
+        " its deep layers, with 3 two steps reuse them. 1 computes every step.",
+        flag="--cache-interval",
+        flag_help="faster, changes the picture: compute every Nth step whole, reuse deep layers in between",
+        metavar="N",
+        a1111="Cache interval",
         group="expert",
     )
     guidance: float | None = declared(
