@@ -101,7 +101,7 @@ def _alike(line: OcrLine, words: str) -> float:
 
 
 def _part(image: Image.Image, corners: geometry.Corners, around: float) -> Image.Image:
-    """The upright part of a picture between the corners, and `around` of its width on every side, as far as it is there."""
+    """The upright part of a picture between the corners, and `around` of its width on every side, if it is there."""
     left, top, right, bottom = geometry.bounds(corners)
     edge = around * (right - left)
     return image.convert("RGB").crop(
