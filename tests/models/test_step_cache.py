@@ -11,7 +11,7 @@ from torch import nn
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import PictureDone, generate, resolve
-from sdxl_lora.models import engines
+from sdxl_lora.models import conversions, engines
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.models.step_cache import CachingNetwork
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
@@ -138,7 +138,7 @@ def test_every_block_of_the_shared_network_stays_in_its_place(tiny_sdxl: Path) -
 def test_a_converted_network_and_offloading_are_refused_in_one_line(
     tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines.conversions, "version", lambda: "2026.4.1")
+    monkeypatch.setattr(conversions, "version", lambda: "2026.4.1")
     monkeypatch.delenv("SDXL_LORA_ENGINE")
     assert engines.choose("auto", "cpu", "bf16", 1, cached=True) == "torch"
     with pytest.raises(RequestError, match="use cache interval 1 or engine torch"):
