@@ -9,7 +9,8 @@ from sdxl_lora.search.levels import LEVELS
 
 Schema = dict[str, Any]
 
-_NOT_TAKEN = ("model_sha256", "made_from", "count")  # the first two are found out, the third is OpenAI's n
+# the first two are found out, brand kits are the page's, the count is OpenAI's n, and the number is declared below
+_NOT_TAKEN = ("model_sha256", "made_from", "brand", "count", "sku")
 FORMATS: Final = ("png", "jpeg", "webp")
 QUALITIES: Final = ("auto", "low", "standard", "medium", "high", "hd", "xhigh", "max")
 SKU: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 80, "pattern": "^[!-~]+$"}
@@ -166,7 +167,7 @@ def _openai(limits: Limits) -> Schema:
             {**_WHOLE, "minimum": 0, "maximum": 3}, "With stream: so many looks at each picture on its way."
         ),
         "sku": open_field(
-            SKU, "Your number of the product: kept with the job, told with it, and searched by."
+            SKU, "Your number of the product: kept with job and pictures, told with them, and searched by."
         ),
         "background": open_field(one_of("auto", "opaque"), "Taken for compatibility."),
         "moderation": open_field(

@@ -25,7 +25,14 @@ def applied(kit: BrandKit, request: GenerationRequest) -> GenerationRequest:
                 logo.at, hash=asked.keep(kits.logo_data(kit, logo.file), logo.file).hash, name=logo.file
             )
             logos = logos if spec.hash in [other.hash for other in logos] else (*logos, spec)
-    return replace(request, prompt=prompt, negative_prompt=", ".join(avoid), loras=loras, logos=logos)
+    return replace(
+        request,
+        prompt=prompt,
+        negative_prompt=", ".join(avoid),
+        loras=loras,
+        logos=logos,
+        brand=request.brand or kit.name,
+    )
 
 
 def _unsaid(words: tuple[str, ...], text: str) -> list[str]:

@@ -25,7 +25,7 @@ OWN = {  # target -> what it is called
     "min_score": "Least score",
     "max_attempts": "Most attempts",
 }
-REQUEST = {field.name: field.label for field in FIELDS if field.flag and field.name != "slots"}
+REQUEST = {field.name: field.label for field in FIELDS if field.flag and field.name not in (*OWN, "slots")}
 _ALIASES = {
     "article": "sku",
     "article_number": "sku",

@@ -27,6 +27,7 @@ _NONE = "-"  # in a cell: nothing, although the template has something there
 MOST_OF_ROW = 2_000  # pictures
 MOST_PICTURES = 50_000
 _KINDS = {one.name: one.kind for one in FIELDS}
+_LABELS = ("brand", "sku")  # fields that make no other picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,11 @@ class Item:
         Only what differs from its default counts, so that a later version's new fields make nobody another one.
         """
         plain = GenerationRequest(prompt="-").to_dict()
-        request = {name: value for name, value in self.request.to_dict().items() if value != plain[name]}
-        said = [self.sku, self.name, request, asdict(self.effort)]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+        said = self.request.to_dict().items()
+        request = {name: value for name, value in said if value != plain[name] and name not in _LABELS}
+        return hashlib.sha256(
+            json.dumps([self.sku, self.name, request, asdict(self.effort)], sort_keys=True).encode()
+        ).hexdigest()[:32]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` gives an equal item back."""
@@ -205,7 +208,7 @@ class _Planner:
         requests = list(variants)
         items = []
         for place, (one, parts) in enumerate(zip(requests, _differing(requests), strict=True)):
-            decided = replace(one, seed=self._seed(one, sku, name, place))
+            decided = replace(one, seed=self._seed(one, sku, name, place), sku=sku)
             for index in range(request.count):
                 count = (str(index + 1),) if request.count > 1 else ()
                 items.append(

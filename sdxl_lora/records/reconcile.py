@@ -16,9 +16,8 @@ import sqlalchemy as sa
 
 from sdxl_lora import files
 from sdxl_lora.errors import ImageError
-from sdxl_lora.records import layout, metadata, upserts
+from sdxl_lora.records import finding, layout, metadata, upserts
 from sdxl_lora.records.database import Database
-from sdxl_lora.records.searching import request_words
 from sdxl_lora.records.tables import PictureRow
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def picture_values(
         "favourite": False,
         "width": size[0],
         "height": size[1],
-        **_derived(request),
+        **finding.columns(request, scores),
     }
 
 
@@ -72,7 +71,7 @@ def reconcile(database: Database) -> tuple[str, ...]:
     if gone:
         _drop(database, gone)
         notices.append(f"{len(gone)} record(s) had lost their files and were dropped")
-    _complete(database)
+    finding.complete(database)
     for notice in notices:
         logger.warning("%s", notice)
     return tuple(notices)
@@ -122,33 +121,23 @@ def enter(database: Database, orphans: dict[str, Path]) -> tuple[int, int]:
                 size=(facts.width, facts.height),
             )
         )
+    enter_rows(database, values)
+    return len(values), unreadable
+
+
+def enter_rows(database: Database, values: list[dict[str, Any]]) -> None:
+    """Inserts rows of `picture_values` whose files are there; those that are in the table stay as they are."""
     for start in range(0, len(values), _BATCH):
+        some = values[start : start + _BATCH]
         with database.writing(repair=True) as session:
             # the process that wrote the file may be committing its row just now: its row is the better one
-            upserts.insert_missing(session, PictureRow, values[start : start + _BATCH])
-    return len(values), unreadable
+            upserts.insert_missing(session, PictureRow, some)
+            finding.enter(session, {one["id"]: one["request"] for one in some})
 
 
 def _drop(database: Database, identifiers: list[str]) -> None:
     with database.writing(repair=True) as session:
         for identifier in identifiers:
             session.execute(sa.delete(PictureRow).where(PictureRow.id == identifier))
-
-
-def _complete(database: Database) -> None:
-    """Fills the columns that an earlier version left empty."""
-    query = sa.select(PictureRow.id, PictureRow.request).where(PictureRow.model == "")
-    with database.reading() as session:
-        rows = session.execute(query).all()
-    if not rows:
-        return
-    with database.writing(repair=True) as session:
-        for identifier, request in rows:
-            change = sa.update(PictureRow).where(PictureRow.id == identifier)
-            session.execute(change.values(**_derived(request)))
-
-
-def _derived(request: Any) -> dict[str, str]:
-    """What the table keeps of a request beside its JSON."""
-    known = request if isinstance(request, dict) else {}
-    return {"search_text": request_words(known), "model": str(known.get("model") or "unknown")}
+        for statement in finding.forget(identifiers):
+            session.execute(statement)

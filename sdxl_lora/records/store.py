@@ -8,7 +8,7 @@ once. Knows nothing of models.
 
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +20,14 @@ from sqlalchemy.orm import Session
 
 from sdxl_lora import files
 from sdxl_lora.errors import LeaseLostError, NotFoundError, StorageError
-from sdxl_lora.records import layout, metadata, places, upserts
+from sdxl_lora.records import finding, layout, metadata, places, upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.journal import Journal, Line
 from sdxl_lora.records.places import Place
 from sdxl_lora.records.reading import known_request
 from sdxl_lora.records.reconcile import picture_values, reconcile
-from sdxl_lora.records.searching import Filters, conditions
-from sdxl_lora.records.tables import PictureRow
+from sdxl_lora.records.searching import Filters, Order, conditions, from_key, key_of, order_by
+from sdxl_lora.records.tables import FoundByRow, PictureLoraRow, PictureRow
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
 
@@ -51,6 +51,20 @@ class Record:
     width: int  # px
     height: int  # px
     left_out: tuple[str, ...] = ()  # what a newer version says in the request, and this one does not know
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A page of pictures, and the keys of its neighbours."""
+
+    records: tuple[Record, ...]
+    count: int  # of all pictures that pass the filters
+    before: int  # how many of them come before this page
+    next: str  # where the next page starts; "" = there is none
+    previous: str  # where the page before starts; "" = at the first picture, or there is none
+
+
+_BACKWARDS: dict[Order, Order] = {"newest": "oldest", "oldest": "newest", "best": "worst", "worst": "best"}
 
 
 class Store(Repository):
@@ -138,6 +152,7 @@ class Store(Repository):
             with self.database.writing() as connection:
                 # a process that started just now may have entered the file already, without the session
                 upserts.insert_or_update(connection, PictureRow, values)
+                finding.enter(connection, {identifier: values["request"]})
                 if place is not None:
                     places.confirm(connection, place)
             committed = True
@@ -171,11 +186,75 @@ class Store(Repository):
         with self.database.reading() as connection:
             return connection.scalar(query) or 0
 
+    def view(
+        self, start: str = "", limit: int = 24, order: Order = "newest", **filters: Unpack[Filters]
+    ) -> View:
+        """Some of the pictures that pass the filters, from the one at the key `start` on; "" = the first.
+
+        Reads by the key and never counts rows off, so that the last page costs what the first does. A picture that
+        was deleted meanwhile leaves its key as a place. What is no key is the first page.
+        """
+        chosen = conditions(filters)
+        here, left = from_key(start, order), from_key(start, order, before=True)
+        query = sa.select(PictureRow).where(*chosen)
+        counted = sa.select(sa.func.count()).select_from(PictureRow).where(*chosen)
+        onwards = order_by(order)
+        backwards = order_by(_BACKWARDS[order])
+        with self.database.reading() as session:
+            count = session.scalar(counted) or 0
+            rows = list(
+                session.scalars(
+                    (query if here is None else query.where(here)).order_by(*onwards).limit(limit + 1)
+                )
+            )
+            earlier: list[PictureRow] = []
+            before = 0
+            if left is not None:
+                before = session.scalar(counted.where(left)) or 0
+                earlier = list(session.scalars(query.where(left).order_by(*backwards).limit(limit)))
+            return View(
+                records=tuple(self._record(row) for row in rows[:limit]),
+                count=count,
+                before=before,
+                next=key_of(rows[limit], order) if len(rows) > limit else "",
+                previous=key_of(earlier[-1], order) if before > limit else "",
+            )
+
+    def ids(self, **filters: Unpack[Filters]) -> list[str]:
+        """The ids that pass the filters, newest first."""
+        query = sa.select(PictureRow.id).where(*conditions(filters)).order_by(PictureRow.id.desc())
+        with self.database.reading() as session:
+            return list(session.scalars(query))
+
+    def those(self, identifiers: Sequence[str]) -> list[Record]:
+        """The records of these ids, in their order; those that are gone are left out."""
+        with self.database.reading() as session:
+            rows = session.scalars(sa.select(PictureRow).where(PictureRow.id.in_(identifiers)))
+            found = {row.id: self._record(row) for row in rows}
+        return [found[identifier] for identifier in identifiers if identifier in found]
+
     def models(self) -> list[str]:
         """The models that pictures were made with, by name."""
-        query = sa.select(PictureRow.model).distinct().order_by(PictureRow.model)
-        with self.database.reading() as connection:
-            return list(connection.scalars(query))
+        return self._distinct(PictureRow.model)
+
+    def brands(self) -> list[str]:
+        """The brands of pictures, by name."""
+        return [name for name in self._distinct(FoundByRow.brand) if name]
+
+    def loras(self) -> list[str]:
+        """The LoRAs that pictures were drawn with, as their requests name them."""
+        return self._distinct(PictureLoraRow.lora)
+
+    def _distinct(self, column: sa.orm.InstrumentedAttribute[str]) -> list[str]:
+        """Every value of an indexed column once, by jumping from one to the next: few among many rows."""
+        found: list[str] = []
+        with self.database.reading() as session:
+            query = sa.select(sa.func.min(column))
+            value = session.scalar(query)
+            while value is not None:
+                found.append(value)
+                value = session.scalar(query.where(column > value))
+        return found
 
     def delete(self, identifier: str) -> None:
         """Remove picture, thumbnail and row for good, on a full disk too. Raises `NotFoundError` if there is none."""
@@ -183,7 +262,9 @@ class Store(Repository):
         with files.storage_errors(record.path, "delete"):
             record.path.unlink(missing_ok=True)
             layout.thumbnail_path(self.home, identifier).unlink(missing_ok=True)
-        self.database.forget(sa.delete(PictureRow).where(PictureRow.id == identifier))
+        self.database.forget(
+            sa.delete(PictureRow).where(PictureRow.id == identifier), *finding.forget([identifier])
+        )
 
     def mark_favourite(self, identifier: str, favourite: bool = True) -> Record:
         """Set or clear the favourite mark. Raises `NotFoundError` if there is no such picture."""

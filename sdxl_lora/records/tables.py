@@ -28,6 +28,7 @@ class PictureRow(Base):
         sa.Index("ix_pictures_favourite_id", "favourite", "id"),
         sa.Index("ix_pictures_model_id", "model", "id"),
         sa.Index("ix_pictures_created_at", "created_at"),
+        sa.Index("ix_pictures_score_id", "score", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)  # sorts by time, see `layout.new_id`
@@ -43,6 +44,47 @@ class PictureRow(Base):
         str
     ]  # see `searching.words_of`; what an earlier version wrote is replaced at the start
     model: Mapped[str] = mapped_column(server_default="")  # "" = written by an earlier version
+    score: Mapped[float] = mapped_column(server_default="-2")  # -2 = none, below every one there is
+
+
+class FoundByRow(Base):
+    """What a picture is found by, narrow, so that looking through all of them takes milliseconds; see `finding`."""
+
+    __tablename__ = "picture_found_by"
+    __table_args__ = (
+        sa.Index("ix_picture_found_by_brand", "brand", "picture_id"),
+        sa.Index("ix_picture_found_by_sku", "sku", "picture_id"),
+    )
+
+    picture_id: Mapped[str] = mapped_column(primary_key=True)
+    words: Mapped[str]  # as `PictureRow.search_text`
+    brand: Mapped[str]  # the kit's name, or the template's brand; "" = none
+    sku: Mapped[str]  # case-folded; "" = none
+    seed: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class PictureLoraRow(Base):
+    """One LoRA that a picture was drawn with."""
+
+    __tablename__ = "picture_loras"
+
+    lora: Mapped[str] = mapped_column(primary_key=True)  # as its request names it
+    picture_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class EmbeddingRow(Base):
+    """What a CLIP sees in a picture; see `embeddings`."""
+
+    __tablename__ = "picture_embeddings"
+    __table_args__ = (sa.UniqueConstraint("picture_id", "judge", name="uq_picture_embeddings_picture"),)
+
+    # the order they were entered in, so that a reader takes up where it was
+    number: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    picture_id: Mapped[str]
+    judge: Mapped[str]  # contents of the CLIP: vectors of two are not comparable
+    vector: Mapped[bytes]  # float16, little-endian, of length 1
 
 
 class VoteRow(Base):

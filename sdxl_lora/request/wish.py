@@ -27,6 +27,7 @@ from sdxl_lora.request.kinds import (
     Text,
     Whole,
 )
+from sdxl_lora.request.labels import Labels
 from sdxl_lora.request.logo_spec import Logos, LogoSpec
 from sdxl_lora.request.lora_spec import LoraSpec
 
@@ -44,7 +45,7 @@ _PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(Finish):
+class GenerationRequest(Finish, Labels):
     """Everything that decides a picture, from page or command line to record.
 
     `None` means "the model's own default" (see `models.registry.ModelDefaults`), or for the seed "draw one".

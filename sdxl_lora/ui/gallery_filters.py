@@ -1,15 +1,23 @@
-"""What the gallery shows: words to look for, what people said, the model, and when it was made."""
+"""What the gallery shows: words, what people said, brand, product, model, LoRA, score, seed, time; and its order.
+
+Everything is in the address, so that a view can be bookmarked and sent to others: widgets that are bound to it, and the
+key of the page's first picture.
+"""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import streamlit as st
 
-from sdxl_lora.records.searching import Filters
+from sdxl_lora.records import Store
+from sdxl_lora.records.searching import Filters, Order
+from sdxl_lora.request import MAX_SEED
+from sdxl_lora.ui import shared
 
-PAGE = "gallery.page"
-_SEARCH, _SHOW, _MODEL, _MADE, _DAYS = (
-    f"gallery.{name}" for name in ("search", "show", "model", "made", "days")
+_START = "from"  # in the address: the key of the page's first picture
+_KEYS = ("search", "show", "order", "brand", "sku", "model", "lora", "score", "seed", "made", "days")
+_SEARCH, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS = (
+    f"gallery.{name}" for name in _KEYS
 )
 _ALL = "All"
 _SHOWN: dict[str, Filters] = {
@@ -19,6 +27,12 @@ _SHOWN: dict[str, Filters] = {
     "Rejected": {"verdict": "rejected"},
     "No verdict": {"verdict": "open"},
 }
+ORDERS: dict[str, tuple[Order, str]] = {  # what the choice says, and what stands behind the number
+    "Newest first": ("newest", "newest first"),
+    "Oldest first": ("oldest", "oldest first"),
+    "Best score first": ("best", "best score first"),
+    "Worst score first": ("worst", "worst score first"),
+}
 _ANY_MODEL, _ANY_TIME, _CHOSEN_DAYS = "Any model", "Any time", "Choose days"
 _MADE_IN = {
     _ANY_TIME: None,
@@ -27,17 +41,20 @@ _MADE_IN = {
     "Last 30 days": 30,
     _CHOSEN_DAYS: None,
 }  # days back
+_NO_SEED = -2  # no picture has it
+_SCORE_HELP = "Of the judge that each picture was scored by. Scores of two judges are not comparable."
 
 
-def show(models: Sequence[str]) -> Filters:
-    """Draws the widgets; the filters they stand for. `models`: those that pictures were made with."""
+def show(store: Store) -> tuple[Filters, Order]:
+    """Draws the widgets; the filters they stand for, and the order."""
     with st.container(key="filters", gap="small"):
         search = st.text_input(
             "Search",
             key=_SEARCH,
             placeholder="Words in the prompt, a model, a seed",
             icon=":material/search:",
-            on_change=_to_first_page,
+            on_change=to_first_page,
+            bind="query-params",
             persist_state="session",
             label_visibility="collapsed",
         )
@@ -48,30 +65,46 @@ def show(models: Sequence[str]) -> Filters:
                 key=_SHOW,
                 default=_ALL,
                 required=True,
-                on_change=_to_first_page,
+                on_change=to_first_page,
+                bind="query-params",
                 persist_state="session",
                 label_visibility="collapsed",
             )
-            found: Filters = {"search": search, **_SHOWN[str(shown)]}
-            if (model := _model(models)) is not None:
-                found["model"] = model
-            found |= _time()
-    return found
+            order = _choice("Order", list(ORDERS), _ORDER, width=180)
+            more = _more(store)
+    found: Filters = {"search": str(search or ""), **_SHOWN[str(shown)], **more}
+    return found, ORDERS[order][0]
+
+
+def start() -> str:
+    """The key of the page's first picture; "" = the first of all."""
+    return st.query_params.get(_START, "")
+
+
+def go_to(key: str) -> None:
+    """Shows the page that begins at a key."""
+    if key:
+        st.query_params[_START] = key
+    else:
+        st.query_params.pop(_START, None)
+
+
+def to_first_page() -> None:
+    """What is looked for changed, so the place means nothing any more."""
+    go_to("")
 
 
 def show_everything() -> None:
     """Clears search and filters."""
-    st.session_state[_SEARCH] = ""
-    st.session_state[_SHOW] = _ALL
-    for key in (_MODEL, _MADE, _DAYS):
-        st.session_state.pop(key, None)
-    _to_first_page()
+    for key in (_SEARCH, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS):
+        st.session_state[key] = _CLEARED.get(key)
+    to_first_page()
 
 
 def look_for(search: str) -> None:
     """Puts other words into the search."""
     st.session_state[_SEARCH] = search
-    _to_first_page()
+    to_first_page()
 
 
 def wider_search(filters: Filters) -> str:
@@ -81,41 +114,126 @@ def wider_search(filters: Filters) -> str:
     return "" if wider.split() == words else wider
 
 
-def _model(models: Sequence[str]) -> str | None:
-    if len(models) < 2:
-        return None
-    if st.session_state.get(_MODEL) not in models:  # its last picture may have been deleted
-        st.session_state[_MODEL] = _ANY_MODEL
-    chosen = st.selectbox(
-        "Model",
-        [_ANY_MODEL, *models],
-        key=_MODEL,
-        width=170,
-        on_change=_to_first_page,
+_CLEARED = {_SEARCH: "", _SHOW: _ALL, _ORDER: next(iter(ORDERS)), _SKU: "", _SEED: "", _MODEL: _ANY_MODEL}
+_CLEARED |= {_MADE: _ANY_TIME}
+
+
+def _more(store: Store) -> Filters:
+    """The filters behind the button, which says how many of them are set."""
+    state = st.session_state
+    watched = (_BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE)
+    number = sum(state.get(key) not in (None, "", _CLEARED.get(key)) for key in watched)
+    found: Filters = {}
+    with st.popover(
+        f"Filters: {number:d}" if number else "Filters",
+        icon=":material/tune:",
+        type="primary" if number else "secondary",
+        key="gallery.filters",
+    ):
+        brands, models, loras = store.brands(), store.models(), store.loras()
+        if brands and (brand := _open_choice("Brand", brands, _BRAND)):
+            found["brand"] = brand
+        if sku := _text("Product number (SKU)", _SKU, "TEE-1042, or TEE-* for all that begin so"):
+            found["sku"] = sku
+        if len(models) > 1:
+            model = _choice("Model", [_ANY_MODEL, *models], _MODEL)
+            if model != _ANY_MODEL:
+                found["model"] = model
+        if loras and (lora := _open_choice("LoRA", loras, _LORA)):
+            found["lora"] = lora
+        least = st.number_input(
+            "Score at least",
+            min_value=-1.0,
+            max_value=1.0,
+            value=None,
+            step=0.01,
+            key=_SCORE,
+            help=_SCORE_HELP,
+            on_change=to_first_page,
+            bind="query-params",
+            persist_state="session",
+        )
+        if least is not None:
+            found["min_score"] = least
+        seed = _text("Seed", _SEED, "")
+        if seed:
+            whole = seed.isascii() and seed.isdecimal() and int(seed) <= MAX_SEED
+            found["seed"] = int(seed) if whole else _NO_SEED
+            if not whole:
+                st.caption("A seed is a whole number.")
+        found |= _time()
+        if number:
+            st.button(
+                "Show everything", icon=":material/refresh:", key="gallery.clear", on_click=show_everything
+            )
+    return found
+
+
+def _text(label: str, key: str, placeholder: str) -> str:
+    said = st.text_input(
+        shared.escape(label),
+        key=key,
+        placeholder=placeholder,
+        max_chars=200,
+        on_change=to_first_page,
+        bind="query-params",
         persist_state="session",
-        label_visibility="collapsed",
     )
-    return None if chosen == _ANY_MODEL else chosen
+    return str(said or "").strip()
+
+
+def _choice(label: str, options: Sequence[str], key: str, *, width: int | None = None) -> str:
+    """One of several, the first where nothing is said."""
+    if st.session_state.get(key, options[0]) not in options:  # its last picture may have been deleted
+        st.session_state[key] = options[0]
+    chosen = st.selectbox(
+        label,
+        options,
+        key=key,
+        width=width or "stretch",
+        on_change=to_first_page,
+        bind="query-params",
+        persist_state="session",
+        label_visibility="collapsed" if width else "visible",
+    )
+    return str(chosen or options[0])
+
+
+def _open_choice(label: str, options: Sequence[str], key: str) -> str | None:
+    """One of several, or none."""
+    if st.session_state.get(key) not in (None, *options):
+        st.session_state[key] = None
+    chosen: str | None = st.selectbox(
+        label,
+        options,
+        index=None,
+        key=key,
+        placeholder="Any",
+        on_change=to_first_page,
+        bind="query-params",
+        persist_state="session",
+    )
+    return chosen
 
 
 def _time() -> Filters:
-    made = st.selectbox(
-        "Made",
-        list(_MADE_IN),
-        key=_MADE,
-        width=150,
-        on_change=_to_first_page,
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    made = _choice("Made", list(_MADE_IN), _MADE)
     today = datetime.now().astimezone().date()
-    first = last = None
+    first: date | None = None
+    last: date | None = None
     if made == _CHOSEN_DAYS:
-        chosen = st.date_input("Days", (today, today), key=_DAYS, width=230, label_visibility="collapsed")
+        chosen = st.date_input(
+            "Days",
+            (today, today),
+            key=_DAYS,
+            on_change=to_first_page,
+            bind="query-params",
+            persist_state="session",
+        )
         days = chosen if isinstance(chosen, tuple) else (chosen,)
         if len(days) == 2:  # one: the second is not chosen yet
             first, last = days
-    elif (back := _MADE_IN[str(made)]) is not None:
+    elif (back := _MADE_IN[made]) is not None:
         first = today - timedelta(days=back)
     found: Filters = {}
     if first is not None:
@@ -123,8 +241,3 @@ def _time() -> Filters:
     if last is not None:
         found["until"] = datetime.combine(last + timedelta(days=1), time()).astimezone(UTC)
     return found
-
-
-def _to_first_page() -> None:
-    """What is looked for changed, so the page number means nothing any more."""
-    st.session_state[PAGE] = 1

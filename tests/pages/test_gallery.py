@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.records import Record
 from sdxl_lora.records.tables import PictureRow
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, LoraSpec
+from sdxl_lora.scoring.card import ScoreCard
 from sdxl_lora.ui import pictures, shared
 
 Open = Callable[..., AppTest]
@@ -162,8 +163,12 @@ def test_many_pictures_are_on_several_pages(open_app: Open, make: Make) -> None:
     records = make(*[f"jacket number {i}" for i in range(26)])
     at = open_app(PAGE)
     assert shown(at) == [record.id for record in records[:24]]
-    at.session_state["gallery.page"] = 2
-    assert shown(at.run()) == [record.id for record in records[24:]]
+    assert at.caption[0].value == "1 to 24 of 26 pictures, newest first"
+    at.button(key="gallery.chevron_right").click().run()
+    assert shown(at) == [record.id for record in records[24:]]
+    assert at.query_params["from"] == records[24].id
+    at.button(key="gallery.chevron_left").click().run()
+    assert shown(at) == [record.id for record in records[:24]]
 
 
 def test_details_show_the_whole_request(open_app: Open, make: Make) -> None:
@@ -200,3 +205,43 @@ def test_more_like_this_goes_to_the_studio_where_it_is_made(open_app: Open, make
     assert at.text_area(key="create.prompt")
     job = shared.queue().jobs()[-1]
     assert (job.request.prompt, job.request.seed) == ("a navy jacket", None)
+
+
+def test_a_view_is_in_its_address(open_app: Open, make: Make) -> None:
+    navy, _ = reversed(make("a navy jacket", "a red coat"))
+    shared.reviews().vote(navy, approved=True)
+    at = open_app()
+    at.query_params["gallery.show"] = "Approved"
+    at.query_params["gallery.search"] = "navy"
+    at.query_params["gallery.order"] = "Oldest first"
+    at.switch_page(PAGE).run()
+    assert not at.exception
+    assert at.text_input(key="gallery.search").value == "navy"
+    assert shown(at) == [navy.id]
+    assert at.caption[0].value == "1 picture, oldest first"
+
+
+def test_pictures_are_found_by_brand_number_seed_score_and_lora(open_app: Open, make: Make) -> None:
+    [made] = make("a navy jacket")
+    with Image.open(made.path) as image:
+        pixels = image.convert("RGB")
+    request = replace(
+        made.request, brand="Halden", sku="TEE-10", seed=77, loras=(LoraSpec(path="halden.safetensors"),)
+    )
+    card = ScoreCard(score=0.9, scorer="mini-CLIP cosine")
+    wanted = shared.studio().store.add(pixels, request=request, card=card)
+    at = open_app(PAGE)
+    for kind, key, value in (
+        ("selectbox", "brand", "Halden"),
+        ("text_input", "sku", "tee-*"),
+        ("text_input", "seed", "77"),
+        ("number_input", "score", 0.85),
+        ("selectbox", "lora", "halden.safetensors"),
+    ):
+        getattr(at, kind)(key=f"gallery.{key}").set_value(value).run()
+        assert shown(at) == [wanted.id], key
+        at.button(key="gallery.clear").click().run()
+        assert len(shown(at)) == 2
+    at.text_input(key="gallery.seed").set_value("-3x").run()
+    assert not at.exception
+    assert at.header[0].value == "No picture fits"

@@ -91,6 +91,7 @@ def test_rows_of_an_earlier_version_are_found_by_words_after_the_next_start(home
         record = add(store, "a tailored jacket")
         with store.database.writing() as session:
             session.execute(sa.text("UPDATE pictures SET model = '', search_text = 'a tailored jacket'"))
+            session.execute(sa.text("DELETE FROM picture_found_by"))
     with Store(home) as store:
         assert store.page(search="jacket", model="mini") == [record]
         assert store.count(search="red") == 0

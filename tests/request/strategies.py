@@ -47,5 +47,7 @@ REQUESTS = st.builds(
     mask=st.just("") | st.just("0a" * 32),
     mask_feather=st.none() | st.integers(0, 512),
     made_from=st.just("") | _NAMES,
+    brand=st.just("") | _NAMES,
+    sku=st.just("") | _NAMES,
     model_sha256=st.just("") | st.just("cd" * 32),
 )
