@@ -5,6 +5,7 @@ names in files and the header, and nothing of models.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -117,19 +118,26 @@ def scale_of(name: str, header: Header) -> tuple[float | None, bool]:
     try:
         adapter = plain_json.parse(header.get("lora_adapter_metadata") or "{}")
         network = plain_json.parse(header.get("ss_network_args") or "{}")
-    except ValueError:
+        stabilised = str(network.get("rs_lora", "")).lower() == "true"
+        part, _, inner = name.partition(".")
+        part = _PARTS.get(part, part)
+        prefix = f"{part}." if f"{part}.lora_alpha" in adapter else ""
+        alpha = adapter.get(f"{prefix}lora_alpha")
+        if alpha is None:
+            return None, stabilised
+        pattern = adapter.get(f"{prefix}alpha_pattern") or {}
+        own = next(
+            (value for key, value in pattern.items() if re.fullmatch(rf"(.*\.)?({key})", inner)), alpha
+        )
+        if isinstance(own, bool) or not isinstance(own, int | float) or not math.isfinite(own):
+            raise ValueError(f"an alpha of {own!r}")
+    except (
+        ValueError,
+        OverflowError,
+        AttributeError,
+        re.error,
+    ):  # no JSON, or not of the shape that peft writes
         raise LoraError("the adapter configuration in the file's header is damaged") from None
-    if not isinstance(adapter, dict) or not isinstance(network, dict):
-        raise LoraError("the adapter configuration in the file's header is damaged")
-    stabilised = str(network.get("rs_lora", "")).lower() == "true"
-    part, _, inner = name.partition(".")
-    part = _PARTS.get(part, part)
-    alpha = adapter.get(f"{part}.lora_alpha", adapter.get("lora_alpha"))
-    if alpha is None:
-        return None, stabilised
-    prefix = f"{part}." if f"{part}.lora_alpha" in adapter else ""
-    pattern = adapter.get(f"{prefix}alpha_pattern") or {}
-    own = next((value for key, value in pattern.items() if re.fullmatch(rf"(.*\.)?({key})", inner)), alpha)
     return float(own), stabilised or bool(adapter.get(f"{prefix}use_rslora"))
 
 

@@ -303,6 +303,28 @@ def test_what_cannot_be_loaded_exactly_is_refused_before_anything_is_loaded(
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        5,
+        {"unet.lora_alpha": "much"},
+        {"unet.lora_alpha": math.nan},
+        {"unet.lora_alpha": 10**400},
+        {"unet.lora_alpha": 1, "unet.alpha_pattern": ["attn1.to_q"]},
+        {"unet.lora_alpha": 1, "unet.alpha_pattern": {"attn1.to_q": "much"}},
+        {"unet.lora_alpha": 1, "unet.alpha_pattern": {"(": 1}},
+    ],
+    ids=str,
+)
+def test_a_header_that_does_not_say_the_alpha_is_refused(
+    tiny_sdxl: Path, tmp_path: Path, settings: Any
+) -> None:
+    header = {"lora_adapter_metadata": json.dumps(settings)}
+    save_file({A: _rand(4, 32), B: _rand(32, 4)}, tmp_path / "x.safetensors", metadata=header)
+    with pytest.raises(LoraError, match="configuration in the file's header is damaged"):
+        _load(tiny_sdxl, tmp_path / "x.safetensors").use().__enter__()
+
+
+@pytest.mark.parametrize(
     ("b", "reason"),
     [
         (_rand(31, 4), "is for a layer of 31 x 32, where the model has 32 x 32"),
