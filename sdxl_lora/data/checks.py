@@ -43,6 +43,7 @@ class Report:
     kind: str
     licence: str | None
     pictures: int
+    shown: int  # pictures in an epoch, repeats among them
     resolution: int  # px
     unreadable: dict[str, str] = field(default_factory=dict)  # name -> reason
     left_out: dict[str, str] = field(default_factory=dict)  # files that are not read -> why
@@ -80,11 +81,15 @@ def check(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Looks at every picture and caption. `progress(done, total)` is called after each."""
+    first: dict[str, int] = {}  # name -> the first of its rows; a picture may be repeated within an epoch
+    for row, name in enumerate(source.keys):
+        first.setdefault(name, row)
     report = Report(
         source=source.name,
         kind=source.kind,
         licence=source.licence,
-        pictures=len(source),
+        pictures=len(first),
+        shown=len(source),
         resolution=resolution,
         token_limit=token_limit,
         left_out=dict(source.left_out),
@@ -92,14 +97,14 @@ def check(
     buckets = geometry.buckets(resolution, multiple)
     sizes: list[Size] = []
     prints: list[tuple[str, _Print]] = []
-    for row, name in enumerate(source.keys):
+    for done, (name, row) in enumerate(first.items(), start=1):
         try:
             image, facts = decode(source.read(row), name)
         except ImageError as error:
             report.unreadable[name] = str(error)
             continue
         finally:
-            progress(row + 1, len(source))
+            progress(done, len(first))
         size = (facts.height, facts.width)
         sizes.append(size)
         prints.append((name, _Print.of(image)))
@@ -137,7 +142,10 @@ def to_json(report: Report) -> dict[str, object]:
 
 def lines(report: Report) -> Iterator[str]:
     """The report for a person."""
-    yield f"{report.source} ({report.kind}): {report.pictures} pictures, checked for {report.resolution} px"
+    often = f", shown {report.shown} times in an epoch" if report.shown != report.pictures else ""
+    yield (
+        f"{report.source} ({report.kind}): {report.pictures} pictures{often}, checked for {report.resolution} px"
+    )
     if report.licence:
         yield f"licence {report.licence}: it binds what is trained on it"
     yield from _named("cannot be read: remove or replace them", [f"{v}" for v in report.unreadable.values()])
@@ -215,7 +223,8 @@ def _check_sizes(report: Report, sizes: Sequence[Size], buckets: Sequence[Size])
 
 def _check_captions(report: Report, source: Source, counters: Counters) -> None:
     classes: Counter[str] = Counter()
-    for name, captions in zip(source.keys, source.captions, strict=True):
+    rows = list(dict.fromkeys(zip(source.keys, source.captions, strict=True)))
+    for name, captions in rows:
         if not captions:
             report.without_caption.append(name)
             continue
@@ -226,8 +235,8 @@ def _check_captions(report: Report, source: Source, counters: Counters) -> None:
             if tokens > report.token_limit:
                 report.too_long.setdefault(tokenizer, {})[name] = tokens
     report.classes = dict(classes.most_common())
-    report.rare = [name for name, count in classes.items() if count < _FEW and len(source) >= _MANY]
-    texts = [set(re.findall(r"\w+", captions[0].lower())) for captions in source.captions if captions]
+    report.rare = [name for name, count in classes.items() if count < _FEW and len(rows) >= _MANY]
+    texts = [set(re.findall(r"\w+", captions[0].lower())) for _, captions in rows if captions]
     if len(texts) >= _MANY:
         counts = Counter(word for text in texts for word in text)
         report.common_words = {

@@ -8,7 +8,7 @@ file, which is asked for only where nothing in it tells.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -103,42 +103,52 @@ def _alphas(state: Mapping[str, Tensor], header: Mapping[str, str]) -> dict[str,
 
 
 def _layers(state: Mapping[str, Tensor], header: Mapping[str, str], given: int | None) -> int:
-    """Layers per block of the UNet: what the file says, else what fits its names, else what was given."""
-    told = _told_layers(state, header)
-    if len(told) == 1:
-        if given not in (None, *told):
-            raise LoraError(f"the file is for a UNet of {min(told)} layers per block, not {given}")
-        return min(told)
+    """Layers per block of the UNet: what the file says or its names show, else what was given."""
+    seen = {layers: _seen(state, layers) for layers in _POSSIBLE_LAYERS}
+    told = _told_layers(header, state)
+    if told is None and len(whole := [n for n, blocks in seen.items() if _is_whole(blocks)]) == 1:
+        told = whole[0]
+    if told is not None:
+        if given not in (None, told):
+            raise LoraError(f"the file is for a UNet of {told} layers per block, not {given}")
+        return told
     if given is None:
         raise LoraError(
             "the file does not tell how many layers the blocks of its UNet have; name --layers-per-block"
         )
-    if given not in told:
+    if not all(found <= there for _, found, there in seen.get(given, _seen(state, given))):
         raise LoraError(f"the names in the file are not those of a UNet of {given} layers per block")
     return given
 
 
-def _told_layers(state: Mapping[str, Tensor], header: Mapping[str, str]) -> set[int]:
-    """The numbers of layers that are possible."""
+def _told_layers(header: Mapping[str, str], state: Mapping[str, Tensor]) -> int | None:
+    """The number of layers by the header or by the text width of a published model."""
     if str(header.get(LAYERS_KEY, "")).isdigit():
-        return {int(header[LAYERS_KEY])}
+        return int(header[LAYERS_KEY])
     widths = {int(value.shape[1]) for key, value in state.items() if _TEXT_INPUT.search(key)}
-    if widths & set(_PUBLISHED_WIDTHS):
-        return {2}
-    if not any(re.search(r"(attentions[._]\d|_blocks_\d+_1_)", key) for key in state):
-        return set(_POSSIBLE_LAYERS)
-    return {layers for layers in _POSSIBLE_LAYERS if _fits(state, layers)}
+    return 2 if widths & set(_PUBLISHED_WIDTHS) else None
 
 
-def _fits(state: Mapping[str, Tensor], layers: int) -> bool:
-    """Whether the attention of every block is there in all its layers, as it is where a LoRA is trained on all."""
+def _seen(state: Mapping[str, Tensor], layers: int) -> list[tuple[str, set[int], set[int]]]:
+    """Per block with attention: its side, the layers that are there, those of a UNet of `layers`."""
     names = to_diffusers(state, layers)[0] if is_kohya(state) else state
     found: dict[tuple[str, str], set[int]] = defaultdict(set)
     for key in names:
         if match := re.match(r"unet\.(down|up)_blocks\.(\d+)\.attentions\.(\d+)\.", key):
             found[match[1], match[2]].add(int(match[3]))
-    return all(
-        seen == set(range(layers if side == "down" else layers + 1)) for (side, _), seen in found.items()
+    return [
+        (side, seen, set(range(layers if side == "down" else layers + 1)))
+        for (side, _), seen in found.items()
+    ]
+
+
+def _is_whole(blocks: Sequence[tuple[str, set[int], set[int]]]) -> bool:
+    """Whether both sides have all their layers, as where a LoRA is trained on all attention.
+
+    One side alone proves nothing: a LoRA of single layers (a B-LoRA) looks like that of a smaller UNet.
+    """
+    return {side for side, *_ in blocks} == {"down", "up"} and all(
+        found == there for _, found, there in blocks
     )
 
 

@@ -131,12 +131,7 @@ def scale_of(name: str, header: Header) -> tuple[float | None, bool]:
         )
         if isinstance(own, bool) or not isinstance(own, int | float) or not math.isfinite(own):
             raise ValueError(f"an alpha of {own!r}")
-    except (
-        ValueError,
-        OverflowError,
-        AttributeError,
-        re.error,
-    ):  # no JSON, or not of the shape that peft writes
+    except (ValueError, TypeError, OverflowError, AttributeError, re.error):  # not what peft writes
         raise LoraError("the adapter configuration in the file's header is damaged") from None
     return float(own), stabilised or bool(adapter.get(f"{prefix}use_rslora"))
 

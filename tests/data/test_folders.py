@@ -134,6 +134,13 @@ def test_folders_of_kohyas_scripts_repeat_and_name_their_pictures(add, tmp_path)
     assert source.left_out == {"1_reg/9.png": "regularisation: give its folder as --class_data_dir"}
 
 
+def test_a_repeated_picture_is_checked_once_and_is_no_duplicate_of_itself(add, tmp_path):
+    add("3_halden/1.png", "a teal tee")
+    report = checks.check(opened(tmp_path), resolution=32, multiple=8)
+    assert (report.pictures, report.shown, report.duplicates, report.problems) == (1, 3, [], 0)
+    assert "1 pictures, shown 3 times in an epoch" in next(checks.lines(report))
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

@@ -250,6 +250,16 @@ def test_where_nothing_tells_the_layers_they_are_asked_for(tmp_path):
     assert convert(tmp_path / "x.safetensors", layers_per_block=2)[1] == "diffusers"
 
 
+def test_a_lora_of_single_layers_is_not_taken_for_that_of_a_smaller_unet(tmp_path):
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+    state = {f"{name}.lora_A.weight": torch.ones(2, 8), f"{name}.lora_B.weight": torch.ones(8, 2)}
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(LoraError, match="name --layers-per-block"):
+        convert(tmp_path / "x.safetensors", architecture="sdxl")
+    converted, _ = convert(tmp_path / "x.safetensors", architecture="sdxl", layers_per_block=2)
+    assert f"{FIRST}.lora_down.weight" in load_file(converted)
+
+
 FIRST = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
 
 
