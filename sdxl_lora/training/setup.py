@@ -131,8 +131,10 @@ def prepare(config: TrainingConfig, warn: Callable[[str], None]) -> Setup:
         seed=seed,
     )
     total = config.max_train_steps or config.num_train_epochs * sampler.updates_per_epoch
-    rate = optimizers.rate(config, warn)
-    learning_rate = rate * (_pictures_per_update(sampler) if config.scale_lr else 1)
+    config = replace(
+        config, learning_rate=optimizers.rate(config, warn)
+    )  # what is shown and kept is what is used
+    learning_rate = config.learning_rate * (_pictures_per_update(sampler) if config.scale_lr else 1)
     who = identity.of_run(
         config,
         base,

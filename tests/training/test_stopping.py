@@ -139,6 +139,12 @@ def test_the_rate_suits_the_optimizer_or_is_warned_about(configure, optimizer, g
     assert all(says in line for line in said)
 
 
+def test_the_rate_that_was_chosen_is_the_one_that_is_shown(configure):
+    pytest.importorskip("prodigyopt")
+    prepared = setup.prepare(configure(optimizer="prodigy", learning_rate=1e-4), lambda text: None)
+    assert (prepared.config.learning_rate, prepared.learning_rate) == (1.0, 1.0)
+
+
 def test_a_disk_that_pytorch_finds_full_is_said_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
     assert checkpoints.reason(RuntimeError("file write failed"), tmp_path).startswith("the disk is full")
