@@ -15,6 +15,7 @@
     |-- StorageError            the data folder is read-only, full or damaged
     |-- ProvenanceError         a picture that cannot be signed, or a certificate that cannot be used
     |-- LeaseLostError          another process goes on with this job
+    |-- MachineLostError        the machine of a cluster that drew this is gone; another goes on
     |-- api.problems.Problem    a request over HTTP that is refused: no token, too much, of another form
     |-- TrainingError           a training run that cannot start or go on
     `-- Cancelled               the user asked to stop; not a failure
@@ -90,6 +91,10 @@ class ProvenanceError(StudioError):
 
 class LeaseLostError(StudioError):
     """Another process has taken this job over; nothing more of it may be recorded here."""
+
+
+class MachineLostError(StudioError):
+    """The machine of a cluster that drew this is gone, or its process was ended."""
 
 
 class TrainingError(StudioError):

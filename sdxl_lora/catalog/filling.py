@@ -23,7 +23,8 @@ from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.records import Record, metadata
 from sdxl_lora.scoring.card import ScoreCard
 
-_IN_LINE = 12  # jobs waiting or running at a time
+_IN_LINE = 12  # jobs waiting or running at a time, at least
+_FOR_EACH = 3  # of them for each runner of the queue
 _PATIENCE = 0.5  # seconds of waiting for a job before anything else is looked at
 _MANIFEST_EVERY = 30.0  # seconds
 _TRIES = 20  # keys of one item that failed or were cancelled earlier
@@ -72,6 +73,7 @@ class _Filling:
         self.line: dict[str, Item] = {}  # job -> item, in the order of asking
         self.started = time.monotonic()
         self.made_now = 0
+        self.in_line = max(_IN_LINE, _FOR_EACH * door.queue.at_a_time)
         self.cancelled: set[str] = set()  # items that were asked for a second time because of that
         self.written = time.monotonic()
 
@@ -96,7 +98,7 @@ class _Filling:
 
     def _ask(self) -> Iterator[Made]:
         """Fills the line; what was drawn already only has to be written."""
-        while self.waiting and len(self.line) < _IN_LINE:
+        while self.waiting and len(self.line) < self.in_line:
             item = self.waiting.popleft()
             if (earlier := self._drawn(item)) is not None:
                 yield self._keep(item, earlier)

@@ -4,12 +4,13 @@ Knows nothing of models: rows become jobs in `catalog.filling`.
 """
 
 import argparse
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdxl_lora import config, prompts
-from sdxl_lora.cli import terminal
+from sdxl_lora.cli import machines, terminal
 from sdxl_lora.errors import DataError, InputError
 from sdxl_lora.request import flags
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sdxl_lora.catalog.photos import Photos
     from sdxl_lora.catalog.planning import Plan, Settings
     from sdxl_lora.catalog.runs import Run
+    from sdxl_lora.cluster.ray import Pool
     from sdxl_lora.jobs.front_door import FrontDoor
 
 _SHOWN = 3  # rows of a plan
@@ -74,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the photos lie that a column names; default: the table's folder",
     )
+    machines.add_arguments(parser)
     add("--zip", type=Path, metavar="FILE", help="pack everything when it is done")
     flags.add(parser)
     add("--level", choices=("draft", "standard", "strict"), default=setting("level"), help="how hard to try")
@@ -98,10 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises `InputError`, `StorageError`, `ModelUnavailableError`.
     """
-    from sdxl_lora.jobs.front_door import open_front_door
-
+    pool = machines.pool(arguments)
     catalogue = _opened(arguments)
-    with open_front_door(config.home()) as door:
+    with _door(None if arguments.dry_run else pool) as door:
         for notice in door.studio.store.notices:
             terminal.note(notice)
         _tell(catalogue, door, arguments)
@@ -121,6 +123,17 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 2
     return 0
+
+
+def _door(pool: "Pool | None") -> "AbstractContextManager[FrontDoor]":
+    """Where pictures are asked for. Raises `StudioError`, `StorageError`."""
+    if pool is not None:
+        from sdxl_lora.cluster import door
+
+        return door.opened(config.home(), pool)
+    from sdxl_lora.jobs.front_door import open_front_door
+
+    return open_front_door(config.home())
 
 
 def _opened(arguments: argparse.Namespace) -> "Run":

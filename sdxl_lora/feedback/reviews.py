@@ -6,6 +6,7 @@ A brand's preference is learned anew from its votes when one was added; that tak
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,13 @@ from sdxl_lora.records.votes import Vote, Votes
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.search import Attempt
+
+
+class Taste(Protocol):
+    """Chooses among attempts as people would."""
+
+    def favourite(self, attempts: Sequence[Attempt], brand: str = "") -> Attempt | None:
+        """As `Reviews.favourite`."""
 
 
 class Reviews:
@@ -86,17 +94,32 @@ class Reviews:
 
     def favourite(self, attempts: Sequence[Attempt], brand: str = "") -> Attempt | None:
         """The attempt that people would like most, among those that fail fewest gates; None while it is off."""
-        preference = self.preference(brand)
-        shown = [a for a in attempts if a.image is not None and a.judgement is not None]
-        if not preference.report.on or not shown:
-            return None
-        features = self._features([a.image for a in shown if a.image is not None])
-        judgements = [a.judgement for a in shown if a.judgement is not None]
-        return shown[order(judgements, features, preference)[0]]
+        return Learned(self.preference(brand), clip=self._clip).favourite(attempts)
 
     def _features(self, images: Sequence[Image.Image]) -> Features:
-        found: Features = self._clip().embed_images(images).numpy().astype(np.float64)
-        return found
+        return _features(self._clip(), images)
+
+
+class Learned:
+    """What the votes of one brand have taught, for whoever has no votes."""
+
+    def __init__(self, preference: Preference, *, clip: Callable[[], ClipScorer] = default_scorer) -> None:
+        self._preference = preference
+        self._clip = clip
+
+    def favourite(self, attempts: Sequence[Attempt], brand: str = "") -> Attempt | None:
+        """As `Reviews.favourite`, whatever the brand."""
+        shown = [a for a in attempts if a.image is not None and a.judgement is not None]
+        if not self._preference.report.on or not shown:
+            return None
+        features = _features(self._clip(), [a.image for a in shown if a.image is not None])
+        judgements = [a.judgement for a in shown if a.judgement is not None]
+        return shown[order(judgements, features, self._preference)[0]]
+
+
+def _features(clip: ClipScorer, images: Sequence[Image.Image]) -> Features:
+    found: Features = clip.embed_images(images).numpy().astype(np.float64)
+    return found
 
 
 def brand_of(record: Record) -> str:

@@ -1,5 +1,6 @@
 """Lays the invisible mark into the pixels, after they were judged."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from sdxl_lora.errors import InputError, StorageError
 from sdxl_lora.finishing import origin
 from sdxl_lora.finishing.chain import Piece, Stage
 from sdxl_lora.provenance import settings, watermark
-from sdxl_lora.records import Store
+from sdxl_lora.records import Record
 from sdxl_lora.records.iptc import SourceType
 
 _FEWEST = watermark.SMALLEST**2  # px that a model drew; fewer do not hold a mark that would be found
@@ -22,8 +23,8 @@ class Watermark:
 
     stage = Stage.WATERMARK
 
-    def __init__(self, store: Store) -> None:
-        self._store = store  # where the pictures are that others were made from
+    def __init__(self, find: Callable[[str], Record]) -> None:
+        self._find = find  # the pictures that others were made from, by their ids
 
     def wanted(self, piece: Piece) -> bool:
         """Unless it is switched off."""
@@ -31,7 +32,7 @@ class Watermark:
 
     def __call__(self, piece: Piece) -> Piece:
         """The picture with the mark; what was to stay of somebody's photo stays, bit for bit."""
-        kind = origin.source_type(piece.request, self._store.get)
+        kind = origin.source_type(piece.request, self._find)
         if kind is SourceType.ENHANCED:  # nothing was drawn
             return piece
         changed = _changed(piece)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 from sdxl_lora import generation
 from sdxl_lora.errors import ImageError, ModelUnavailableError
-from sdxl_lora.feedback.reviews import Reviews
+from sdxl_lora.feedback.reviews import Taste
 from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.generation import Event, PictureDone, StepDone
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.studio import Drawing, Recorded
 from sdxl_lora.jobs.task import Decided, Task, Trained
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
@@ -62,7 +62,7 @@ class Plan:
 
 
 def plan(
-    studio: Studio,
+    studio: Drawing,
     request: GenerationRequest,
     *,
     level: Level = LEVELS["standard"],
@@ -97,7 +97,7 @@ def plan(
     return Plan(policy=policy, verifier=judge, calibration=calibration, judged=_can_judge(verifier.primary))
 
 
-def _calibration(studio: Studio, model: str, template: str | None, scorer: str) -> Calibration | None:
+def _calibration(studio: Drawing, model: str, template: str | None, scorer: str) -> Calibration | None:
     """The user's own, else the one that came with the model, else those of the model's templates together."""
     kept = _kept(studio, model)
     exact = (calibrations.find(model, template, scorer) for calibrations in kept)
@@ -105,7 +105,7 @@ def _calibration(studio: Studio, model: str, template: str | None, scorer: str) 
     return next((found for found in (*exact, *pooled) if found is not None), None)
 
 
-def _sketching(studio: Studio, request: ResolvedRequest, scorer: str) -> Sketching | None:
+def _sketching(studio: Drawing, request: ResolvedRequest, scorer: str) -> Sketching | None:
     """What all templates of the model say together: one has too few pictures to choose a number of steps by.
 
     None with another sampler than the model's own, and for what begins from a picture: neither was measured.
@@ -121,20 +121,20 @@ def _sketching(studio: Studio, request: ResolvedRequest, scorer: str) -> Sketchi
     return None if most is None else most.sketching(steps)
 
 
-def _kept(studio: Studio, model: str) -> list[Calibrations]:
+def _kept(studio: Drawing, model: str) -> list[Calibrations]:
     """The user's calibrations, and those that came with the model."""
     folder = registry.describe(model).folder
-    return [Calibrations(studio.store.home), *([Calibrations(folder)] if folder else [])]
+    return [Calibrations(studio.home), *([Calibrations(folder)] if folder else [])]
 
 
 def run_attempts(
-    studio: Studio,
+    studio: Drawing,
     request: GenerationRequest,
     how: Plan,
     *,
     cancel: threading.Event | None = None,
     session: str = "",
-    reviews: Reviews | None = None,
+    reviews: Taste | None = None,
     task: Task = _ALONE,
 ) -> Iterator[ServingEvent]:
     """For each picture that is not done yet: `Begun`, its attempts with their events, `Finished`, then `Recorded`.
@@ -234,7 +234,7 @@ def _can_judge(scorer: Scorer) -> bool:
 class BestOfNRunner:
     """Makes what a job's spec asks for: single shots, or the best of several attempts; what the queue runs."""
 
-    def __init__(self, studio: Studio, reviews: Reviews) -> None:
+    def __init__(self, studio: Drawing, reviews: Taste | None) -> None:
         self._studio = studio
         self._reviews = reviews
 
@@ -261,7 +261,7 @@ class BestOfNRunner:
 
 
 def keep(
-    studio: Studio,
+    studio: Drawing,
     attempt: Attempt,
     attempts: Sequence[Attempt],
     *,

@@ -1,5 +1,6 @@
 """Everything that is needed to ask for pictures under one data folder: opened once per process, closed at its end."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,6 +11,7 @@ from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.jobs.training import Runners, TrainingRunner
+from sdxl_lora.jobs.worker import Runner
 from sdxl_lora.models import precision
 from sdxl_lora.records import Database
 
@@ -37,7 +39,13 @@ class FrontDoor:
         self.close()
 
 
-def open_front_door(where: Path | Database, *, explain: bool = False, serves: bool = False) -> FrontDoor:
+def open_front_door(
+    where: Path | Database,
+    *,
+    explain: bool = False,
+    serves: bool = False,
+    elsewhere: Callable[[Studio, Reviews], Sequence[Runner]] | None = None,
+) -> FrontDoor:
     """Opens what pictures are asked for through.
 
     Args:
@@ -45,11 +53,16 @@ def open_front_door(where: Path | Database, *, explain: bool = False, serves: bo
         explain: say of single shots, too, what of the words shows.
         serves: work at everybody's jobs, also those that a process which was killed has left, and leave one's own to
             others at the end; False: one's own only, which end with this process. For what runs on and on.
+        elsewhere: makes the runners that draw on other machines; None: this process draws.
 
     Raises `StorageError`.
     """
     database = Database(where) if isinstance(where, Path) else where
     studio, reviews = Studio(database, explain=explain), Reviews(database)
-    runner = Runners(BestOfNRunner(studio, reviews), TrainingRunner())
-    queue = JobQueue(runner, JobStore(database), serves=serves, device=precision.choose_device())
+    if elsewhere is not None:
+        runners, device = elsewhere(studio, reviews), "elsewhere"
+    else:
+        runners = [Runners(BestOfNRunner(studio, reviews), TrainingRunner())]
+        device = precision.choose_device()
+    queue = JobQueue(runners, JobStore(database), serves=serves, device=device)
     return FrontDoor(database, studio, reviews, queue, owns_database=isinstance(where, Path))

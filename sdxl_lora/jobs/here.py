@@ -20,6 +20,7 @@ class Here:
     owner: str  # this process's name in the database
     serves: bool  # it works at others' jobs, too
     changed: threading.Condition = field(default_factory=threading.Condition)
+    settling: threading.Lock = field(default_factory=threading.Lock)  # held while ends are written down
     live: dict[str, Live] = field(default_factory=dict)  # running here, or of late; oldest first
     mine: set[str] = field(default_factory=set)  # asked for here, and not known to be over
     unsettled: dict[str, dict[str, Any]] = field(
@@ -50,7 +51,7 @@ class Here:
             live.stop("closing" if self.serves else "cancelled")
 
     def running(self) -> list[Live]:
-        """The job that is drawn here; the last one of two, where a training stands still for it."""
+        """The jobs that are drawn here: one for each device, and a training that stands still for one of them."""
         with self.changed:
             return [live for live in self.live.values() if live.job.state == "running"]
 

@@ -105,7 +105,7 @@ class Job:
         if self.state == "cancelled":
             raise Cancelled("cancelled; what was finished before is kept")
         if self.state == "failed":
-            raise _kind(self.error_kind)(self.error or "the job failed")
+            raise error_class(self.error_kind)(self.error or "the job failed")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` gives an equal job back."""
@@ -130,7 +130,7 @@ class Job:
             raise RequestError(f"this is no job: {error}") from error
 
 
-def _kind(name: str) -> type[StudioError]:
+def error_class(name: str) -> type[StudioError]:
     """The class of that name; the nearest that is made from a message alone."""
     found = getattr(errors, name, StudioError)
     if not (isinstance(found, type) and issubclass(found, StudioError)):

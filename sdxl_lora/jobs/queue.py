@@ -23,6 +23,7 @@ from sdxl_lora.errors import StorageError, StudioError
 from sdxl_lora.jobs import leases
 from sdxl_lora.jobs.here import Here
 from sdxl_lora.jobs.job import Job
+from sdxl_lora.jobs.keeper import Keeper
 from sdxl_lora.jobs.kept import Kept
 from sdxl_lora.jobs.line import Line
 from sdxl_lora.jobs.spec import JobSpec, Kind
@@ -35,14 +36,14 @@ LOOKS_EVERY = 0.25  # seconds, at the jobs of other processes
 
 
 class JobQueue:
-    """Runs jobs one at a time; every method may be called from any thread.
+    """Runs jobs, each runner one at a time; every method may be called from any thread.
 
     All raise `StorageError` where the database cannot be used.
     """
 
     def __init__(
         self,
-        runner: Runner,
+        runners: Runner | Sequence[Runner],
         store: JobStore,
         *,
         serves: bool = False,
@@ -50,6 +51,7 @@ class JobQueue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
+        runners: one for each device that this process draws on.
         serves: it also works at what other processes asked for, or left behind, and its own jobs outlive it;
             otherwise they are nobody else's while it lives, and closing cancels them.
         device: what it draws on; a batch makes room for people in other processes on the same one.
@@ -60,7 +62,9 @@ class JobQueue:
         self._pinned = "" if serves else self._here.owner
         self._line = Line(store, self._here, clock)
         store.forget_old()
-        self._worker = Worker(self._here, store, runner, clock)
+        self._keeper = Keeper(self._here, store)
+        each = runners if isinstance(runners, Sequence) else [runners]
+        self._workers = [Worker(self._here, store, runner, self._keeper, clock) for runner in each]
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +97,7 @@ class JobQueue:
 
         Raises `NotFoundError`, `StorageError`, and `RequestError` for a job that is neither.
         """
-        self._worker.settle()  # an end that can be seen may not be written down yet
+        self._workers[0].settle()  # an end that can be seen may not be written down yet
         self._store.retry(job_id, pinned=self._pinned)
         self._enter(job_id)
 
@@ -161,6 +165,11 @@ class JobQueue:
         return self._store.busy()
 
     @property
+    def at_a_time(self) -> int:
+        """Jobs that this process can work at together: one for each of its runners."""
+        return len(self._workers)
+
+    @property
     def drawn(self) -> int:
         """Pictures that this process has made."""
         return self._here.drawn
@@ -220,11 +229,13 @@ class JobQueue:
             first, here.closed = not here.closed, True
             here.end_work()
         here.touch()
-        ended = self._worker.stop(timeout)
+        ends = time.monotonic() + timeout
+        ended = all(worker.stop(max(0.0, ends - time.monotonic())) for worker in self._workers)
+        self._keeper.join(timeout)
         if not first:
             return
         with contextlib.suppress(StorageError):  # whoever comes next finds out by the lease
-            self._worker.settle()
+            self._workers[0].settle()
             if not here.serves:
                 for job_id in sorted(here.mine):
                     self._store.cancel(job_id)

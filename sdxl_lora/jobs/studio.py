@@ -1,19 +1,19 @@
-"""One request to recorded pictures: the single path that pages, queue and command line share.
+"""One request to finished pictures, and to recorded ones: the single path that pages, queue and command line share.
 
-Every picture is judged; a picture that cannot be is kept all the same. Knows nothing of queues, turns or pages.
-Threads may share one `Studio`; the model serves one at a time.
+`Drawing` is what any machine can do, `Studio` the one that keeps records. Every picture is judged; one that cannot be
+is kept all the same. Threads may share one; the model serves one at a time. Knows nothing of queues, turns or pages.
 """
 
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
 from sdxl_lora import generation
-from sdxl_lora.finishing.chain import Chain, Piece
+from sdxl_lora.finishing.chain import Chain, Piece, Step
 from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.detailing import Detail
 from sdxl_lora.finishing.embedding import Embed
@@ -50,24 +50,27 @@ class Recorded:
     notice: str | None = None  # one line: what else could not be judged
 
 
-class Studio:
-    """Makes pictures, scores them and keeps them under one data folder."""
+class Drawing:
+    """Makes pictures, scores and finishes them; what becomes of them is up to the last steps."""
 
     def __init__(
-        self, where: Path | Database, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
+        self,
+        home: Path,
+        last: Sequence[Step],
+        *,
+        scorer: Callable[[], Scorer] | None = None,
+        explain: bool = False,
     ) -> None:
-        """Raises `StorageError` if the data folder cannot be used.
-
-        Args:
-            where: the data folder, or its database where others share it.
-            scorer: asked for at each picture; None = `scoring.base.scorer_for` the picture's model.
-            explain: also find out what of the words shows, and check what must not be wrong; takes about as long
-                again as the score, and several times that for words that were not seen lately.
+        """Args:
+        home: where the user's calibrations are.
+        last: the steps of the chain after the score; one of them gives the piece its record.
+        scorer: asked for at each picture; None = `scoring.base.scorer_for` the picture's model.
+        explain: also find out what of the words shows, and check what must not be wrong; takes about as long
+            again as the score, and several times that for words that were not seen lately.
         """
-        self.store = Store(where)
+        self.home = home
+        self.explains = explain
         self._scorer = scorer
-        self._explains = explain
-        self._sign = Sign(self.store)
         self._chain = Chain(
             [
                 Upscale(),
@@ -76,16 +79,12 @@ class Studio:
                 Composite(),
                 Background(),
                 Score(self._verifier),
-                Watermark(self.store),
-                Embed(self.store),
-                self._sign,
-                Keep(self.store),
+                *last,
             ]
         )
 
     def check(self) -> None:
         """Whether pictures can be finished at all, before one is drawn. Raises `InputError`, `ProvenanceError`."""
-        self._sign.check()
 
     def run(
         self,
@@ -144,7 +143,7 @@ class Studio:
 
     def _verifier(self, request: GenerationRequest) -> Verifier:
         scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()
-        if not self._explains:
+        if not self.explains:
             return Verifier(scorer, gates=False)
         return Verifier(
             scorer,
@@ -153,6 +152,32 @@ class Studio:
             read_brand=registry.capabilities_of(request.model).letters and lettering.available(),
             capabilities=registry.capabilities_of(request.model),
         )
+
+
+class Studio(Drawing):
+    """Makes pictures, and keeps them under one data folder."""
+
+    def __init__(
+        self, where: Path | Database, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
+    ) -> None:
+        """As `Drawing`. `where`: the data folder, or its database where others share it.
+
+        Raises `StorageError` if the data folder cannot be used.
+        """
+        self.store = Store(where)
+        self._sign, self._keep = Sign(self.store), Keep(self.store)
+        last: list[Step] = [Watermark(self.store.get), Embed(self.store.get), self._sign, self._keep]
+        super().__init__(self.store.home, last, scorer=scorer, explain=explain)
+
+    def check(self) -> None:
+        """Also raises where a signature is required, and there is nothing to sign with."""
+        self._sign.check()
+
+    def record(self, piece: Piece) -> Recorded:
+        """Signs and keeps what a machine without records has finished. Raises as `finish`."""
+        done = Chain([self._sign, self._keep])(piece)
+        assert done.record is not None  # the last step
+        return Recorded(index=0, record=done.record, unscored=done.unscored, notice=done.notice)
 
 
 def _unjudged(request: ResolvedRequest) -> ScoreCard | None:

@@ -135,6 +135,10 @@ class Runners:
             return
         yield from self._pictures.run(spec, cancel=cancel, task=task or Task())
 
+    def ready(self) -> bool:
+        """Always: this process draws."""
+        return True
+
     def halted(self) -> contextlib.AbstractContextManager[None]:
         """Inside, a training that runs stands still."""
         return self._training.halted()

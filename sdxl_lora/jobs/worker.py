@@ -1,8 +1,8 @@
 """The worker: takes the job whose turn it is, draws it, and writes down how it ended.
 
-One thread for one device. Nothing brings it down: what a user did wrong fails its job, what may pass by itself is tried
-again, and a bug costs one job. Where the database takes no writes, ends of jobs are kept until it does. Knows nothing
-of pages, or of how pictures are made.
+One thread for one device, of which a process may have several. Nothing brings it down: what a user did wrong fails its
+job, what may pass by itself is tried again, and a bug costs one job. Where the database takes no writes, ends of jobs
+are kept until it does. Knows nothing of pages, or of how pictures are made.
 """
 
 import contextlib
@@ -13,7 +13,14 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
-from sdxl_lora.errors import Cancelled, LeaseLostError, MemoryLimitError, StorageError, StudioError
+from sdxl_lora.errors import (
+    Cancelled,
+    LeaseLostError,
+    MachineLostError,
+    MemoryLimitError,
+    StorageError,
+    StudioError,
+)
 from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.here import Here
 from sdxl_lora.jobs.keeper import Keeper
@@ -29,7 +36,8 @@ log = logging.getLogger(__name__)
 
 SURPRISE = "something unexpected went wrong while making these pictures; the details are in the server's log"
 BACK_OFF = (2.0, 10.0, 60.0)  # seconds until what may pass by itself is tried again
-PASSING = (StorageError, MemoryLimitError)  # a full disk, a locked database, another program on the device
+# a full disk, a locked database, another program on the device, a machine that is gone
+PASSING = (StorageError, MemoryLimitError, MachineLostError)
 LOOKS_EVERY = 0.5  # seconds, at what other processes ask for
 _SLOWEST = 32.0  # seconds between looks at a database that cannot be used
 
@@ -40,6 +48,9 @@ class Runner(Protocol):
     def run(
         self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task = ...
     ) -> Iterator[ServingEvent]: ...
+
+    def ready(self) -> bool:
+        """Whether it can draw now; a machine of a cluster may be gone, or not be there yet. Returns at once."""
 
 
 class Haltable(Protocol):
@@ -52,33 +63,36 @@ class Haltable(Protocol):
 class Worker:
     """Runs jobs one at a time on a thread of its own."""
 
-    def __init__(self, here: Here, store: JobStore, runner: Runner, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, here: Here, store: JobStore, runner: Runner, keeper: Keeper, clock: Callable[[], float]
+    ) -> None:
         self._here = here
         self._store = store
         self._runner = runner
         self._clock = clock
         self._paces = Paces()
-        self._keeper = Keeper(here, store)
+        self._keeper = keeper
+        self._at: list[Live] = []  # what this thread has claimed; two where a training stands still for one
         self._thread = self._start()
 
     def stop(self, timeout: float) -> bool:
-        """Waits up to `timeout` seconds for the threads of a closed queue; whether the work has ended."""
+        """Waits up to `timeout` seconds for the thread of a closed queue; whether the work has ended."""
         self._thread.join(timeout)
-        self._keeper.join(timeout)
         return not self._thread.is_alive()
 
     def settle(self) -> None:
         """Writes down every end that is not yet. Raises `StorageError`."""
         here = self._here
-        with here.changed:
-            left = dict(here.unsettled)
-        for job_id, values in left.items():
-            with contextlib.suppress(LeaseLostError):  # another process goes on with it
-                self._store.settle(job_id, here.owner, **values)
+        with here.settling:  # or a job that is settled twice is taken from whoever goes on with it
             with here.changed:
-                here.unsettled.pop(job_id, None)
-                if values["state"] != "queued":
-                    here.mine.discard(job_id)
+                left = dict(here.unsettled)
+            for job_id, values in left.items():
+                with contextlib.suppress(LeaseLostError):  # another process goes on with it
+                    self._store.settle(job_id, here.owner, **values)
+                with here.changed:
+                    here.unsettled.pop(job_id, None)
+                    if values["state"] != "queued":
+                        here.mine.discard(job_id)
 
     def _start(self) -> threading.Thread:
         thread = threading.Thread(target=self._work, name="studio-worker", daemon=True)
@@ -93,8 +107,9 @@ class Worker:
                 self._run(live)
         finally:
             if sys.exception() is not None:
-                for running in self._here.running():
+                for running in self._at:
                     self._end(running, state="failed", error=SURPRISE)
+                self._at.clear()
                 self._thread = self._start()
 
     def _next(self) -> Live | None:
@@ -105,7 +120,7 @@ class Worker:
                 epoch = here.epoch
             try:
                 self.settle()
-                kept, pause = self._keeper.claim(), LOOKS_EVERY
+                kept, pause = self._keeper.claim() if self._runner.ready() else None, LOOKS_EVERY
             except StorageError as error:
                 if pause == LOOKS_EVERY:  # the first time
                     log.warning("no job can be taken: %s", error)
@@ -119,6 +134,11 @@ class Worker:
         return None
 
     def _run(self, live: Live) -> None:
+        self._at.append(live)
+        self._work_at(live)
+        self._at.remove(live)
+
+    def _work_at(self, live: Live) -> None:
         try:
             whole = self._draw(live)
         except (Cancelled, LeaseLostError) as error:

@@ -71,6 +71,14 @@ class MergedAdapters:
             self.originals.append((module, name, getattr(module, name).detach().to("cpu", copy=True)))
 
 
+_copies: dict[str, Path] = {}  # path that a request names -> copy of that file on this machine
+
+
+def use_copy(path: str, copy: Path) -> None:
+    """From now on requests that name `path`, which is a file of another machine, mean this copy of it."""
+    _copies[path] = copy
+
+
 def find(spec: LoraSpec) -> Path:
     """The file a spec means: a file, a folder with one, or a hub id (optionally `owner/name/file`)."""
     path = find_here(spec)
@@ -85,6 +93,8 @@ def find_here(spec: LoraSpec) -> Path | None:
 
     Raises `LoraError` where it can be neither.
     """
+    if spec.path in _copies:
+        return _copies[spec.path]
     path = Path(spec.path).expanduser()
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))

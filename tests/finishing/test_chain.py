@@ -75,7 +75,7 @@ def test_a_picture_that_cannot_be_enlarged_is_kept_as_drawn_and_says_why(
     monkeypatch.setattr(weights, "files", lambda _package: tmp_path)
     upscaling._network.cache_clear()
     score = Score(lambda _: Verifier(default_scorer(), gates=False))
-    chain = Chain([Upscale(), score, Embed(store), Keep(store)])
+    chain = Chain([Upscale(), score, Embed(store.get), Keep(store)])
     done = chain(replace(PIECE, request=replace(REQUEST, upscale=2)))
     assert done.record is not None
     assert (done.record.width, done.record.request.upscale) == (16, 1)
@@ -112,7 +112,7 @@ def test_the_score_is_of_the_picture_before_an_invisible_watermark_and_the_file_
             return super().judge(images, request, sketch=sketch)
 
     score = Score(lambda _: Watching(default_scorer(), gates=False))
-    done = Chain([Keep(store), Embed(store), Marks(Stage.WATERMARK, []), score])(PIECE)
+    done = Chain([Keep(store), Embed(store.get), Marks(Stage.WATERMARK, []), score])(PIECE)
     assert judged == [PIECE.image]
     assert done.record is not None
     assert done.record.card == done.card
@@ -122,7 +122,7 @@ def test_the_score_is_of_the_picture_before_an_invisible_watermark_and_the_file_
 
 
 def test_what_is_kept_is_the_file_byte_for_byte_so_that_a_signature_holds(store: Store) -> None:
-    done = Chain([Keep(store), Embed(store)])(replace(PIECE, card=ScoreCard()))
+    done = Chain([Keep(store), Embed(store.get)])(replace(PIECE, card=ScoreCard()))
     assert done.record is not None
     assert done.record.path.read_bytes() == done.data
     assert (done.record.session, done.record.seconds, done.record.created_at) == ("tab", 1.5, done.created_at)
@@ -131,14 +131,16 @@ def test_what_is_kept_is_the_file_byte_for_byte_so_that_a_signature_holds(store:
 def test_what_a_search_has_judged_is_not_judged_again(store: Store) -> None:
     card = ScoreCard(score=0.4, scorer="judge of the search")
     score = Score(lambda _: pytest.fail("judged again"))
-    done = Chain([score, Embed(store), Keep(store)])(replace(PIECE, card=card))
+    done = Chain([score, Embed(store.get), Keep(store)])(replace(PIECE, card=card))
     assert done.record is not None
     assert done.record.card == card
 
 
 def test_a_picture_that_cannot_be_judged_is_kept_and_says_why(store: Store) -> None:
     blank = replace(PIECE, image=Image.new("RGB", (16, 16)))
-    done = Chain([Score(lambda _: Verifier(default_scorer(), gates=False)), Embed(store), Keep(store)])(blank)
+    done = Chain([Score(lambda _: Verifier(default_scorer(), gates=False)), Embed(store.get), Keep(store)])(
+        blank
+    )
     assert done.unscored
     assert done.record is not None
     assert not done.record.card.scored

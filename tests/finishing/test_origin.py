@@ -108,7 +108,7 @@ def test_too_small_a_change_is_not_marked_and_no_mark_is_claimed(studio: Studio,
     mask = Image.new("L", (256, 256))
     ImageDraw.Draw(mask).rectangle((100, 100, 149, 149), fill=255)
     request = replace(REQUEST, start_picture=photo, mask=inputs.keep(mask).hash)
-    done = Watermark(studio.store)(Piece(image=drawn, request=request))
+    done = Watermark(studio.store.get)(Piece(image=drawn, request=request))
     assert (done.image.tobytes(), done.watermarked) == (drawn.tobytes(), False)
     _, manifest = shared.manifest_of(kept(studio, request, drawn).path.read_bytes())
     assert "c2pa.watermarked.unbound" not in [one["action"] for one in shared.actions(manifest)]

@@ -29,7 +29,7 @@ def store(home: Path) -> Store:
 
 
 def finish(store: Store, piece: Piece = PIECE) -> Piece:
-    return Chain([Keep(store), Sign(store), Embed(store)])(piece)
+    return Chain([Keep(store), Sign(store), Embed(store.get)])(piece)
 
 
 def test_a_kept_picture_is_signed_by_this_studio_and_still_tells_its_request(store: Store) -> None:

@@ -33,7 +33,7 @@ def store(home: Path) -> Store:
 
 
 def finish(store: Store, *more: Score) -> Piece:
-    return Chain([Keep(store), Sign(store), Embed(store), Watermark(store), *more])(PIECE)
+    return Chain([Keep(store), Sign(store), Embed(store.get), Watermark(store.get), *more])(PIECE)
 
 
 def test_a_kept_picture_carries_the_mark_and_its_signature_says_so(store: Store) -> None:
@@ -55,7 +55,7 @@ def test_the_score_is_of_the_picture_without_it(store: Store) -> None:
             return super().judge(images, request, sketch=sketch)
 
     scoring = Score(lambda _: Watching(default_scorer(), gates=False))
-    Chain([Watermark(store), scoring])(Piece(image=PIECE.image, request=PIECE.request))
+    Chain([Watermark(store.get), scoring])(Piece(image=PIECE.image, request=PIECE.request))
     assert judged == [PIECE.image.tobytes()]
 
 

@@ -39,6 +39,9 @@ class Failing:
         self.errors = list(errors)
         self.runs = 0
 
+    def ready(self) -> bool:
+        return True
+
     def run(
         self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task | None = None
     ) -> Iterator[ServingEvent]:

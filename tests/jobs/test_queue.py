@@ -39,6 +39,9 @@ class Gated:
         self.gate = threading.Event()
         self.stepped = threading.Event()
 
+    def ready(self) -> bool:
+        return True
+
     def run(
         self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task | None = None
     ) -> Iterator[ServingEvent]:
@@ -202,7 +205,7 @@ def test_a_bug_fails_its_job_and_the_queue_works_on(
 ) -> None:
     runner.gate.set()
     for _ in range(3):
-        dying = queue._worker._thread
+        dying = queue._workers[0]._thread
         failed = over(queue, ask("surprise"))
         dying.join(TIMEOUT)  # so that its traceback is told in this test, not in the next
         assert (failed.state, failed.error) == ("failed", SURPRISE)

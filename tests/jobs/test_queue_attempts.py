@@ -54,6 +54,9 @@ class Stepping:
     def clock(self) -> float:
         return self.now
 
+    def ready(self) -> bool:
+        return True
+
     def run(
         self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task | None = None
     ) -> Iterator[ServingEvent]:
