@@ -19,6 +19,7 @@ OWN = {  # target -> what it is called
     "prompt": "More words",
     "template": "Template",
     "photo": "Photo of the product",
+    "brand_kit": "Brand kit",
     "preset": "Shops",
     "alt": "Alternative text",
     "level": "How hard to try",
@@ -28,6 +29,7 @@ OWN = {  # target -> what it is called
 REQUEST = {field.name: field.label for field in FIELDS if field.flag and field.name not in (*OWN, "slots")}
 _ALIASES = {
     "article": "sku",
+    "kit": "brand_kit",
     "article_number": "sku",
     "artikelnummer": "sku",
     "id": "sku",

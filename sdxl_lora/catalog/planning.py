@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any, Self
 
 from sdxl_lora import export, prompts
+from sdxl_lora.brands import applying, kits
+from sdxl_lora.brands.kit import BrandKit
 from sdxl_lora.catalog.alt_text import alt_text
 from sdxl_lora.catalog.columns import IGNORED, OWN, REQUEST, Meaning, choose
 from sdxl_lora.catalog.names import Names
@@ -165,6 +167,7 @@ class _Planner:
         self.salt = salt
         self.photos = photos
         self.meaning = choose(table.columns, settings.columns)
+        self.kits: dict[str, BrandKit] = {}
         self.names = Names()
         self.seen: dict[tuple[str, str], int] = {}
         self.notes: dict[str, None] = dict.fromkeys(table.notes)
@@ -198,14 +201,15 @@ class _Planner:
             both = f"{sku!r} with the name {name!r}" if name else f"the number {sku!r}"
             raise DataError(f"row {first} has {both}, too; give each row its own, or a column called name")
         effort, presets, alt = self._effort(said), self._presets(said), said.pop("alt", "")
-        request = self._request(said, (sku, name))
+        kit = self._kit(said.pop("brand_kit", ""))
+        request = self._request(said, (sku, name), kit)
         variants = expansion.expand(request)
         if variants.count * request.count > MOST_OF_ROW:
             raise PromptError(
                 f"it stands for {variants.count:,} prompts, {variants.count * request.count:,} pictures;"
                 f" the most of one row is {MOST_OF_ROW:,}"
             )
-        requests = list(variants)
+        requests = [self._branded(one, kit) for one in variants]
         items = []
         for place, (one, parts) in enumerate(zip(requests, _differing(requests), strict=True)):
             decided = replace(one, seed=self._seed(one, sku, name, place), sku=sku)
@@ -250,7 +254,26 @@ class _Planner:
             export.preset(name)
         return tuple(dict.fromkeys(given)) or self.settings.presets
 
-    def _request(self, said: dict[str, str], who: tuple[str, str]) -> GenerationRequest:
+    def _kit(self, name: str) -> BrandKit | None:
+        """The brand kit of a row. Raises `InputError` where there is none of that name."""
+        if name in ("", _NONE):
+            return None
+        if name not in self.kits:
+            self.kits[name] = kits.get(name)
+        return self.kits[name]
+
+    def _branded(self, request: GenerationRequest, kit: BrandKit | None) -> GenerationRequest:
+        """The request with its kit: LoRA, words, words to avoid, logos, and the very colour that the palette has."""
+        if kit is None:
+            return request
+        colour = dict(request.slots).get("colour", "")
+        palette = {_english(swatch.name): swatch.hex for swatch in kit.palette}
+        if palette and colour and _english(colour) not in palette:
+            self.notes[f"{colour} is not in the palette of {kit.name}, and is drawn as a word"] = None
+        exact = request.recolour or palette.get(_english(colour), "")
+        return applying.applied(kit, replace(request, recolour=exact))
+
+    def _request(self, said: dict[str, str], who: tuple[str, str], kit: BrandKit | None) -> GenerationRequest:
         """The wish of a row; choices in it are not expanded yet."""
         values: dict[str, Any] = dict(self.settings.request)
         name, words = said.pop("template", "") or self.settings.template, said.pop("prompt", "")
@@ -273,6 +296,8 @@ class _Planner:
                     f"{', '.join(slots)}: these fill a template; choose one, or map them to {IGNORED}"
                 )
             return GenerationRequest(prompt=words, **values)
+        if kit is not None and "brand" in own:
+            slots.setdefault("brand", kit.name)
         for slot, english in translation.of_fields(slots).items():
             self.notes[f"{slot}: {slots[slot]} → {english}"] = None
             slots[slot] = english
@@ -304,6 +329,11 @@ def _differing(requests: list[GenerationRequest]) -> list[tuple[str, ...]]:
     named = [tuple(one.get(slot, "") for slot in vary) for one in slots]
     often = Counter(named)
     return [parts if often[parts] == 1 else (*parts, str(place + 1)) for place, parts in enumerate(named)]
+
+
+def _english(colour: str) -> str:
+    """A colour's name as the template's slot has it, in small letters."""
+    return translation.of_fields({"colour": colour}).get("colour", colour).casefold()
 
 
 def _value(name: str, text: str) -> Any:
