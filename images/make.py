@@ -1,7 +1,7 @@
 """Makes the pictures of the README and of the empty studio again: `.venv/bin/python images/make.py`.
 
 All with the bundled model, from fixed prompts with one fixed seed: nothing is chosen picture by picture. The sheet of
-renders needs requirements-mini.txt. The studio's screenshot is taken by hand.
+renders needs requirements-mini.txt. `images/guide.py` takes the screenshots.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""What the README says is there, and the commands it shows work."""
+"""What the README and the pages on the command line and the settings say is there, and the commands they show work."""
 
 import argparse
 import json
@@ -14,13 +14,16 @@ from tests.documents import flags, make_targets, training_flags
 from tests.stand_in import bundled, tiny_mini  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = documents.read("README.md")
+COMMAND_LINE = documents.read("docs/command-line.md")
+SETTINGS = documents.read("docs/settings.md")
+CONTRIBUTING = documents.read("CONTRIBUTING.md")
+SHOWN = README + COMMAND_LINE  # what a user reads of commands
 
-
-COMMANDS = documents.commands(README)
+COMMANDS = documents.commands(SHOWN)
 TRAININGS = [words for words in COMMANDS if "train_sdxl_lora.sh" in words]
-VERBS = documents.verbs(README)
-INLINE = documents.inline(README)
+VERBS = documents.verbs(SHOWN)
+INLINE = documents.inline(SHOWN)
 
 
 def cli_help(verb: str) -> str:
@@ -53,7 +56,7 @@ def test_every_verb_is_shown() -> None:
 
 
 def test_every_action_in_the_prose_exists() -> None:
-    named = re.findall(r"`(?:python -m sdxl_lora )?models ([a-z-]+)", README)
+    named = re.findall(r"`(?:python -m sdxl_lora )?models ([a-z-]+)", SHOWN)
     assert set(named) == {"fetch", "convert-lora"}
     assert [
         action for action in named if not re.search(rf"^ +{action}\b", cli_help("models"), re.MULTILINE)
@@ -125,15 +128,6 @@ def test_the_models_and_the_room_they_need_are_those_of_the_registry() -> None:
     assert f"has {registry._ROOM_FOR_SDXL // 10**9} GB free" in " ".join(README.split())
 
 
-def test_every_label_of_the_page_that_is_named_is_on_it() -> None:
-    seen = README.split("## What you see")[1].split("\n## ")[0]
-    named = {" ".join(label.split()) for label in re.findall(r"\*{1,2}([A-Z][^*]+)\*{1,2}", seen)}
-    sources = [ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/ui/*.py")]
-    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    assert {"Studio", "Gallery", "Generate", "More like this"} <= named
-    assert [label for label in named if f'"{label}"' not in code] == []
-
-
 def test_every_make_target_exists() -> None:
     shown = {words[1] for words in COMMANDS if words[0] == "make"}
     shown |= set(re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z-]+)`", README))
@@ -143,26 +137,21 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_file_a_command_names_exists() -> None:
-    named = {word for words in COMMANDS for word in words if re.fullmatch(r"[\w-]+\.(?:txt|py|sh)", word)}
+    shown = COMMANDS + documents.commands(CONTRIBUTING)
+    named = {word for words in shown for word in words if re.fullmatch(r"[\w-]+\.(?:txt|py|sh)", word)}
     assert {"requirements.txt", "requirements-mini.txt", "requirements-dev.txt", "app.py"} <= named
     assert {name for name in named if not (ROOT / name).is_file()} == set()
 
 
-def test_every_marker_given_to_pytest_exists() -> None:
-    assert {
-        words[-1] for words in COMMANDS if words[1:3] == ["-m", "pytest"] and "-m" in words[3:]
-    } <= documents.markers()
-
-
 def test_every_path_of_the_layout_exists() -> None:
-    layout = README.split("## Layout")[1].split("\n## ")[0]
+    layout = CONTRIBUTING.split("## Layout")[1].split("\n## ")[0]
     paths = re.findall(r"`([\w./-]+)`", layout)
     assert len(paths) >= 6
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_every_variable_that_the_code_reads_is_explained_and_the_reverse() -> None:
-    explained = set(re.findall(r"`(SDXL_LORA_[A-Z_]+)`", README))
+    explained = set(re.findall(r"`(SDXL_LORA_[A-Z_]+)`", SETTINGS))
     sources = [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("sdxl_lora/**/*.py")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r"environ(?:\.get\(|\[)\"(SDXL_LORA_[A-Z_]+)\"", code))
@@ -174,7 +163,8 @@ def test_every_variable_that_the_code_reads_is_explained_and_the_reverse() -> No
 def test_the_commands_without_make_install_what_make_test_installs() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     [files] = re.findall(r"^DEVELOPMENT := (.*)$", makefile, re.MULTILINE)
-    [install] = [words for words in COMMANDS if words[0] == ".venv/bin/pip" and "requirements.txt" in words]
+    shown = documents.commands(CONTRIBUTING)
+    [install] = [words for words in shown if words[0] == ".venv/bin/pip" and "requirements.txt" in words]
     assert [word for word in install if word.endswith(".txt")] == files.split()
 
 
