@@ -23,8 +23,11 @@ _SAMPLER = "euler"  # its name in `models.schedulers`
 _REMEMBERED = 128  # prefix latents; at most 0.3 MB each
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
-# every field that changes latents, but for the strides themselves
-_DECIDING = tuple(f.name for f in FIELDS if f.latents and f.name not in ("steps", "sketch_steps"))
+# every field that changes latents, but for the strides themselves and the end of guidance
+_DECIDING = tuple(
+    f.name for f in FIELDS if f.latents and f.name not in ("steps", "sketch_steps", "guidance_end")
+)
+_PREFIX = 0.5  # share of the way that lies before the handoff step, at most
 
 Key = tuple[object, ...]
 
@@ -90,5 +93,9 @@ def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
 
 
 def key_of(request: ResolvedRequest, steps: int) -> Key:
-    """What decides the middle of a way of so many even `steps`; `request` is of one picture."""
-    return (*(getattr(request, name) for name in _DECIDING), steps)
+    """What decides the middle of a way of so many even `steps`; `request` is of one picture.
+
+    Where guidance ends behind the middle does not: a sketch guided to its end and a picture that is not share it.
+    """
+    guided = min(request.guidance_end, _PREFIX)
+    return (*(getattr(request, name) for name in _DECIDING), guided, steps)

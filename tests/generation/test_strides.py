@@ -44,6 +44,20 @@ def test_a_sketch_is_finished_to_the_very_picture_that_its_request_makes_from_th
     assert from_middle == from_start
 
 
+def test_a_sketch_guided_to_its_end_is_finished_with_the_guidance_of_the_picture(
+    finished: ResolvedRequest,
+) -> None:
+    request = replace(finished, guidance_end=0.6)
+    model = load(ModelConfig.of(request))
+    forget(model)
+    from_start, _ = drawn(model, request)
+    forget(model)
+    drawn(model, replace(request, steps=4, sketch_steps=0, guidance_end=1.0))
+    from_middle, steps = drawn(model, request)
+    assert len(steps) == 4  # the first half was there
+    assert from_middle == from_start
+
+
 def test_a_sketch_with_another_setting_is_not_taken_for_this_one(
     model: LoadedModel, finished: ResolvedRequest
 ) -> None:
@@ -53,7 +67,7 @@ def test_a_sketch_with_another_setting_is_not_taken_for_this_one(
         replace(sketch, negative_prompt="blurry"),
         replace(sketch, seed=6),
         replace(sketch, guidance=3.0),
-        replace(sketch, guidance_end=0.5),
+        replace(sketch, guidance_end=0.2),
         replace(sketch, width=64, height=72),
         replace(sketch, steps=6),
     ):

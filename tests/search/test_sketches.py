@@ -72,11 +72,12 @@ def test_where_the_sampler_allows_it_a_sketch_is_finished_from_its_middle() -> N
     generator = FakeGenerator()
     judge = FakeJudge(by_seed(0.1, 0.2, 0.3, 0.9, 0.1), sketched=by_seed(0, 0.1, 0.2, 0.3, 0.1))
     _, end = run(judge, Policy(threshold=0.5, max_attempts=3, sketching=FINISHING), generator)
-    assert end.best.request == replace(REQUEST, seed=103, sketch_steps=2, guidance_end=1.0)  # makes it again
+    assert end.best.request == replace(REQUEST, seed=103, sketch_steps=2)  # makes it again
     assert [(request.steps, request.sketch_steps) for request in generator.requests] == [
         (STEPS, 0), *[(2, 0)] * 4, (STEPS, 2),
     ]  # fmt: skip
-    assert {request.guidance_end for request in generator.requests[1:]} == {1.0}  # long strides need it
+    guided = [request.guidance_end for request in generator.requests]
+    assert guided == [REQUEST.guidance_end, *[1.0] * 4, REQUEST.guidance_end]  # long strides need it
 
 
 def test_what_finishing_saves_is_left_for_other_sketches() -> None:
