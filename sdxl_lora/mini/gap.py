@@ -1,7 +1,8 @@
 """How far generated pictures are from what they imitate: renders of the same scenes, beside what the judge reads.
 
-Three looks: sharpness (energy of the Laplacian, on garment edges and on plain background), a critic that learns to
-tell the two kinds apart (`mini.critic`), and distances between both sets in the judge's features. Scenes leave open
+Three looks: sharpness (energy of the Laplacian, on garment edges and on plain background) and, of what is wider than a
+Laplacian, mottle; a critic that learns to tell the two kinds apart (`mini.critic`); and distances between both sets in
+the judge's features. Scenes leave open
 what their seed decides, so a picture of the same prompt has its edges elsewhere: nothing is compared pixel by pixel.
 Beside sharpness and distances stand those of a second set of renders, of the same scenes with other seeds: no model
 can be expected to come closer. Beside the critic's accuracy stands chance.
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdxl_lora.evaluation.distribution import frechet_distance, kid
+from sdxl_lora.evaluation.statistics import mean_ci95
 from sdxl_lora.mini.critic import critic_sheet, cross_examine
 from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.judge import Judge
@@ -32,6 +34,11 @@ EDGE_SHARE = 0.1  # of the pixels on and around the garment: those with the larg
 CELLS = 32  # a side, of the grid on which background is looked for
 PLAIN_GRADIENT = 2.0  # sRGB steps per px; a cell of a render with less, on average, is plain
 FEWEST_CELLS = 8  # plain ones a picture must have, to count
+MOTTLE = (
+    1 / 128,
+    1 / 16,
+)  # of a side: deviations of the two blurs whose difference is mottle; 2 and 16 px of 256
+LEAST_MOTTLE = 0.05  # sRGB steps that nobody sees; keeps ratios of white backgrounds finite
 RESAMPLES = 2_000  # of the bootstrap
 SEED = 16
 # Row of the table -> bar, and whether it is the least or the most that is allowed.
@@ -172,6 +179,34 @@ def _ratio(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Ratio:
     return Ratio(value, (float(low), float(high)), len(ours))
 
 
+def background_mottle(pictures: Pictures, renders: Pictures, regions: Regions) -> Ratio:
+    """How uneven plain background is, over that of renders: above 1 it is clouded. NaN if no render has any.
+
+    Of each picture what counts is how far a slight blur is from a wide one, in the median cell; of all pictures the
+    geometric mean of their ratios, or those with a wooden floor would decide. A gradient is no mottle, and neither is
+    the grain of 8-bit values, which the Laplacian sees above all (docs/log.md).
+    """
+    plain = _plain_cells(renders, regions)
+    counted = plain.sum((1, 2)) >= FEWEST_CELLS
+    if not counted.any():
+        return Ratio(float("nan"), None, 0)
+    ours, theirs = (
+        np.array([_unevenness(*one) for one in zip(x[counted], plain[counted], strict=True)])
+        for x in (pictures, renders)
+    )
+    logs = np.log((ours + LEAST_MOTTLE) / (theirs + LEAST_MOTTLE))
+    ci95 = mean_ci95(logs).ci95
+    ends = None if ci95 is None else (float(np.exp(ci95[0])), float(np.exp(ci95[1])))
+    return Ratio(float(np.exp(logs.mean())), ends, len(logs))
+
+
+def _unevenness(picture: NDArray[np.uint8], cells: NDArray[np.bool_]) -> float:
+    """Distance in sRGB steps of a slight blur from a wide one, mean of a cell, in the median of `cells`."""
+    grey, size = picture.astype(np.float32).mean(2), len(picture)
+    fine, wide = (cv2.GaussianBlur(grey, (0, 0), share * size) for share in MOTTLE)
+    return float(np.median(_in_cells(np.abs(fine - wide)[None], size)[0][cells]))
+
+
 # -- rows
 
 
@@ -182,6 +217,7 @@ def _sharpness_rows(
     for row, measure in (
         ("sharpness on edges", edge_sharpness),
         ("sharpness on background", background_sharpness),
+        ("mottle on background", background_mottle),
     ):
         ratio = measure(generated, renders, regions)
         ceiling = measure(again, renders, regions).value

@@ -18,6 +18,7 @@ from sdxl_lora.mini.critic import cross_examine
 from sdxl_lora.mini.gap import (
     BARS,
     Regions,
+    background_mottle,
     background_sharpness,
     edge_sharpness,
     measure_gap,
@@ -74,6 +75,7 @@ def test_renders_of_the_same_words_are_as_sharp_as_each_other(
 def test_pictures_compared_with_themselves_have_no_gap(renders: Pictures, regions: Regions) -> None:
     assert edge_sharpness(renders, renders, regions).value == 1
     assert background_sharpness(renders, renders, regions).value == 1
+    assert background_mottle(renders, renders, regions).value == 1
 
 
 def test_blurred_pictures_are_softer_on_edges(renders: Pictures, again: Pictures, regions: Regions) -> None:
@@ -84,11 +86,36 @@ def test_noise_shows_on_the_background(renders: Pictures, again: Pictures, regio
     assert background_sharpness(noisy(again), renders, regions).value > 5
 
 
+def clouded(pictures: Pictures) -> Pictures:
+    """With low waves of 16 px, 6 sRGB steps high."""
+    wave = np.sin(np.arange(SIZE) * 2 * np.pi / 16)
+    clouds = 6 * (wave[:, None] * wave[None, :])[None, :, :, None]
+    return np.clip(pictures + clouds, 0, 255).astype(np.uint8)
+
+
+def test_clouds_on_the_background_are_mottle_and_the_grain_of_8_bits_is_not(
+    renders: Pictures, again: Pictures, regions: Regions
+) -> None:
+    even = background_mottle(again, renders, regions)
+    assert even.value == pytest.approx(1, abs=0.4)
+    assert background_mottle(clouded(again), renders, regions).value > 1.5 * even.value
+    coarse = (again // 2) * 2
+    assert background_mottle(coarse, renders, regions).value == pytest.approx(even.value, rel=0.15)
+    assert background_sharpness(coarse, renders, regions).value > 1.5
+
+
+def test_a_gradient_is_no_mottle(renders: Pictures, regions: Regions) -> None:
+    rising = np.broadcast_to(np.linspace(100, 163, SIZE)[None, :, None, None], renders.shape).astype(np.uint8)
+    assert background_mottle(rising, np.full_like(rising, 128), regions).value < 3
+    assert background_mottle(clouded(rising), rising, regions).value > 5
+
+
 def test_where_nothing_is_plain_background_there_is_no_ratio(scenes: list[Scene], regions: Regions) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (len(scenes), SIZE, SIZE, 3)).astype(np.uint8)
     ratio = background_sharpness(noise, noise, regions)
     assert np.isnan(ratio.value)
     assert ratio.pictures == 0
+    assert background_mottle(noise, noise, regions).pictures == 0
 
 
 def test_coverage_is_the_garment_and_not_the_backdrop() -> None:
@@ -134,6 +161,7 @@ def test_the_report_has_every_bar_and_a_second_set_of_renders_beside_it(
     untrained = Judge()  # normalising by each batch: with its running statistics features would be zero
     table = measure_gap(untrained, blurred(renders), renders, scenes, tmp_path)
     assert set(BARS) <= set(table)
+    assert "mottle on background" in table
     distance: Any = table["Frechet distance, judge's features"]["generated"]
     assert distance > 0
     assert json.loads(json.dumps(table)) == table
