@@ -19,3 +19,4 @@ with right:
                 if example := examples.pick("edit"):
                     editing.begin_with_file(example.picture)
                     st.rerun()
+editing.keep_up(session)

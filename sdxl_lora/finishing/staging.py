@@ -52,6 +52,14 @@ class Background:
         return noted(replace(piece, image=image, untouched=exact), doubt)
 
 
+def staged(product: Image.Image, picture: Image.Image, request: GenerationRequest) -> Image.Image:
+    """A product (RGBA) that was cut out of the picture, shown as the request says, without the rest of the chain.
+
+    Raises `StudioError`.
+    """
+    return _shown(_placed(product, picture.size, request), picture, request)
+
+
 def _placed(product: Image.Image, size: tuple[int, int], request: GenerationRequest) -> Image.Image:
     """The product (RGBA) at the size of the picture that was drawn, filling as much of it as the request says."""
     if request.fill or product.size != size:

@@ -5,7 +5,7 @@ import streamlit as st
 from PIL import Image
 
 _WIDEST, _WIDEST_ON_A_PHONE = 480, 300  # px; the component does not shrink, and its column is no wider
-_TALLEST = 560  # px
+_TALLEST = 480  # px
 _BRUSH = "rgba(168, 67, 42, 0.55)"
 
 

@@ -22,6 +22,7 @@ _STEPS = "edit.steps"  # ids of pictures, or the hash of an upload, first to las
 _PLACE = "edit.place"  # which of them is edited now
 _WAITING = "edit.waiting"  # the job whose picture becomes the next step
 _TOOL = "edit.tool"
+_FILE = "edit.file"
 _UPLOADED = "edit.uploaded"
 _PHOTOS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 
@@ -47,17 +48,18 @@ def form(session: str) -> None:
     """Draws the page's left side."""
     _take_over(session)
     st.title("Change a picture", anchor=False)
-    _upload()
+    _begin_with_upload()
     steps = _steps()
     if not steps:
+        st.file_uploader("A photo to begin with", type=_PHOTOS, key=_FILE)
         st.markdown("Choose a photo here, or press **Edit** under any picture of the studio or the gallery.")
         return
+    _way_back(steps)
     try:
         source = _source(steps[_place()])
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
-    _way_back(steps)
     tools = {tool.name: tool for tool in edit_tools.TOOLS}
     chosen = st.segmented_control(
         "What to do",
@@ -71,9 +73,11 @@ def form(session: str) -> None:
     st.caption(shared.escape(tool.help))
     with shared.told():
         wanted = tool.show(source)
-        many = st.segmented_control(
-            "How many pictures", range(1, 5), key="edit.count", default=1, required=True
-        )
+        many = None
+        if wanted is None or wanted.drawn:
+            many = st.segmented_control(
+                "How many pictures", range(1, 5), key="edit.count", default=1, required=True
+            )
         if st.button(
             "Make it",
             key="edit.make",
@@ -83,7 +87,7 @@ def form(session: str) -> None:
             disabled=wanted is None,
         ):
             assert wanted is not None  # the button is off without
-            _submit(wanted(), int(many or 1), session)
+            _submit(wanted.request(), int(many or 1), session)
 
 
 def compare(session: str) -> None:
@@ -96,8 +100,15 @@ def compare(session: str) -> None:
         slider.show(before.image(), after.image(), f"edit-{_place()}-{after.picture[:8]}")
 
 
-def _upload() -> None:
-    file = st.file_uploader("A photo to begin with", type=_PHOTOS, key="edit.file")
+def keep_up(session: str) -> None:
+    """Runs the page again where the job ended while it was drawn: nothing on it waits for that any more."""
+    if st.session_state.get(_WAITING) is not None and not _is_waiting(session):
+        st.rerun()
+
+
+def _begin_with_upload() -> None:
+    """A photo that was just given becomes the first step."""
+    file = st.session_state.get(_FILE)
     if file is None or st.session_state.get(_UPLOADED) == file.file_id:
         return
     st.session_state[_UPLOADED] = file.file_id
@@ -122,7 +133,7 @@ def _source(step: str) -> Source:
 
 
 def _way_back(steps: Sequence[str]) -> None:
-    """Undo, redo, and where one is."""
+    """Undo, redo, another beginning, and where one is."""
     with st.container(horizontal=True, vertical_alignment="center"):
         place = _place()
         st.button(
@@ -141,6 +152,8 @@ def _way_back(steps: Sequence[str]) -> None:
             on_click=_go,
             args=(place + 1,),
         )
+        with st.popover("Another photo", icon=":material/add_photo_alternate:"):
+            st.file_uploader("A photo to begin with", type=_PHOTOS, key=_FILE)
         st.caption(f"Step {place + 1:d} of {len(steps):d}")
 
 
@@ -154,14 +167,19 @@ def _submit(request: GenerationRequest, count: int, session: str) -> None:
 
 def _take_over(session: str) -> None:
     """The first picture of the job that was sent becomes the step that is edited next."""
-    waiting = st.session_state.get(_WAITING)
-    job = next((job for job in shared.queue().jobs(session) if job.id == waiting), None)
-    if job is None or job.active:
+    if st.session_state.get(_WAITING) is None or _is_waiting(session):
         return
-    st.session_state.pop(_WAITING)
-    if job.record_ids:
-        steps = [*_steps()[: _place() + 1], job.record_ids[0]]
+    waiting = st.session_state.pop(_WAITING)
+    made = [job.record_ids for job in shared.queue().jobs(session) if job.id == waiting and job.record_ids]
+    if made:
+        steps = [*_steps()[: _place() + 1], made[0][0]]
         st.session_state[_STEPS], st.session_state[_PLACE] = steps, len(steps) - 1
+
+
+def _is_waiting(session: str) -> bool:
+    """Whether the job that was sent is still at it."""
+    waiting = st.session_state.get(_WAITING)
+    return any(job.active for job in shared.queue().jobs(session) if job.id == waiting)
 
 
 def _restart(steps: list[str]) -> None:

@@ -13,7 +13,19 @@ pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PROMPT = "a photography of a navy cap with a white star logo, studio background"
-PAGES = ("", "/gallery", "/catalog", "/templates", "/metrics", "/compare", "/training")
+PAGES = (
+    "",
+    "/edit",
+    "/gallery",
+    "/catalog",
+    "/templates",
+    "/brand",
+    "/products",
+    "/metrics",
+    "/compare",
+    "/verify",
+    "/training",
+)
 _RUN = "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations))"
 
 

@@ -139,7 +139,7 @@ def test_an_unknown_model_names_the_nearest_one(browser: WebDriver, server: str)
     assert "did you mean 'mini'?" in said.text
 
 
-@pytest.mark.parametrize("page", ["", "/gallery", "/templates"])
+@pytest.mark.parametrize("page", ["", "/gallery", "/templates", "/edit", "/products", "/brand", "/verify"])
 def test_a_phone_never_scrolls_sideways(browser: WebDriver, server: str, page: str) -> None:
     resize(browser, *PHONE)
     open_page(browser, server + page)

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from sdxl_lora import inputs
 from sdxl_lora.records import Record
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import editing, shared
 from tests.records.shared import request
 
 Open = Callable[..., AppTest]
@@ -63,6 +63,21 @@ def test_every_step_is_a_record_with_its_parent_and_can_be_undone_and_redone(
     at = finish(at.button(key="edit.make").click().run())
     assert shared.studio().store.page()[0].request.made_from == first.id
     assert shared.find(before.id) is not None
+
+
+def test_a_picture_that_is_made_while_the_page_is_drawn_becomes_the_step_at_once(
+    at: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = editing._take_over
+
+    def late(session: str) -> None:
+        looked(session)
+        for job in shared.queue().jobs(session):
+            shared.queue().wait(job.id)
+
+    monkeypatch.setattr(editing, "_take_over", late)
+    at.button(key="edit.make").click().run()
+    assert "Step 2 of 2" in [caption.value for caption in at.caption]
 
 
 def test_a_rectangle_is_drawn_anew_and_the_rest_stays(at: AppTest, finish: Finish) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 import streamlit as st
 from PIL import Image
 
+from sdxl_lora.finishing import staging
 from sdxl_lora.jobs import edits
 from sdxl_lora.jobs.edits import Source
 from sdxl_lora.ui import shared
@@ -22,13 +23,18 @@ def _show(source: Source) -> Wanted | None:
     ground = {_WHITE: "white", _NOTHING: "transparent"}.get(str(kind))
     if ground is None:
         ground = st.color_picker("Colour", _GREY, key=f"{_KEY}.colour").upper()
-    centred = st.toggle("In the middle", key=f"{_KEY}.centred")
+    with st.container(horizontal=True):
+        centred = st.toggle("In the middle", key=f"{_KEY}.centred")
+        shadow = kind != _NOTHING and st.toggle("A soft shadow below it", key=f"{_KEY}.shadow")
     fill = st.slider("It fills, in %", 40, 100, 85, key=f"{_KEY}.fill") if centred else 0
-    shadow = kind != _NOTHING and st.toggle("A soft shadow below it", key=f"{_KEY}.shadow")
     alone, how = _product(source, source.picture)
-    st.image(alone, width="stretch", alt="The product, cut out")
-    st.caption(shared.escape(how[:1].upper() + how[1:]))
-    return lambda: edits.finish(source, background=ground, fill=fill, shadow=bool(shadow))
+    request = edits.finish(source, background=ground, fill=fill, shadow=bool(shadow))
+    with st.container(key="checked" if kind == _NOTHING else "plain"):
+        st.image(
+            staging.staged(alone, source.image(), request), width="stretch", alt="What the picture will be"
+        )
+    st.caption(shared.escape(f"The product was {how}."))
+    return Wanted(request=lambda: request, drawn=False)
 
 
 @st.cache_data(show_spinner="Cutting it out", max_entries=8)

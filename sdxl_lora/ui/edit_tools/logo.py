@@ -24,7 +24,8 @@ def _show(source: Source) -> Wanted | None:
     spec = _placed(asked.keep(file.getvalue(), file.name).hash, file.name)
     seen = asked.put_on(source.image(), (spec,))  # raises one line where it cannot go there
     st.image(seen, width="stretch", alt="The picture with its logo")
-    return lambda: edits.finish(source, logos=(spec,))  # those it has are in its pixels already
+    # logos that the picture has are in its pixels already
+    return Wanted(request=lambda: edits.finish(source, logos=(spec,)), drawn=False)
 
 
 def _placed(digest: str, name: str) -> LogoSpec:

@@ -36,7 +36,7 @@ def _show(source: Source) -> Wanted | None:
     )
     if mask is None or not words.strip():
         return None
-    return lambda: edits.change_part(source, mask, words)
+    return Wanted(request=lambda: edits.change_part(source, mask, words))
 
 
 def _mask(source: Source, how: str) -> Image.Image | None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from sdxl_lora.jobs.edits import Source
 from sdxl_lora.request import GenerationRequest
 
-Wanted = Callable[[], GenerationRequest]  # called when the button is pressed; raises `StudioError`
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the widgets of a tool say."""
+
+    request: Callable[[], GenerationRequest]  # called when the button is pressed; raises `StudioError`
+    drawn: bool = True  # by a model: other seeds give other pictures
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ def _show(source: Source) -> Wanted | None:
     )
     if not words.strip():
         return None
-    return lambda: edits.vary(source, words, strength=_HOW[str(how)])
+    return Wanted(request=lambda: edits.vary(source, words, strength=_HOW[str(how)]))
 
 
 TOOL = Tool(name="Vary", help="The whole picture again, a little or quite different.", show=_show)

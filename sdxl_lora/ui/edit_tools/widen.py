@@ -24,7 +24,7 @@ def _show(source: Source) -> Wanted | None:
     ratio, anchor = _SHAPES[str(shape)], _WHERE[str(where)]
     canvas, _ = outpainting.widened(source.image(), ratio, anchor)
     st.image(canvas, width="stretch", alt="The picture in its new frame, before the new part is drawn")
-    return lambda: edits.widen(source, ratio, words, anchor=anchor)
+    return Wanted(request=lambda: edits.widen(source, ratio, words, anchor=anchor))
 
 
 TOOL = Tool(name="Widen", help="The same picture in another shape; every pixel of it is kept.", show=_show)
