@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
 from sdxl_lora.records import Record
 from sdxl_lora.records.store import Store
 from sdxl_lora.ui.edit_tools import TOOLS
+from tests.browser.conftest import resize
 from tests.browser.test_accessibility import axe, scheme, violations
 from tests.browser.test_loop import CAPTION, SEGMENT
-from tests.browser.test_studio import PROGRESS, click, count, open_page, settled, visible, wait
+from tests.browser.test_studio import PHONE, PROGRESS, click, count, open_page, settled, visible, wait
 
 __all__ = ["axe"]
 pytestmark = pytest.mark.browser
 
 MAKE = ".st-key-edit-make button"
+STAGE = ".st-key-edit-logo-stage"
 MARK = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 10"><rect width="20" height="10" fill="#c00"/></svg>'
 _IN_SHADOW = """
 const root = document.querySelector(arguments[0])?.querySelector("[data-testid=stBidiComponentIsolated]")?.shadowRoot
@@ -120,11 +123,7 @@ def test_no_tool_breaks_a_rule(browser: WebDriver, server: str, photo: Path, axe
 def test_a_logo_is_printed_and_nothing_else_changes(
     browser: WebDriver, server: str, server_home: Path, photo: Path, tmp_path: Path
 ) -> None:
-    mark = tmp_path / "mark.svg"
-    mark.write_text(MARK)
-    begin(browser, server, photo, "Logo")
-    visible(browser, ".st-key-edit-logo-file input[type=file]").send_keys(str(mark))
-    wait(browser, lambda d: count(d, f"{MAKE}:enabled") == 1)
+    logo_on_stage(browser, server, photo, tmp_path)
     make(browser)
     [spec] = newest(server_home).request.logos
     assert (spec.name, spec.at) == ("mark.svg", "chest")
@@ -133,3 +132,123 @@ def test_a_logo_is_printed_and_nothing_else_changes(
     changed = (before != after).any(axis=-1)
     assert 50 < changed.sum() < changed.size / 4
     assert after[changed][:, 0].mean() > after[changed][:, 2].mean() + 40  # red
+
+
+def placed(browser: WebDriver) -> dict[str, float]:
+    """Where the handle stands on the picture: its centre and width in shares, and degrees."""
+    box = within(browser, STAGE, ".box")
+    script = "const s = arguments[0].style; return [s.left, s.top, s.width, s.transform]"
+    left, top, width, transform = browser.execute_script(script, box)
+    turn = float(transform.split("rotate(")[1].split("deg")[0])
+    return {"x": float(left[:-1]), "y": float(top[:-1]), "width": float(width[:-1]), "angle": turn}
+
+
+def logo_on_stage(browser: WebDriver, server: str, photo: Path, folder: Path) -> WebElement:
+    """The page with a logo on the photo; the part of it that is dragged."""
+    mark = folder / "mark.svg"
+    mark.write_text(MARK)
+    begin(browser, server, photo, "Logo")
+    visible(browser, ".st-key-edit-logo-file input[type=file]").send_keys(str(mark))
+    wait(browser, lambda d: count(d, f"{MAKE}:enabled") == 1)
+    settled(browser)
+    found = within(browser, STAGE, ".mark")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
+    return found
+
+
+def told(browser: WebDriver, name: str) -> float:
+    """What a slider of the form says."""
+    slider = visible(browser, f".st-key-edit-logo-{name} [role=slider], .st-key-edit-logo-{name} input")
+    return float(slider.get_attribute("aria-valuenow") or slider.get_attribute("value") or "nan")
+
+
+def test_a_logo_is_dragged_sized_and_turned_with_the_mouse_and_printed_there(
+    browser: WebDriver, server: str, server_home: Path, photo: Path, tmp_path: Path, axe: str
+) -> None:
+    mark = logo_on_stage(browser, server, photo, tmp_path)
+    before = placed(browser)
+    stage = within(browser, STAGE, ".stage").rect
+    ActionChains(browser).drag_and_drop_by_offset(mark, 0, round(0.2 * stage["height"])).perform()
+    wait(browser, lambda d: count(d, ".st-key-edit-logo-y") == 1)
+    settled(browser)
+    assert told(browser, "y") == pytest.approx(before["y"] + 20, abs=1.5)
+    assert told(browser, "x") == pytest.approx(before["x"], abs=1)
+
+    size = within(browser, STAGE, ".size")
+    ActionChains(browser).drag_and_drop_by_offset(size, -12, -6).perform()
+    wait(browser, lambda d: told(d, "width") < before["width"] - 1)
+    settled(browser)
+    turn = within(browser, STAGE, ".turn")
+    ActionChains(browser).drag_and_drop_by_offset(turn, 20, 10).perform()
+    wait(browser, lambda d: 15 < told(d, "angle") < 75)
+    settled(browser)
+    assert placed(browser)["angle"] == told(browser, "angle")
+    assert violations(browser, axe) == []
+    make(browser)
+    [spec] = newest(server_home).request.logos
+    assert spec.at == "free"
+    assert (spec.x, spec.y, spec.width, spec.angle) == pytest.approx(
+        (
+            told(browser, "x") / 100,
+            told(browser, "y") / 100,
+            told(browser, "width") / 100,
+            told(browser, "angle"),
+        )
+    )
+
+
+def test_a_logo_is_moved_with_the_keyboard_and_keeps_the_focus(
+    browser: WebDriver, server: str, photo: Path, tmp_path: Path
+) -> None:
+    mark = logo_on_stage(browser, server, photo, tmp_path)
+    before = placed(browser)
+    browser.execute_script("arguments[0].focus()", mark)
+    ActionChains(browser).send_keys(Keys.DOWN * 3, Keys.LEFT, "-", ".").perform()
+    wait(browser, lambda d: count(d, ".st-key-edit-logo-y") == 1)
+    settled(browser)
+    now = [told(browser, name) for name in ("x", "y", "width", "angle")]
+    assert now == pytest.approx([before["x"] - 1, before["y"] + 3, before["width"] - 1, 2], abs=0.1)
+    ActionChains(browser).send_keys(Keys.DOWN).perform()  # the handle is still the one that is meant
+    wait(browser, lambda d: told(d, "y") > now[1] + 0.5)
+
+
+def test_a_logo_that_was_dragged_off_the_picture_is_refused_and_can_be_dragged_back(
+    browser: WebDriver, server: str, photo: Path, tmp_path: Path
+) -> None:
+    mark = logo_on_stage(browser, server, photo, tmp_path)
+    stage = within(browser, STAGE, ".stage").rect
+    ActionChains(browser).drag_and_drop_by_offset(mark, round(0.48 * stage["width"]), 0).perform()
+    visible(browser, "[data-testid=stAlert]", "sticks out of the picture")
+    assert count(browser, f"{MAKE}:enabled") == 0
+    ActionChains(browser).drag_and_drop_by_offset(
+        within(browser, STAGE, ".mark"), -round(0.45 * stage["width"]), 0
+    ).perform()
+    wait(browser, lambda d: count(d, f"{MAKE}:enabled") == 1)
+    assert count(browser, "[data-testid=stAlert]") == 0
+
+
+def test_a_logo_is_dragged_with_a_finger_on_a_phone(
+    browser: WebDriver, server: str, photo: Path, tmp_path: Path
+) -> None:
+    resize(browser, *PHONE)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        mark = logo_on_stage(browser, server, photo, tmp_path)
+        before = placed(browser)
+        centre = (
+            "const b = arguments[0].getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]"
+        )
+        x, y = browser.execute_script(centre, mark)
+        for kind, points in (
+            ("touchStart", [{"x": x, "y": y}]),
+            ("touchMove", [{"x": x, "y": y + 30}]),
+            ("touchMove", [{"x": x, "y": y + 60}]),
+            ("touchEnd", []),
+        ):
+            browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        wait(browser, lambda d: count(d, ".st-key-edit-logo-y") == 1)
+        settled(browser)
+        height = within(browser, STAGE, ".stage").rect["height"]
+        assert told(browser, "y") == pytest.approx(before["y"] + 6000 / height, abs=2)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
