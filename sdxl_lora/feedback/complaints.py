@@ -66,6 +66,21 @@ _ABSENT = re.compile(
     r"\b(?:no|without|remove|less|fewer|not so (?:much|many)|too (?:much|many)|get rid of|drop|delete|lose)\b"
     r"(?: (?:the|any|that|those|of|a|an))*\s+(?P<what>[\w-]+)"
 )
+_FORBIDDEN = re.compile(  # what follows is what should not be done
+    r"\b(?:do not|don't|dont|never|no need to|not to|(?:must|should|shall|need)(?: not|n't))\b"
+)
+_PRAISED = re.compile(  # nothing to change
+    r"^(?!.*\b(?:not|isn't|aren't|no|too|if|would|should)\b)"
+    r".*\b(?:is|are|looks?)(?: \w+)? (?:fine|perfect|good|great|right|ok|okay|nice|lovely|correct|beautiful)$"
+)
+_DENIED = re.compile(
+    r"\b(?:not|isn't|aren't|no longer)(?: \w+)? "
+    r"(?:blur\w*|fuzzy|unsharp|cropped|cut off|busy|clutter\w*|messy|distorted|broken|deformed)"
+)
+_TOO_LARGE = re.compile(
+    r"\btoo (?:big|large|prominent|dominant|visible)\b|\bless (?:big|large|prominent|dominant|visible)\b"
+    r"|\bnot (?:be |as |so |any |that )*(?:big(?:ger)?|larger?|prominent)\b(?! enough)|\b(?:smaller|shrink|reduce)\b"
+)
 _COMPLAINTS = (  # tag -> what says so; the first that fits
     ("bad hands", r"\b(?:hands?|fingers?)\b"),
     ("blurry", r"\bblur|out of focus|unsharp|fuzzy|\bsoft focus|not (?:\w+ )?sharp|sharper"),
@@ -99,6 +114,14 @@ _POLITE_ELSEWHERE = re.compile(
     r"|[にしてくださいお願いします]{3,}|请|改成|换成"
 )
 
+_WITHOUT_ELSEWHERE = {  # "without", as the table has it -> what else says that
+    "ohne": re.compile(r"\b(?:kein(?:e[nmrs]?)?|entfern(?:e|en|t)?|lösche?n?)\b(?!$)", re.IGNORECASE),
+    "sans": re.compile(r"\b(?:enl[eè]ve[rz]?|supprime[rz]?|retire[rz]?|pas de)\b(?!$)", re.IGNORECASE),
+    "sin": re.compile(r"\b(?:quit[ae]r?|elimin[ae]r?|borr[ae]r?)\b(?!$)", re.IGNORECASE),
+    "没有": re.compile(r"不要|去掉|去除"),
+    "without logo": re.compile(r"ロゴ(?:なし|無し|は?(?:いらない|不要)|を(?:消|外|取|なく)\w*)"),
+}
+
 
 def understand(text: str, said: Mapping[str, str], places: Sequence[str] = ()) -> Understanding:
     """What `text` means of a picture.
@@ -125,6 +148,8 @@ def understand(text: str, said: Mapping[str, str], places: Sequence[str] = ()) -
 
 
 def _translated(text: str) -> str:
+    for without, pattern in _WITHOUT_ELSEWHERE.items():
+        text = pattern.sub(f"{without} ", text)
     bare = " ".join(_POLITE_ELSEWHERE.sub(" ", text).strip(" .!?").split())
     english = translation.of_sentence(bare) if bare else None
     if english is None:
@@ -147,11 +172,13 @@ def _clause(
     clause: str, said: Mapping[str, str], places: Sequence[str], context: str
 ) -> list[Meaning] | None:
     """What one clause means; [] for words that mean nothing; None where it is not understood."""
-    if _FILLER.match(clause):
+    if _FILLER.match(clause) or _PRAISED.match(clause) or _DENIED.search(clause):
         return []
     for tag, pattern in _COMPLAINTS:
         if re.search(pattern, clause):
             return [Meaning(kind="complaint", about=tag)]
+    if _FORBIDDEN.search(clause):
+        return _of_forbidden(clause)
     swap = _SWAP.search(clause)
     wish = swap["new"] if swap else " ".join(_OLD.sub(" ", clause).split())
     about_logo = bool(re.search(rf"\b{_LOGO}\b", clause)) or _names(clause, said.get("logo", ""))
@@ -166,6 +193,15 @@ def _clause(
     return _of_rest(clause, wish, said)
 
 
+def _of_forbidden(clause: str) -> list[Meaning] | None:
+    """ "It must not have a logo"; and "do not remove it", which changes nothing. The opposite of the rest is open."""
+    articles = r"(?: (?:a|an|any|the|that|this))*"
+    if re.search(rf"\b(?:have|want|show|be)\b{articles} {_LOGO}(?: (?:on|there|at all)\b.*)?$", clause):
+        placed = any(re.search(rf"\b{name}\b", clause) for name in _PLACES)
+        return None if placed else [Meaning(kind="no logo", about="")]
+    return [] if re.search(rf"\b(?:{_REMOVE}|change|touch|alter|move|crop)\b", clause) else None
+
+
 def _of_logo(clause: str, wish: str, said: Mapping[str, str], places: Sequence[str]) -> list[Meaning] | None:
     seen = re.search(
         rf"\b(?:no|any) {_LOGO} (?:is |to be )?(?:visible|there|shown|seen)|{_LOGO} is missing|missing {_LOGO}",
@@ -175,10 +211,10 @@ def _of_logo(clause: str, wish: str, said: Mapping[str, str], places: Sequence[s
         removed = (
             rf"\b{_REMOVE}\b.*\b{_LOGO}\b|\b(?:take|leave) .*{_LOGO}.*\b(?:off|out|away)\b|{_LOGO}[- ]free"
         )
-        if re.search(
-            rf"{removed}|(?:must|should|do(?:es)?) ?(?:not|n't) (?:have|want|show).*{_LOGO}", clause
-        ):
+        if re.search(removed, clause):
             return [Meaning(kind="no logo", about="")]
+    if _TOO_LARGE.search(clause):
+        return None  # only the opposite could be said louder
     if any(re.search(rf"\b{name}\b", wish) for name in _PLACES):
         place = _place(wish, places)
         return None if place is None else [Meaning(kind="wish", about="logo_position", value=place)]
@@ -189,7 +225,7 @@ def _of_logo(clause: str, wish: str, said: Mapping[str, str], places: Sequence[s
             found.append(Meaning(kind="wish", about=slot, value=value))
     if found:  # "the logo is black" says what is, and not what should be
         return None if _STATEMENT.match(clause) and not _SHOULD.search(clause) else found
-    if re.search(r"\bmissing|\bwhere\b|\bno\b", clause):
+    if re.search(r"\bmissing|\bwhere\b|\bno\b|\b(?:does not|doesn't) (?:have|show)\b", clause):
         return [Meaning(kind="complaint", about="logo missing")]
     if re.search(rf"\b{_SMALL}\b", clause):
         return [Meaning(kind="complaint", about="logo too small")]
@@ -199,12 +235,12 @@ def _of_logo(clause: str, wish: str, said: Mapping[str, str], places: Sequence[s
 def _of_rest(clause: str, wish: str, said: Mapping[str, str]) -> list[Meaning] | None:
     """Background, presentation, pattern, material, garment, colour; then what should not be there."""
     states = bool(_STATEMENT.match(clause)) and not _SHOULD.search(clause)
-    if (setting := _setting(wish)) is not None:
+    absent = _ABSENT.search(clause)
+    if not absent and (setting := _setting(wish)) is not None:
         return [Meaning(kind="wish", about="setting", value=setting)]
     for shown, pattern in _SHOWN:
         if re.search(pattern, wish):
             return [Meaning(kind="wish", about="presentation", value=shown)]
-    absent = _ABSENT.search(clause)
     asked = re.search(r"\bi (?:asked for|ordered|said)\b", clause)
     for slot, tag, families in (
         ("product", "wrong garment", attributes.GARMENTS),
@@ -240,7 +276,8 @@ def _of_rest(clause: str, wish: str, said: Mapping[str, str]) -> list[Meaning] |
         return [Meaning(kind="wish", about="material", value=material)]
     if _NEGATED.match(clause):
         return []
-    if absent and absent["what"] not in _NO_THINGS.split():
+    of_background = absent and re.search(rf"\b{re.escape(absent['what'])} {_BACKGROUND}\b", clause)
+    if absent and absent["what"] not in _NO_THINGS.split() and not of_background:
         return [Meaning(kind="negative", about=absent["what"])]
     return None
 
@@ -249,7 +286,7 @@ _CLAIMS = {  # slot -> claim of `prompts.attributes`
     "product": "garment", "pattern": "pattern", "colour": "colour", "logo": "logo", "logo_colour": "logo colour",
 }  # fmt: skip
 _NEGATION = re.compile(r"\b(?:not|isn't|wrong|instead of|rather than|off)\b")
-_NO_THINGS = "way idea more longer thanks thank problem good nice fun the it that this"
+_NO_THINGS = "background backdrop setting scene way idea more longer thanks thank problem good nice fun the it that this"
 
 
 def _of_families(text: str, families: attributes.Families, *, without: str) -> str | None:

@@ -94,6 +94,60 @@ def test_what_is_not_understood_of_a_sentence_is_said_and_changes_nothing() -> N
     assert found[1].request == found[0].request
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "don't remove the logo",
+        "do not change the colour",
+        "no need to change the logo",
+        "never red",
+        "I don't want it in red",
+        "do not put the logo on the sleeve",
+        "it must not be made of denim",
+        "don't lay it flat",
+        "I don't want a white background",
+        "no white background",
+        "remove the background",
+        "the logo is too big",
+        "smaller logo",
+        "make the logo not bigger",
+        "the picture is not blurry",
+        "the hands are fine",
+    ],
+)
+def test_what_is_forbidden_praised_or_denied_never_becomes_a_wish(sentence: str) -> None:
+    assert edits(sentence) == set()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "change"),
+    [
+        ("it must not have a logo", "logo="),
+        ("the picture does not show the logo", "louder logo"),
+        ("the logo is not big enough", "louder logo"),
+        ("the hands are fine but make it red", "colour=red"),
+    ],
+)
+def test_what_is_wished_beside_a_negation_is_still_understood(sentence: str, change: str) -> None:
+    assert change in edits(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Entferne das Logo",
+        "kein Logo",
+        "enlève le logo",
+        "pas de logo",
+        "quita el logo",
+        "ロゴなし",
+        "不要标志",
+    ],
+)
+def test_the_logo_comes_off_in_other_languages(sentence: str) -> None:
+    assert "logo=" in edits(sentence)
+
+
 def test_the_logo_comes_off_without_a_template_too() -> None:
     request = GenerationRequest(prompt="a navy cap with a white star logo on the front, in a forest")
     found = correct_text(request, "remove the logo")[-1].request
