@@ -286,7 +286,9 @@ _CLAIMS = {  # slot -> claim of `prompts.attributes`
     "product": "garment", "pattern": "pattern", "colour": "colour", "logo": "logo", "logo_colour": "logo colour",
 }  # fmt: skip
 _NEGATION = re.compile(r"\b(?:not|isn't|wrong|instead of|rather than|off)\b")
-_NO_THINGS = "background backdrop setting scene way idea more longer thanks thank problem good nice fun the it that this"
+_NO_THINGS = (
+    "background backdrop setting scene way idea more longer thanks thank problem good fun the it that this"
+)
 
 
 def _of_families(text: str, families: attributes.Families, *, without: str) -> str | None:

@@ -1,6 +1,8 @@
 """The page Brand, and the brand and logo of the studio's form."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -68,3 +70,30 @@ def test_the_studio_sends_what_the_brand_says(
     page.button(key="composer-generate").click().run()
     assert not page.exception
     assert ("outdoor style" in sent[0].prompt, len(sent[0].logos)) == ((True, 1) if name else (False, 0))
+
+
+def _write(home: Path, pattern: str, data: bytes) -> None:
+    for path in [path for path in (home / "brands").rglob(pattern) if path.is_file()]:
+        path.write_bytes(data)
+
+
+HARMS: dict[str, Callable[[Path], None]] = {
+    "deleted": lambda home: shutil.rmtree(home / "brands"),
+    "damaged": lambda home: _write(home, "*", b"[" * 1000),
+    "of another shape": lambda home: _write(home, "*.json", b'{"name": 5}'),
+    "without its logo": lambda home: _write(home, "*.svg", b""),
+}
+
+
+@pytest.mark.parametrize(("page", "key"), [("create", "create.brand"), ("brand", "brand.chosen")])
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_kit_that_another_program_harms_breaks_no_page(
+    open_app: Open, home: Path, harm: str, page: str, key: str
+) -> None:
+    kits.save(KIT, {"peak.svg": PEAK})
+    at = open_app(f"pages/{page}.py")
+    at.selectbox(key=key).set_value("North Peak").run()
+    HARMS[harm](home)
+    assert not at.run().exception
+    button = next(one for one in at.button if one.key == "composer-generate" or one.label == "Save")
+    assert not button.click().run().exception
