@@ -4,6 +4,7 @@ Alone it is what `serve --no-ui` runs; beside the page it is one route of Stream
 one queue.
 """
 
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,6 +41,7 @@ from sdxl_lora.api.events import HungUpError
 from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.service import Service
 from sdxl_lora.api.settings import Limits
+from sdxl_lora.cluster.door import Elsewhere
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
 
@@ -96,8 +98,11 @@ def create_app(service: Service, *, lifespan: Callable[[Starlette], object] | No
     return app
 
 
-def alone(home: Path, *, limits: Limits | None = None) -> Starlette:
-    """The API with a front door of its own, which is open while the application runs."""
+def alone(home: Path, *, limits: Limits | None = None, elsewhere: Elsewhere | None = None) -> Starlette:
+    """The API with a front door of its own, which is open while the application runs.
+
+    `elsewhere`: makes the runners that draw on other machines; None: this process draws.
+    """
     opened: list[FrontDoor] = []
 
     def door() -> FrontDoor:
@@ -107,7 +112,8 @@ def alone(home: Path, *, limits: Limits | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        opened.append(await to_thread.run_sync(lambda: open_front_door(home, explain=True, serves=True)))
+        door = functools.partial(open_front_door, home, explain=True, serves=True, elsewhere=elsewhere)
+        opened.append(await to_thread.run_sync(door))
         with service.closing.on_signals():
             try:
                 yield

@@ -1,13 +1,19 @@
 """`serve`: the HTTP API, with the page or alone, until it is stopped."""
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from sdxl_lora import config
+from sdxl_lora.cli import machines
 from sdxl_lora.errors import InputError, RequestError
+
+if TYPE_CHECKING:
+    from sdxl_lora.cluster.ray import Pool
 
 _APP = Path(__file__).parents[2] / "app.py"  # only in a clone of the repository
 
@@ -22,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=8501, metavar="N", help="port to listen at (8501)")
     parser.add_argument("--no-ui", action="store_true", help="only the API, without the page")
+    machines.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,12 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
             f"whoever reaches {arguments.host} could use the API; make a token first:"
             " python -m sdxl_lora tokens make NAME"
         )
-    if not arguments.no_ui:
-        _with_the_page(arguments)
-    return _alone(arguments)
+    pool = machines.pool(arguments)
+    if arguments.no_ui:
+        return _alone(arguments, pool)
+    if pool is not None:
+        raise InputError("a cluster draws for the API alone; add --no-ui")
+    return _with_the_page(arguments)
 
 
-def _with_the_page(arguments: argparse.Namespace) -> None:
+def _with_the_page(arguments: argparse.Namespace) -> NoReturn:
     """Becomes Streamlit, as `make run` starts it."""
     if not _APP.is_file():
         raise InputError("the page is in a clone of the repository only; add --no-ui for the API alone")
@@ -52,16 +62,20 @@ def _with_the_page(arguments: argparse.Namespace) -> None:
     os.execv(sys.executable, words)
 
 
-def _alone(arguments: argparse.Namespace) -> int:
+def _alone(arguments: argparse.Namespace, pool: "Pool | None") -> int:
     import uvicorn
 
     from sdxl_lora.api.app import alone
 
-    listening = _find_free(arguments.host, arguments.port)
-    with listening:
+    with _find_free(arguments.host, arguments.port) as listening, contextlib.ExitStack() as cluster:
+        elsewhere = None
+        if pool is not None:
+            from sdxl_lora.cluster import serving
+
+            elsewhere = cluster.enter_context(serving.replicas(pool))
         server = uvicorn.Server(
             uvicorn.Config(
-                alone(config.home()),
+                alone(config.home(), elsewhere=elsewhere),
                 host=arguments.host,
                 port=arguments.port,
                 log_level="warning",

@@ -124,6 +124,7 @@ class RayMachine:
         self._actor = self._started()
         self._greeting: Any = None  # that was not answered yet
         self._answers = False
+        self._asking = threading.Lock()  # several runners may share one
         self.failure = ""  # why it could not be started, one line
 
     def _started(self) -> Any:
@@ -132,8 +133,11 @@ class RayMachine:
 
     def ready(self) -> bool:
         """Whether the actor lives."""
-        if self._answers:
-            return True
+        with self._asking:
+            return self._answers or self._greeted()
+
+    def _greeted(self) -> bool:
+        """Whether it has answered; one that cannot be started is started anew."""
         if self._greeting is None:
             self._greeting = self._actor.hello.remote()
         found, _ = self._ray.wait([self._greeting], timeout=0)
@@ -145,7 +149,7 @@ class RayMachine:
         except self._ray.exceptions.ActorUnavailableError:  # it is being started anew
             return False
         except self._ray.exceptions.RayActorError as error:  # Ray has given it up
-            self.failure = _line(error)
+            self.failure = line(error)
             log.warning("a machine of the cluster cannot draw: %s", self.failure)
             self._actor = self._started()
             return False
@@ -163,7 +167,7 @@ class RayMachine:
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
             self._answers = False
             raise MachineLostError(
-                f"the machine that drew this is gone ({_line(error)}); another goes on"
+                f"the machine that drew this is gone ({line(error)}); another goes on"
             ) from error
 
     def _drawn(self, order: Order, cancel: threading.Event) -> Iterator[Any]:
@@ -188,6 +192,6 @@ class RayMachine:
             self._ray.kill(self._actor)
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
     """The first line of what Ray says."""
     return (str(error).strip().partition("\n")[0] or type(error).__name__)[:200]

@@ -65,8 +65,11 @@ class Keeper:
 
     def _others_draw_for_people(self) -> bool:
         """Whether another process draws on the same device for somebody who sits and waits."""
+        return self._in_the_way(self._store.running_owners(priority=0))
+
+    def _in_the_way(self, owners: list[str]) -> bool:
+        """Whether one of these processes is another one on the same device."""
         mine = self._here.owner
-        owners = self._store.running_owners(priority=0)
         return any(leases.place_of(owner) == leases.place_of(mine) for owner in owners if owner != mine)
 
     def _keep(self) -> None:
@@ -96,12 +99,14 @@ class Keeper:
     def _look(self, live: list[Live]) -> None:
         """What is due. Raises `StorageError`."""
         here, store = self._here, self._store
-        for one in live:
-            if store.is_cancelled(one.job.id):
-                one.stop("cancelled")
-        if live and all(one.job.spec.priority != PRIORITIES[0] for one in live):
-            waits = store.waits(here.owner, only=here.only(), priority=0)
-            self.people_wait = waits or self._others_draw_for_people()
+        if live:
+            batch = all(one.job.spec.priority != PRIORITIES[0] for one in live)
+            cancelled, waits, owners = store.news(here.owner, only=here.only(), priority=0, look=batch)
+            for one in live:
+                if one.job.id in cancelled:
+                    one.stop("cancelled")
+            if batch:
+                self.people_wait = waits or self._in_the_way(owners)
         if here.holds() and self._due("beat", leases.BEAT):
             store.beat(here.owner)
             self._beaten = time.monotonic()

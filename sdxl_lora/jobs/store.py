@@ -261,21 +261,26 @@ class JobStore(Repository):
 
     def waits(self, owner: str, *, only: Collection[str] | None, priority: int) -> bool:
         """Whether a job of that priority waits that `claim` would give this process."""
-        query = sa.select(JobRow.id).where(JobRow.state == "queued", JobRow.priority == priority)
-        query = query.where(_may_run(owner, only), JobRow.delay == 0)
         with self.database.reading() as session:
-            return session.scalar(query.limit(1)) is not None
+            return session.scalar(_waiting_for(owner, only, priority)) is not None
 
     def running_owners(self, *, priority: int) -> list[str]:
         """The processes that run jobs of that priority."""
-        query = sa.select(JobRow.owner).where(JobRow.state == "running", JobRow.priority == priority)
         with self.database.reading() as session:
-            return list(session.scalars(query.distinct()))
+            return list(session.scalars(_owners(priority)))
 
-    def is_cancelled(self, job_id: str) -> bool:
-        """Whether somebody, perhaps in another process, wants a running job to stop."""
+    def news(
+        self, owner: str, *, only: Collection[str] | None, priority: int, look: bool
+    ) -> tuple[list[str], bool, list[str]]:
+        """What a process that works asks again and again, in one go: its running jobs that somebody, perhaps in another
+        process, wants to stop; as `waits`; as `running_owners`. `look`: or else only the first, others are empty."""
+        stopped = sa.select(JobRow.id).where(JobRow.state == "running", JobRow.cancel.is_(True))
         with self.database.reading() as session:
-            return bool(session.scalar(sa.select(JobRow.cancel).where(JobRow.id == job_id)))
+            cancelled = list(session.scalars(stopped.where(JobRow.owner == owner)))
+            if not look:
+                return cancelled, False, []
+            waiting = session.scalar(_waiting_for(owner, only, priority)) is not None
+            return cancelled, waiting, list(session.scalars(_owners(priority)))
 
     # ------------------------------------------------------------------ leases
 
@@ -358,6 +363,18 @@ def _may_run(owner: str, only: Collection[str] | None) -> sa.ColumnElement[bool]
     if only is not None:
         free = sa.and_(free, JobRow.id.in_(only))
     return sa.or_(JobRow.pinned == owner, free)
+
+
+def _waiting_for(owner: str, only: Collection[str] | None, priority: int) -> sa.Select[str]:
+    """A job of that priority that a process may take."""
+    query = sa.select(JobRow.id).where(JobRow.state == "queued", JobRow.priority == priority)
+    return query.where(_may_run(owner, only), JobRow.delay == 0).limit(1)
+
+
+def _owners(priority: int) -> sa.Select[str]:
+    """The processes that run jobs of that priority."""
+    query = sa.select(JobRow.owner).where(JobRow.state == "running", JobRow.priority == priority)
+    return query.distinct()
 
 
 def _beat(session: Session, owner: str) -> None:

@@ -131,9 +131,12 @@ class Store(Repository):
         `place`: where in a job it belongs; if the picture of that place is there already, that one is returned.
         Raises `LeaseLostError` where another process goes on with the job.
         """
-        identifier = layout.new_id(created_at, after=self._newest())
-        if place is not None:
+        if place is None:
+            with self.database.reading() as connection:
+                identifier = layout.new_id(created_at, after=_newest(connection))
+        else:
             with self.database.writing() as connection:
+                identifier = layout.new_id(created_at, after=_newest(connection))
                 if (known := places.reserve(connection, place, identifier)) is not None:
                     return self.get(known)
         path = layout.picture_path(self.home, identifier)
@@ -289,10 +292,6 @@ class Store(Repository):
             return record.path
         return path
 
-    def _newest(self) -> str:
-        with self.database.reading() as session:
-            return session.scalar(sa.select(sa.func.max(PictureRow.id))) or ""
-
     def _record(self, row: PictureRow) -> Record:
         request, left_out = known_request(row.request)
         return Record(
@@ -308,6 +307,11 @@ class Store(Repository):
             height=row.height,
             left_out=left_out,
         )
+
+
+def _newest(session: Session) -> str:
+    """The id of the newest picture; "" = there is none."""
+    return session.scalar(sa.select(sa.func.max(PictureRow.id))) or ""
 
 
 def _enter(session: Session, line: Line) -> None:
