@@ -31,9 +31,9 @@ def normalised(name: str) -> str:
 
 
 def pins(name: str) -> dict[str, str]:
-    """Distribution -> version of one requirements file; what of it is asked for beside (`name[extra]`) is left out."""
+    """Distribution -> version of one requirements file."""
     lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
-    return dict(re.sub(r"\[.*\]", "", line).split("==") for line in lines if line)
+    return dict(line.split("==") for line in lines if line)
 
 
 def pinned(*names: str) -> set[str]:

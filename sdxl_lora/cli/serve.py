@@ -70,9 +70,9 @@ def _alone(arguments: argparse.Namespace, pool: "Pool | None") -> int:
     with _find_free(arguments.host, arguments.port) as listening, contextlib.ExitStack() as cluster:
         elsewhere = None
         if pool is not None:
-            from sdxl_lora.cluster import serving
+            from sdxl_lora.cluster import fleet
 
-            elsewhere = cluster.enter_context(serving.replicas(pool))
+            elsewhere = cluster.enter_context(fleet.elastic(pool))
         server = uvicorn.Server(
             uvicorn.Config(
                 alone(config.home(), elsewhere=elsewhere),

@@ -12,8 +12,9 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
 from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.jobs.worker import Runner
 
-Elsewhere = Callable[[Studio, Reviews], Sequence[RemoteRunner]]
+Elsewhere = Callable[[Studio, Reviews], Sequence[Runner]]
 
 # orders that a machine has at a time: one is drawn while the one before is recorded, so that it never stands idle
 _ON_THE_WAY = 2
@@ -31,6 +32,7 @@ def opened(home: Path, pool: Pool, *, explain: bool = False, serves: bool = Fals
         found = rays.room(ray, pool)
         machines = [RayMachine(ray, found) for _ in range(found.workers)]
         for machine in machines:
+            machine.start()
             closing.callback(machine.close)
         _await_one(machines)
         each = [machine for machine in machines for _ in range(_ON_THE_WAY)]

@@ -1,4 +1,4 @@
-"""The machines of a Ray cluster, each an actor that draws; the only file that knows Ray, with `serving`.
+"""The machines of a Ray cluster, each an actor that draws; the only file that knows Ray.
 
 An actor has one GPU where the cluster has any, else some processor threads. Ray starts one that is gone anew, on
 another machine if need be; until then its runner takes no job. Nothing is kept in Ray: what was not recorded is drawn
@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -116,25 +117,40 @@ def room(ray: Any, pool: Pool) -> Room:
 
 
 class RayMachine:
-    """One actor, wherever it runs."""
+    """One actor, wherever it runs; it is not there before it is started."""
 
     def __init__(self, ray: Any, where: Room) -> None:
         self._ray = ray
         self._where = where
-        self._actor = self._started()
+        self._actor: Any = None
         self._greeting: Any = None  # that was not answered yet
         self._answers = False
+        self._drawing = 0  # orders
+        self._drew = time.monotonic()  # when it last did
         self._asking = threading.Lock()  # several runners may share one
         self.failure = ""  # why it could not be started, one line
 
-    def _started(self) -> Any:
+    @property
+    def started(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._actor is not None
+
+    def start(self) -> None:
+        """Asks Ray for the actor, which takes as long as it takes."""
         options = {"max_restarts": -1, "concurrency_groups": {"control": 1}, **self._where.options}
-        return self._ray.remote(**options)(Drawer).remote(self._ray.get, threads=self._where.threads)
+        self._actor = self._ray.remote(**options)(Drawer).remote(self._ray.get, threads=self._where.threads)
+        self._drew = time.monotonic()
+
+    def idle(self) -> float | None:
+        """Seconds since it last drew; 0 while it is not there yet, None while it draws."""
+        if self._drawing:
+            return None
+        return time.monotonic() - self._drew if self._answers else 0.0
 
     def ready(self) -> bool:
         """Whether the actor lives."""
         with self._asking:
-            return self._answers or self._greeted()
+            return self.started and (self._answers or self._greeted())
 
     def _greeted(self) -> bool:
         """Whether it has answered; one that cannot be started is started anew."""
@@ -151,7 +167,7 @@ class RayMachine:
         except self._ray.exceptions.RayActorError as error:  # Ray has given it up
             self.failure = line(error)
             log.warning("a machine of the cluster cannot draw: %s", self.failure)
-            self._actor = self._started()
+            self.start()
             return False
         self._answers, self.failure = True, ""
         return True
@@ -162,6 +178,7 @@ class RayMachine:
 
     def draw(self, order: Order, cancel: threading.Event) -> Iterator[Any]:
         """As `Drawer.draw`. Raises `MachineLostError`."""
+        self._drawing += 1
         try:
             yield from self._drawn(order, cancel)
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
@@ -169,13 +186,17 @@ class RayMachine:
             raise MachineLostError(
                 f"the machine that drew this is gone ({line(error)}); another goes on"
             ) from error
+        finally:
+            self._drawing, self._drew = self._drawing - 1, time.monotonic()
 
     def _drawn(self, order: Order, cancel: threading.Event) -> Iterator[Any]:
-        events = self._actor.draw.options(num_returns="streaming").remote(order)
+        if (actor := self._actor) is None:  # it was ended just now
+            raise MachineLostError("the machine that was to draw this is gone; another goes on")
+        events = actor.draw.options(num_returns="streaming").remote(order)
         told = False
         while True:
             if cancel.is_set() and not told:
-                self._actor.stop.options(concurrency_group="control").remote(order.ticket)
+                actor.stop.options(concurrency_group="control").remote(order.ticket)
                 told = True
             found, _ = self._ray.wait([events], timeout=_LOOKS_EVERY)
             if not found:
@@ -188,8 +209,11 @@ class RayMachine:
 
     def close(self) -> None:
         """Ends the actor."""
-        with contextlib.suppress(self._ray.exceptions.RayError):
-            self._ray.kill(self._actor)
+        with self._asking:
+            actor, self._actor, self._greeting, self._answers = self._actor, None, None, False
+        if actor is not None:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.kill(actor)
 
 
 def line(error: BaseException) -> str:

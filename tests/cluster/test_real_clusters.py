@@ -1,4 +1,4 @@
-"""Clusters of several nodes that Ray really starts here: a node that is killed, replicas that are cancelled."""
+"""Clusters of several nodes that Ray really starts here: a node that is killed, a server whose machines come and go."""
 
 import shutil
 import time
@@ -13,7 +13,7 @@ from PIL import Image
 from sdxl_lora.catalog import runs
 from sdxl_lora.catalog.filling import fill
 from sdxl_lora.catalog.planning import Settings
-from sdxl_lora.cluster import door, serving
+from sdxl_lora.cluster import door, fleet
 from sdxl_lora.cluster.ray import Pool
 from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.spec import JobSpec
@@ -85,30 +85,30 @@ def test_a_node_that_is_killed_loses_no_row_and_makes_none_twice_and_pixels_are_
     assert {name: pixels(tmp_path / "out")[name] for name in same} == same
 
 
-def test_replicas_draw_for_the_api_grow_with_what_is_asked_and_stop_within_a_step(
+def test_a_server_gets_more_machines_while_jobs_wait_and_stops_them_within_a_step(
     cluster: Any, home: Path, bundled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "UP_AFTER", 0.5)
+    monkeypatch.setattr(fleet, "LOOKS_EVERY", 0.2)
 
     request = GenerationRequest(prompt="a navy coat", seed=1, **SMALL)
     pool = Pool(address=cluster.address, threads=1)
     with (
-        serving.replicas(pool) as elsewhere,
+        fleet.elastic(pool) as elsewhere,
         open_front_door(home, serves=True, elsewhere=elsewhere) as there,
     ):
-        first = there.queue.wait(there.queue.submit(JobSpec(request=request)).id, 120)
+        first = there.queue.wait(there.queue.submit(JobSpec(request=request)).id, 300)
         assert first is not None
         assert first.state == "done", first.error
         [record] = [there.studio.store.get(i) for i in first.record_ids]
         long = replace(request, steps=150, count=200)
         asked = [there.queue.submit(JobSpec(request=replace(long, seed=n))) for n in range(2)]
-        until = time.monotonic() + 90
+        until = time.monotonic() + 200
         while time.monotonic() < until:
             if all(job is not None and job.record_ids for job in there.queue.look([a.id for a in asked])):
                 break
             time.sleep(0.5)
         both = there.queue.look([one.id for one in asked])
-        assert all(job.record_ids for job in both)  # each is drawn by a replica of its own
+        assert all(job.record_ids for job in both)  # each is drawn by a machine of its own
         for one in asked:
             there.queue.cancel(one.id)
         jobs = [there.queue.wait(one.id, 60) for one in asked]
