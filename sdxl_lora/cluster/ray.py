@@ -193,19 +193,24 @@ class RayMachine:
         if (actor := self._actor) is None:  # it was ended just now
             raise MachineLostError("the machine that was to draw this is gone; another goes on")
         events = actor.draw.options(num_returns="streaming").remote(order)
-        told = False
-        while True:
-            if cancel.is_set() and not told:
+        told = over = False
+        try:
+            while True:
+                if cancel.is_set() and not told:
+                    actor.stop.options(concurrency_group="control").remote(order.ticket)
+                    told = True
+                found, _ = self._ray.wait([events], timeout=_LOOKS_EVERY)
+                if not found:
+                    continue
+                try:
+                    event = next(events)
+                except StopIteration:
+                    over = True
+                    return
+                yield self._ray.get(event)
+        finally:
+            if not over and not told:  # nobody listens any more
                 actor.stop.options(concurrency_group="control").remote(order.ticket)
-                told = True
-            found, _ = self._ray.wait([events], timeout=_LOOKS_EVERY)
-            if not found:
-                continue
-            try:
-                event = next(events)
-            except StopIteration:
-                return
-            yield self._ray.get(event)
 
     def close(self) -> None:
         """Ends the actor."""

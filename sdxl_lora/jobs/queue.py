@@ -64,7 +64,9 @@ class JobQueue:
         store.forget_old()
         self._keeper = Keeper(self._here, store)
         each = runners if isinstance(runners, Sequence) else [runners]
-        self._workers = [Worker(self._here, store, runner, self._keeper, clock) for runner in each]
+        self._workers = [
+            Worker(self._here, store, runner, self._keeper, clock, alone=len(each) == 1) for runner in each
+        ]
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any, Protocol, cast
@@ -21,6 +22,7 @@ from sdxl_lora.errors import (
     StorageError,
     StudioError,
 )
+from sdxl_lora.generation import StepDone
 from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.here import Here
 from sdxl_lora.jobs.keeper import Keeper
@@ -38,6 +40,8 @@ SURPRISE = "something unexpected went wrong while making these pictures; the det
 BACK_OFF = (2.0, 10.0, 60.0)  # seconds until what may pass by itself is tried again
 # a full disk, a locked database, another program on the device, a machine that is gone
 PASSING = (StorageError, MemoryLimitError, MachineLostError)
+LITTLE = 0.5  # of a picture's steps that a batch throws away, so that nobody waits for the rest of them
+ANEW = 3  # times in a row that a picture of a batch is begun anew
 LOOKS_EVERY = 0.5  # seconds, at what other processes ask for
 _SLOWEST = 32.0  # seconds between looks at a database that cannot be used
 
@@ -64,9 +68,19 @@ class Worker:
     """Runs jobs one at a time on a thread of its own."""
 
     def __init__(
-        self, here: Here, store: JobStore, runner: Runner, keeper: Keeper, clock: Callable[[], float]
+        self,
+        here: Here,
+        store: JobStore,
+        runner: Runner,
+        keeper: Keeper,
+        clock: Callable[[], float],
+        *,
+        alone: bool = True,
     ) -> None:
+        """`alone`: there is no other that could draw for somebody who comes in the middle of a picture."""
         self._here = here
+        self._alone = alone
+        self._begun_anew: Counter[str] = Counter()  # batch -> how often a picture of it gave way to people
         self._store = store
         self._runner = runner
         self._clock = clock
@@ -185,11 +199,25 @@ class Worker:
                     live.note(event, self._clock())
                     here.drawn += isinstance(event, Recorded)
                     here.changed.notify_all()
-                    if isinstance(event, Recorded) and self._keeper.people_wait:
+                    if self._keeper.people_wait and self._gives_way(live, event):
                         return all(picture.record_id is not None for picture in live.job.pictures)
         finally:
             if isinstance(events, Generator):
                 events.close()
+        return True
+
+    def _gives_way(self, live: Live, event: ServingEvent) -> bool:
+        """Whether a batch stops here for somebody who sits and waits: between two pictures, or where little is lost."""
+        job = live.job
+        if isinstance(event, Recorded):
+            self._begun_anew.pop(job.id, None)
+            return True
+        if not isinstance(event, StepDone) or not self._alone or self._begun_anew[job.id] >= ANEW:
+            return False
+        lost = sum(one.spent + one.step for one in job.pictures if one.record_id is None)
+        if lost > event.steps * LITTLE:
+            return False
+        self._begun_anew[job.id] += 1
         return True
 
     def _serve_people(self, training: Live) -> None:

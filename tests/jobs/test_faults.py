@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from sdxl_lora.errors import MemoryLimitError, RequestError, StorageError, StudioError
+from sdxl_lora.generation import StepDone
 from sdxl_lora.jobs import worker
 from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.front_door import open_front_door
@@ -183,6 +185,61 @@ def test_a_batch_makes_room_for_people_between_two_pictures_and_goes_on(home: Pa
         assert first is not None
         assert made == list(range(first, first + 12))
         assert door.studio.store.count() == 13
+
+
+class Stepping:
+    """Draws 10 steps of each picture and keeps none; a batch stops at a step until somebody asks."""
+
+    def __init__(self, step: int) -> None:
+        self.at, self.somebody, self.begun = step, threading.Event(), list[str]()
+
+    def ready(self) -> bool:
+        return True
+
+    def run(
+        self, spec: JobSpec, *, cancel: threading.Event | None = None, task: Task | None = None
+    ) -> Iterator[ServingEvent]:
+        self.begun.append(spec.priority)
+        for step in range(1, 11):
+            if spec.priority == "batch" and step == self.at:
+                self.somebody.wait(TIMEOUT)
+                time.sleep(0.5)  # until it is known that somebody waits
+            yield StepDone(picture=0, step=step, steps=10, eta=0.0, preview=None)
+
+
+@pytest.mark.parametrize(
+    ("step", "order"),
+    [(3, ["batch", "interactive", "batch"]), (8, ["batch", "interactive"])],
+    ids=["hardly begun", "nearly done"],
+)
+def test_a_picture_of_a_batch_that_has_hardly_begun_gives_way_to_people_and_one_that_is_nearly_done_ends(
+    store: JobStore, step: int, order: list[str]
+) -> None:
+    runner = Stepping(step)
+    with JobQueue(runner, store) as queue:
+        batch = queue.submit(spec("a cap", 1, priority="batch"))
+        while not runner.begun:
+            time.sleep(0.01)
+        person = queue.submit(spec("a scarf", 1, user="tab"))
+        runner.somebody.set()
+        assert [over(queue, job).state for job in (person, batch)] == ["done", "done"]
+    assert runner.begun == order
+
+
+def test_a_picture_of_a_batch_is_begun_anew_only_so_often(store: JobStore) -> None:
+    runner = Stepping(2)
+    runner.somebody.set()
+    with JobQueue(runner, store) as queue:
+        batch = queue.submit(spec("a cap", 1, priority="batch"))
+        for number in range(1, worker.ANEW + 3):
+            while runner.begun.count("batch") < number and batch.active:
+                now = queue.get(batch.id)
+                assert now is not None
+                batch = now
+                time.sleep(0.01)
+            over(queue, queue.submit(spec(f"a scarf {number}", 1, user="tab")))
+        assert over(queue, batch).state == "done"
+    assert runner.begun.count("batch") == worker.ANEW + 1
 
 
 def test_jobs_wait_for_the_next_start_where_the_process_serves(home: Path) -> None:
