@@ -100,7 +100,7 @@ def test_a_server_gets_more_machines_while_jobs_wait_and_stops_them_within_a_ste
         assert first is not None
         assert first.state == "done", first.error
         [record] = [there.studio.store.get(i) for i in first.record_ids]
-        long = replace(request, steps=150, count=200)
+        long = replace(request, steps=150, count=64)
         asked = [there.queue.submit(JobSpec(request=replace(long, seed=n))) for n in range(2)]
         until = time.monotonic() + 200
         while time.monotonic() < until:
