@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
-EngineName = Literal["auto", "torch", "openvino"]
+EngineName = Literal["auto", "torch", "compiled", "openvino"]
 Offload = Literal["none", "model", "sequential"]
 Architecture = Literal["sd", "sdxl"]
 

@@ -33,6 +33,7 @@ PRIVATE = {
         "_execution_device",
         "_modules",
     },
+    "models/recorded_network.py": {"_pytree"},
     "training/adapter.py": {"_foreach_copy_", "_foreach_add_"},
     "training/cpu/attention.py": {"_softmax_backward_data"},
     "training/cpu/blocks.py": {"_gradient_checkpointing_func"},

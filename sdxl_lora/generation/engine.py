@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.errors import Cancelled, MemoryLimitError, RequestError
-from sdxl_lora.generation import starting, strides
+from sdxl_lora.generation import reports, starting, strides
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.workers import picture_workers
@@ -94,6 +94,7 @@ class _Run:
         self._finished: dict[int, PictureDone] = {}  # waiting for an earlier picture
         self._delivered = 0
         self._steps_done = 0
+        self._reports = reports.Reports(None)
         self._started = 0.0
 
     def draw_all(self) -> None:
@@ -107,7 +108,10 @@ class _Run:
                 self._request = replace(self._request, engine=engine.name)
                 self.events.put(Started(request=self._request, count=self._request.count, note=note))
                 self._started = time.perf_counter()
-                with picture_workers(self._model, self._request.count) as workers:
+                with (
+                    reports.reporting(beside=self._previews_beside()) as self._reports,
+                    picture_workers(self._model, self._request.count) as workers,
+                ):
                     pictures = [
                         workers.submit(self._draw, engine, embeddings, index)
                         for index in range(self._request.count)
@@ -147,6 +151,7 @@ class _Run:
         if self._start is not None:
             image = self._start.finished(image)
         seconds = time.perf_counter() - started
+        self._reports.wait()
         self._deliver(
             PictureDone(index=index, seed=request.seed, image=image, seconds=seconds, engine=engine.name)
         )
@@ -214,16 +219,24 @@ class _Run:
                 self.events.put(self._finished.pop(self._delivered))
                 self._delivered += 1
 
+    def _previews_beside(self) -> bool:
+        """Whether a thread makes them: where a device computes, and all parts of the model stay on it."""
+        return self._model.device != "cpu" and self._model.config.offload == "none"
+
     def _report(self, picture: _Picture, step: int, steps: int, predicted: Tensor) -> None:
-        preview: Image.Image | None = None
-        if _shows_preview(step, steps):
-            preview = picture.engine.preview(predicted, (picture.request.width, picture.request.height))
-        with self._lock:
-            self._steps_done += 1
-            elapsed = time.perf_counter() - self._started
-            left = self._request.count * steps - self._steps_done
-            eta = elapsed / self._steps_done * left
-            self.events.put(StepDone(picture=picture.index, step=step, steps=steps, eta=eta, preview=preview))
+        def report() -> None:
+            preview: Image.Image | None = None
+            if _shows_preview(step, steps):
+                preview = picture.engine.preview(predicted, (picture.request.width, picture.request.height))
+            with self._lock:
+                self._steps_done += 1
+                elapsed = time.perf_counter() - self._started
+                left = self._request.count * steps - self._steps_done
+                eta = elapsed / self._steps_done * left
+                done = StepDone(picture=picture.index, step=step, steps=steps, eta=eta, preview=preview)
+                self.events.put(done)
+
+        self._reports.make(report)
 
 
 def noise_seed(seed: int) -> int:

@@ -55,8 +55,6 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
     device = choose_device()
     precision = choose_precision(request.precision, device, quantised=info.quantised)
     offloading.check(request.offload, device)
-    if request.cache_interval > 1 and request.offload != "none":
-        raise RequestError("step caching needs the whole network on the GPU; leave out one of it and offload")
     decided = {
         "model": info.name,
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
@@ -65,7 +63,18 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
             request.engine, device, precision, info.bytes, cached=request.cache_interval > 1
         ),
     }
-    return ResolvedRequest(**{**said, **decided, **found})
+    resolved = ResolvedRequest(**{**said, **decided, **found})
+    _check_offload(resolved)
+    return resolved
+
+
+def _check_offload(request: ResolvedRequest) -> None:
+    for what, wanted in (
+        ("step caching", request.cache_interval > 1),
+        ("engine compiled", request.engine == "compiled"),
+    ):
+        if wanted and request.offload != "none":
+            raise RequestError(f"{what} needs the whole network on the GPU; leave out one of it and offload")
 
 
 def _check_area(request: ResolvedRequest, defaults: registry.ModelDefaults, largest: float) -> None:

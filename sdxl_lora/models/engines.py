@@ -1,5 +1,7 @@
 """Which engine draws: what was wished for, what this machine has, and what is ready.
 
+torch with compiled blocks draws only where it is wished for: the first picture waits for the compiler.
+
 OpenVINO needs a network that was converted for the very model, LoRAs and size, in bf16. Until there is one torch
 draws, and the conversion is made in the background. Where it failed torch draws, too, which is said once.
 """
@@ -12,6 +14,7 @@ from sdxl_lora.config import EngineName
 from sdxl_lora.errors import RequestError
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models import conversions
+from sdxl_lora.models.compiled_engine import CompiledEngine
 from sdxl_lora.models.conversions import Conversion
 from sdxl_lora.models.engine import Embeddings
 from sdxl_lora.models.loading import LoadedModel
@@ -19,11 +22,11 @@ from sdxl_lora.models.openvino_engine import OpenVINOEngine
 from sdxl_lora.models.torch_engine import TorchEngine
 from sdxl_lora.request import ResolvedRequest
 
-NAMES = ("torch", "openvino")
+NAMES = ("torch", "compiled", "openvino")
 _CONVERTED_UNASKED = 500_000_000  # bytes of a model; larger ones take minutes and as much of the disk again
 _REMEMBERED = 2  # converted networks in memory
 
-_said: set[Conversion] = set()
+_said: set[object] = set()
 _lock = threading.Lock()
 
 
@@ -38,7 +41,9 @@ def choose(wanted: str, device: str, precision: str, size: int | None, *, cached
     """
     chosen = (os.environ.get("SDXL_LORA_ENGINE") or "auto") if wanted == "auto" else wanted
     if chosen not in (*NAMES, "auto"):
-        raise RequestError(f"SDXL_LORA_ENGINE is {chosen!r}; use auto, {' or '.join(NAMES)}")
+        raise RequestError(
+            f"SDXL_LORA_ENGINE is {chosen!r}; use auto, {', '.join(NAMES[:-1])} or {NAMES[-1]}"
+        )
     if chosen == "auto":
         small = size is not None and size <= _CONVERTED_UNASKED
         fits = device == "cpu" and precision == "bf16" and small and not cached
@@ -63,6 +68,8 @@ def of(model: LoadedModel, request: ResolvedRequest, embeddings: Embeddings) -> 
 
     The model must be in use by the caller; `embeddings` are of the prompt, its length decides.
     """
+    if request.engine == "compiled":
+        return _compiled(model)
     if request.engine != "openvino" or model.device != "cpu":
         return model.engine, ""
     conversion = Conversion.of(request)
@@ -92,7 +99,17 @@ def _engine(model: LoadedModel, conversion: Conversion) -> OpenVINOEngine | None
         return None
 
 
-def _once(conversion: Conversion, line: str) -> str:
+def _compiled(model: LoadedModel) -> tuple[TorchEngine, str]:
+    """The engine whose blocks are compiled, or torch's once its compiler has failed."""
+    engine = model.base.cache.get("compiled")
+    if engine is None:
+        engine = model.base.cache["compiled"] = CompiledEngine(model.engine)
+    if not engine.failure:
+        return engine, ""
+    return model.engine, _once(model.config, f"drawn with torch, as compiling failed: {engine.failure}")
+
+
+def _once(conversion: object, line: str) -> str:
     with _lock:
         if conversion in _said:
             return ""

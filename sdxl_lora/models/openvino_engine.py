@@ -6,30 +6,19 @@ and is the same whether it is drawn alone or beside others. A network that fails
 picture is drawn anew with torch.
 """
 
-import copy
-import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
-from PIL import Image
 from torch import Tensor
 
 from sdxl_lora import config
-from sdxl_lora.config import EngineName
-from sdxl_lora.models import conversions, openvino_runtime, pipeline_internals
+from sdxl_lora.models import conversions, openvino_runtime
 from sdxl_lora.models.conversions import Conversion
-from sdxl_lora.models.engine import LARGE, DenoisedStep, Denoising, Embeddings
+from sdxl_lora.models.engine import LARGE, Embeddings
+from sdxl_lora.models.substitute import NetworkFailedError, SubstituteEngine
 from sdxl_lora.models.torch_engine import TorchEngine
-
-log = logging.getLogger(__name__)
-
-
-class NetworkFailedError(RuntimeError):
-    """OpenVINO gave no answer; caught by the engine, which draws with torch then."""
 
 
 class Network:
@@ -79,49 +68,24 @@ class Network:
         return self._compiled.create_infer_request()
 
 
-class OpenVINOEngine(TorchEngine):
+class OpenVINOEngine(SubstituteEngine):
     """See `engine.Engine`. Shares the pipeline, its text encoders and its decoder with a `TorchEngine`."""
+
+    kind = "openvino"
 
     def __init__(self, beside: TorchEngine, conversion: Conversion) -> None:
         """Reads a conversion that is ready. Raises `OSError`, `ValueError`, `RuntimeError` where it cannot be used."""
-        super().__init__(beside.pipeline, beside.capabilities)
-        self._beside = beside
         self._conversion = conversion
         self._shapes = conversion.facts()["shapes"]
         cores = config.cores()
-        small = self.parameters < LARGE
+        small = beside.parameters < LARGE
         blob = (conversion.folder / conversions.NETWORK_FILE).read_bytes()
         compiled = openvino_runtime.read(blob, threads=cores, streams=cores if small else min(cores, 2))
-        self._network: Network | None = Network(self.pipeline.unet, compiled)
-
-    @property
-    def name(self) -> EngineName:
-        return "torch" if self._network is None else "openvino"
+        super().__init__(beside, Network(beside.pipeline.unet, compiled))
 
     def takes(self, embeddings: Embeddings) -> bool:
         """Whether it was converted for prompts as long as this one."""
-        return self._network is not None and embeddings["prompt_embeds"].shape[1] == self._shapes[2][1]
+        return self.name == self.kind and embeddings["prompt_embeds"].shape[1] == self._shapes[2][1]
 
-    def denoise(
-        self, embeddings: Embeddings, way: Denoising, on_step: Callable[[DenoisedStep], bool]
-    ) -> Tensor:
-        noise, scheduler = way.generator.get_state(), copy.deepcopy(way.scheduler)
-        try:
-            return super().denoise(embeddings, way, on_step)
-        except NetworkFailedError as error:
-            self._network = None
-            self._conversion.fail(str(error))
-            log.warning("OpenVINO failed, torch draws instead: %s", error)
-            way.generator.set_state(noise)
-            vars(way.scheduler).clear()
-            vars(way.scheduler).update(vars(scheduler))
-            return super().denoise(embeddings, way, on_step)
-
-    def preview(self, latents: Tensor, size: tuple[int, int]) -> Image.Image:
-        return self._beside.preview(latents, size)  # it has fitted its map already
-
-    def _pipeline_of_one(self, way: Denoising) -> DiffusionPipeline:
-        pipeline = super()._pipeline_of_one(way)
-        if self._network is not None:
-            pipeline_internals.replace_network(pipeline, self._network)
-        return pipeline
+    def failed(self, reason: str) -> None:
+        self._conversion.fail(reason)

@@ -33,6 +33,14 @@ def network_with(network: torch.nn.Module, **parts: torch.nn.Module | None) -> A
     return other
 
 
+def mirror(network: torch.nn.Module) -> Any:
+    """A copy of a network and of all modules in it that shares their weights and hooks; what is set on one, as its
+    compiled call, is not set on the other.
+    """
+    parts = {name: part and mirror(part) for name, part in network._modules.items()}
+    return network_with(network, **parts)
+
+
 def execution_device(pipeline: DiffusionPipeline) -> torch.device:
     """Where a pipeline computes, also while its weights wait elsewhere."""
     device: torch.device = pipeline._execution_device

@@ -115,10 +115,16 @@ class TorchEngine:
     def _pipeline_of_one(self, way: Denoising) -> DiffusionPipeline:
         """A copy for one picture: it shares the weights, and has a state of its own."""
         pipeline = pipeline_internals.copy_of(starts.shell(self.pipeline, way), way.scheduler)
+        network = self._network_of(pipeline)
         if way.cache_interval > 1:
-            network = step_cache.CachingNetwork(pipeline.unet, way.cache_interval)
+            network = step_cache.CachingNetwork(network, way.cache_interval)
+        if network is not pipeline.unet:
             pipeline_internals.replace_network(pipeline, network)
         return pipeline
+
+    def _network_of(self, pipeline: DiffusionPipeline) -> Any:
+        """What is called as the UNet."""
+        return pipeline.unet
 
     def _first_timestep(self, pipeline: DiffusionPipeline, way: Denoising) -> float:
         if way.timesteps is not None:

@@ -250,9 +250,10 @@ class GenerationRequest(Finish, Labels):
         default="auto",
         label="Engine",
         help="What runs the model. Automatic is OpenVINO where it is installed and a small model runs on a processor;"
-        " it draws once the model is converted, which takes less than a minute in the background.",
+        " it draws once the model is converted, which takes less than a minute in the background. Compiled is torch"
+        " with compiled blocks: faster on a GPU after the first picture of a size, which waits for the compiler.",
         flag="--engine",
-        flag_help="auto, torch, openvino",
+        flag_help="auto, torch, compiled, openvino",
         metavar="NAME",
         wished=False,
     )

@@ -15,8 +15,9 @@ from diffusers import AutoencoderKL, DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from torch.utils.checkpoint import checkpoint
 
+from sdxl_lora.models import compiling
 from sdxl_lora.models.int8 import quantise_layers
-from sdxl_lora.training import base_model, compiling, starting
+from sdxl_lora.training import base_model, starting
 from sdxl_lora.training.adapter import Adapter, LoraSettings
 from sdxl_lora.training.batches import (
     BatchBuilder,

@@ -200,7 +200,10 @@ def _update(
     parameters = parts.adapter.parameters()
     sum_gradients(parameters, accelerator)
     state.scaler.unscale_(optimizer)
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm or math.inf))
+    length = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm or math.inf)
+    wishes = torch.tensor([float(stop()), float(_save_due(state))]).to(loss.device, non_blocking=True)
+    sums = accelerator.reduce(torch.cat([loss[None], wishes]), "sum")
+    total, stopping, due, norm = torch.cat([sums, length[None]]).tolist()  # the one wait of an update
     if not math.isfinite(norm) and not state.scaler.is_enabled():  # the scaler leaves such updates out
         raise TrainingError(
             f"the gradients of update {update.index + 1} are not finite; what was saved before is good: "
@@ -214,8 +217,6 @@ def _update(
         state.applied += 1
         if state.average is not None:
             state.average.update()
-    wishes = torch.tensor([float(stop()), float(_save_due(state))]).to(loss.device, non_blocking=True)
-    total, stopping, due = accelerator.reduce(torch.cat([loss[None], wishes]), "sum").tolist()
     record = StepRecord(
         step=update.index + 1,
         epoch=update.epoch,

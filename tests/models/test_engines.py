@@ -76,7 +76,9 @@ def test_a_setting_decides_what_auto_is(monkeypatch: pytest.MonkeyPatch) -> None
     assert engines.choose("auto", "cpu", "bf16", 50_000_000) == "torch"
     assert engines.choose("openvino", "cpu", "bf16", 50_000_000) == "openvino"
     monkeypatch.setenv("SDXL_LORA_ENGINE", "tensorrt")
-    with pytest.raises(RequestError, match="SDXL_LORA_ENGINE is 'tensorrt'; use auto, torch or openvino"):
+    with pytest.raises(
+        RequestError, match="SDXL_LORA_ENGINE is 'tensorrt'; use auto, torch, compiled or openvino"
+    ):
         engines.choose("auto", "cpu", "bf16", 50_000_000)
 
 

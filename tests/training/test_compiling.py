@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from sdxl_lora.training import compiling, components, setup
+from sdxl_lora.models import compiling
+from sdxl_lora.training import components, setup
 from sdxl_lora.training.events import StepRecord
 from tests.training.conftest import run
 
