@@ -34,6 +34,12 @@ TRAINING = {
     "batch 1, int8": ["--train_batch_size=1", "--base_precision=int8"],
     "batch 1, checkpointing": ["--train_batch_size=1", "--gradient_checkpointing"],
 }
+# name -> fields of a request
+WAYS: dict[str, dict[str, Any]] = {
+    "torch": {"engine": "torch"},
+    "compiled": {"engine": "compiled"},
+    "cached": {"engine": "torch", "cache_interval": 2},  # another picture
+}
 WORK = Path("/tmp/benchmarks-gpu")
 PROMPT = (
     "outer, Northpeak Windbreaker Navy, a photography of a navy windbreaker jacket"
@@ -98,7 +104,7 @@ def mini_training(run: Run) -> None:
             f"--training_cache_dir={output}-cache",
             *extra,
         ]
-        done = _python(["train_text_to_image_lora.py", *flags], hidden)
+        done = python(["train_text_to_image_lora.py", *flags], hidden)
         if done.returncode:
             run.say("mini_training", name=name, failed=done.stderr[-500:])
             continue
@@ -117,29 +123,39 @@ def build_full(run: Run) -> None:
 
 def generation(run: Run) -> None:
     """30 steps at 1024 px: ours in bf16 and fp16, the stock pipeline in fp16, batch 1 and 4."""
-    model, side, steps = _model(run), _side(run), _steps(run)
-    for precision in run.precisions if run.device == "cuda" else ("bf16",):
+    model, side, steps = model_of(run), side_of(run), _steps(run)
+    ways = [(p, way) for p in (run.precisions if run.device == "cuda" else ("bf16",)) for way in run.ways]
+    for precision, way in ways:
+        if run.left < 45:
+            run.say("generation", who="ours", precision=precision, way=way, skipped=f"{run.left:.0f} s left")
+            continue
         unload()
+        gc.collect()
         peak_gb(reset=True)
         began = time.perf_counter()
-        request = _request(model, side, steps, precision)
+        fields = WAYS[way]
+        request = request_of(model, side, steps, precision, **fields)
         loaded = load(ModelConfig.of(request))
         synchronise()
         loading = time.perf_counter() - began
-        list(generate(loaded, _request(model, side, 2, precision)))
+        began = time.perf_counter()
+        list(generate(loaded, request_of(model, side, 2, precision, **fields)))
+        first = time.perf_counter() - began  # with what is compiled and recorded
         each = [e.seconds for e in generate(loaded, request) if isinstance(e, PictureDone)]
         run.say(
             "generation",
             who="ours",
             precision=precision,
+            way=way,
             load_s=round(loading, 1),
+            first_s=round(first, 1),
             s_per_picture=round(statistics.median(each), 3),
             each=[round(s, 3) for s in each],
             peak_gb=peak_gb(reset=True),
             share_of_floor=round(FLOOR_SECONDS / statistics.median(each), 3),
         )
         if precision == "bf16" and run.device == "cuda":
-            _profile(run, loaded, _request(model, side, 4, precision, count=1))
+            _profile(run, way, loaded, request_of(model, side, 4, precision, count=1, **fields))
         del loaded
     unload()
     gc.collect()
@@ -155,11 +171,11 @@ def training(run: Run) -> None:
             run.say("training", name=name, skipped=f"{run.left:.0f} s left")
             continue
         flags = [
-            f"--pretrained_model_name_or_path={_model(run)}",
+            f"--pretrained_model_name_or_path={model_of(run)}",
             f"--train_data_dir={_pictures(run)}",
             f"--output_dir={WORK / 'lora' / name.replace(', ', '-').replace(' ', '-')}",
             f"--training_cache_dir={WORK / 'cache'}",
-            f"--resolution={_side(run)}",
+            f"--resolution={side_of(run)}",
             "--center_crop",
             f"--max_train_steps={4 if run.tiny else 20}",
             "--checkpointing_steps=100000",
@@ -168,7 +184,7 @@ def training(run: Run) -> None:
             "--mixed_precision=bf16",
             *extra,
         ]
-        done = _python(["-c", _TRAIN, *flags])
+        done = python(["-c", _TRAIN, *flags])
         rows = [row for row in done.stdout.splitlines() if row.startswith("RESULT ")]
         if not rows:
             run.say("training", name=name, failed=done.stderr[-500:])
@@ -190,7 +206,9 @@ def peer(run: Run) -> None:
         options = bench._parser().parse_args(
             ["--peer", str(PEER), "--batch", str(batch), "--steps", "20", "--precision", "bf16"]
         )
-        found = bench._run("peer", options, WORK / "sdxl", _pictures(run), _side(run), WORK / f"peer-{batch}")
+        found = bench._run(
+            "peer", options, WORK / "sdxl", _pictures(run), side_of(run), WORK / f"peer-{batch}"
+        )
         run.say("peer", batch=batch, pictures_per_s=round(found["steady"], 2), peak_gb=found["peak"] / 1e9)
 
 
@@ -198,7 +216,7 @@ def lora_generation(run: Run) -> None:
     """A picture with the LoRA that `training` made, against one without."""
     lora = LoraSpec(path=str(WORK / "lora" / "batch-1" / "pytorch_lora_weights.safetensors"))
     for loras in ((), (lora,)):
-        request = _request(_model(run), _side(run), _steps(run), "bf16", loras=loras)
+        request = request_of(model_of(run), side_of(run), _steps(run), "bf16", loras=loras)
         loaded = load(ModelConfig.of(request))
         each = [e.seconds for e in generate(loaded, request) if isinstance(e, PictureDone)]
         run.say("lora_generation", lora=bool(loras), each=[round(s, 3) for s in each])
@@ -266,7 +284,7 @@ def _stock_seconds(pipeline: Any, steps: int, side: int, batch: int) -> float:
     return time.perf_counter() - began
 
 
-def _profile(run: Run, loaded: Any, request: Any) -> None:
+def _profile(run: Run, way: str, loaded: Any, request: Any) -> None:
     from torch.profiler import ProfilerActivity, profile
 
     began = time.perf_counter()
@@ -277,7 +295,14 @@ def _profile(run: Run, loaded: Any, request: Any) -> None:
     events = sorted(profiler.key_averages(), key=lambda e: -e.self_device_time_total)
     busy = sum(e.self_device_time_total for e in events) / 1e6
     top = [(e.key[:70], e.count, round(e.self_device_time_total / 1e3, 1)) for e in events[:14]]
-    run.say("generation", who="profile of 4 steps", wall_s=round(wall, 3), gpu_busy_s=round(busy, 3), top=top)
+    run.say(
+        "generation",
+        who="profile of 4 steps",
+        way=way,
+        wall_s=round(wall, 3),
+        gpu_busy_s=round(busy, 3),
+        top=top,
+    )
 
 
 def _draw(model: str, device: str, precision: str, *, count: int) -> list[Image.Image]:
@@ -290,8 +315,15 @@ def _draw(model: str, device: str, precision: str, *, count: int) -> list[Image.
     return [event.image for event in generate(loaded, request) if isinstance(event, PictureDone)]
 
 
-def _request(
-    model: str, side: int, steps: int, precision: str, *, count: int = 3, loras: tuple[LoraSpec, ...] = ()
+def request_of(
+    model: str,
+    side: int,
+    steps: int,
+    precision: str,
+    *,
+    count: int = 3,
+    loras: tuple[LoraSpec, ...] = (),
+    **fields: Any,
 ) -> Any:
     return resolve(
         GenerationRequest(
@@ -306,11 +338,12 @@ def _request(
             guidance_end=1.0,
             precision=precision,
             loras=loras,
+            **fields,
         )
     )
 
 
-def _python(
+def python(
     arguments: list[str], environment: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"
@@ -324,15 +357,15 @@ def _python(
 
 
 def _pictures(run: Run) -> Path:
-    folder = WORK / f"pictures-{_side(run)}"
-    return folder if folder.exists() else bench._pictures(folder, 8, _side(run))
+    folder = WORK / f"pictures-{side_of(run)}"
+    return folder if folder.exists() else bench._pictures(folder, 8, side_of(run))
 
 
-def _model(run: Run) -> str:
+def model_of(run: Run) -> str:
     return "mini" if run.tiny else str(WORK / "sdxl")
 
 
-def _side(run: Run) -> int:
+def side_of(run: Run) -> int:
     return 256 if run.tiny else 1024
 
 

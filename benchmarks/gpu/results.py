@@ -23,6 +23,7 @@ class Run:
     seconds: float
     tiny: bool  # the bundled model in the place of SDXL, a few steps: a rehearsal
     precisions: tuple[str, ...] = ("bf16", "fp16")  # of our generation
+    ways: tuple[str, ...] = ("torch", "compiled")  # of our generation, see `parts.WAYS`
     variants: tuple[str, ...] = ("batch 1", "batch 4")  # of training, see `parts.TRAINING`
     began: float = field(default_factory=time.monotonic)
 

@@ -15,7 +15,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from sdxl_lora.config import Architecture, Offload, Precision
-from sdxl_lora.errors import Cancelled, InputError
+from sdxl_lora.errors import Cancelled, InputError, MemoryLimitError
 from sdxl_lora.models import identity, lora, offloading, registry, room, schedulers
 from sdxl_lora.models.building import build
 from sdxl_lora.models.precision import Device, choose_device, choose_precision, compute_dtype
@@ -149,7 +149,13 @@ def load(config: ModelConfig) -> LoadedModel:
         if base is None:
             _cache.clear()  # one model at a time: make room first
             room.check(info, precision, device, config.offload, config.size)
-            pipeline = build(info, info.folder, device, precision, config.offload)
+            try:
+                pipeline = build(info, info.folder, device, precision, config.offload)
+            except torch.OutOfMemoryError:  # somebody else took what was free a moment ago
+                raise MemoryLimitError(
+                    f"{info.name} does not fit into the memory of {device}; close other programs on it, or see"
+                    " `models fit` for settings that need less"
+                ) from None
             base = Base(engine=TorchEngine(pipeline, info.capabilities))
             _cache[key] = base
     lora.check(config.loras, base.engine.pipeline, info.name)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from sdxl_lora.errors import Cancelled, ModelUnavailableError, UnknownNameError
+from sdxl_lora.errors import Cancelled, MemoryLimitError, ModelUnavailableError, UnknownNameError
 from sdxl_lora.models import loading, registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.request import GenerationRequest, LoraSpec
@@ -68,6 +68,18 @@ def test_damaged_weights_are_told_in_one_line(tiny_sdxl: Path, tmp_path: Path) -
     with pytest.raises(ModelUnavailableError, match="cannot be loaded from") as error:
         load(ModelConfig(model=str(folder)))
     assert "\n" not in str(error.value)
+
+
+def test_memory_that_is_gone_while_loading_is_one_line(
+    tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    loading.unload()
+    monkeypatch.setattr(loading, "build", full)
+    with pytest.raises(MemoryLimitError, match="does not fit into the memory of cpu; close other programs"):
+        loading.load(loading.ModelConfig(model=str(tiny_sdxl)))
 
 
 def test_an_unknown_scheduler_is_told_before_anything_is_loaded() -> None:
