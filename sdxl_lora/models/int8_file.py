@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sdxl_lora.models import int8, tensor_file
 from sdxl_lora.models.hub import INT8_WEIGHTS
 
+_SCALE = ".scale"  # behind the name of a layer that is int8
 _HEADER = {"format": "pt", "sdxl_lora.int8": "1"}
 
 
@@ -48,7 +49,6 @@ def load(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     file = find(folder)
     assert file is not None
     model = empty(kind, folder)
-    int8.quantise_layers(model)
     try:
         state = safetensors.torch.load_file(file)
     except SafetensorError as error:
@@ -56,8 +56,9 @@ def load(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
             f"{file.name} is damaged or incomplete ({error}); make or fetch it again"
         ) from error
     try:
+        int8.quantise_layers(model, {name.removesuffix(_SCALE) for name in state if name.endswith(_SCALE)})
         model.load_state_dict(dict(_placed(state, dtype)), assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, KeyError) as error:
         raise DamagedError(f"{file.name} does not fit config.json; make or fetch it again") from error
     return model.eval()
 
@@ -81,7 +82,7 @@ def _tensors(part: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in part.state_dict().items():
         if tensor.dtype == torch.int8:
             yield name, tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
-        elif name.endswith(".scale"):
+        elif name.endswith(_SCALE):
             yield name, tensor.bfloat16()
         else:
             yield name, tensor.half()

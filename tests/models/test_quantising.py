@@ -14,6 +14,8 @@ from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import CLIPTextModel
 
 from sdxl_lora.cli import main
 from sdxl_lora.errors import InputError, LoraError, ModelUnavailableError, RequestError, StudioError
@@ -101,6 +103,21 @@ def test_the_numbers_in_the_file_are_those_that_were_computed(tiny_sdxl: Path, s
     stored, scale = int8.quantise(weight)
     assert torch.equal(state["down_blocks.0.resnets.0.conv1.weight"].permute(0, 3, 1, 2), stored)
     assert torch.equal(state["down_blocks.0.resnets.0.conv1.scale"].float(), scale)
+
+
+def test_a_file_says_which_layers_are_int8_also_embeddings_of_an_earlier_version(tmp_path: Path) -> None:
+    part = tiny.sdxl_pipeline().text_encoder
+    part.config.save_pretrained(tmp_path)
+    names = {name for name, layer in part.named_modules() if type(layer) in (nn.Linear, nn.Embedding)}
+    int8.quantise_layers(part, names)
+    int8_file.save(part, tmp_path, "model")
+    loaded = int8_file.load(CLIPTextModel, tmp_path, torch.float32)
+    found = {name for name, layer in loaded.named_modules() if int8.is_quantised(layer)}
+    assert found == names
+    ids = torch.tensor([[512, 3, 5, 513]])
+    with torch.no_grad():
+        one, other = part.eval()(ids).last_hidden_state, loaded(ids).last_hidden_state
+    assert torch.allclose(one, other, atol=1e-2)
 
 
 def test_the_same_model_gives_the_same_bytes(tiny_sdxl: Path, small: Path, tmp_path: Path) -> None:
