@@ -63,6 +63,12 @@ def test_it_says_in_plain_words_what_shows_and_what_does_not(home: Path, open_ap
     assert "Read: “NORTHPEKA”" in told
 
 
+def test_a_blurred_picture_is_never_called_as_asked() -> None:
+    blurred = Gate(name="sharpness", passed=False, reason="sharpness 0.31; pictures have 0.40 or more")
+    card = ScoreCard(score=0.3, scorer="x", text="t", findings=FINDINGS[:1], gates=(blurred,))
+    assert why.in_short(card) == ("Blurred", ":material/error:")
+
+
 def test_words_that_were_read_are_framed_on_the_picture(home: Path) -> None:
     record = kept(home, ScoreCard(score=0.3, scorer="x", text="t", lettering=READ))
     shown = why.with_boxes(str(record.path), [READ.words[0].box])
