@@ -65,6 +65,20 @@ def test_no_choice_of_the_form_is_cut(browser: WebDriver, server: str, size: tup
     assert browser.execute_script(cut) == []
 
 
+def test_no_shortcut_is_shown_where_there_is_no_keyboard(browser: WebDriver, server: str) -> None:
+    shown = "return [...document.querySelectorAll('button kbd')].filter(e => e.offsetParent).length"
+    resize(browser, *LAPTOP)
+    open_page(browser, server)
+    wait(browser, lambda d: d.execute_script(shown) > 0)
+    touch = "Emulation.setTouchEmulationEnabled"
+    browser.execute_cdp_cmd(touch, {"enabled": True})
+    try:
+        wait(browser, lambda d: d.execute_script("return matchMedia('(hover: none)').matches"))
+        assert browser.execute_script(shown) == 0
+    finally:
+        browser.execute_cdp_cmd(touch, {"enabled": False})
+
+
 def test_what_was_sent_comes_into_sight_on_a_phone(browser: WebDriver, server: str) -> None:
     resize(browser, *PHONE)
     open_page(browser, server)
