@@ -63,12 +63,13 @@ _FILLER = re.compile(
 )
 _NEGATED = re.compile(r"^(?:and |but )?not (?:on |in |at )?(?:a |an |the )?[\w-]+(?: [\w-]+)?$")
 _ABSENT = re.compile(
-    r"\b(?:no|without|remove|less|fewer|not so (?:much|many)|too (?:much|many)|get rid of|drop|delete|lose)\b"
+    r"\b(?:no|without|avoid|remove|less|fewer|not so (?:much|many)|too (?:much|many)|get rid of|drop|delete|lose)\b"
     r"(?: (?:the|any|that|those|of|a|an))*\s+(?P<what>[\w-]+)"
 )
 _FORBIDDEN = re.compile(  # what follows is what should not be done
     r"\b(?:do not|don't|dont|never|no need to|not to|(?:must|should|shall|need)(?: not|n't))\b"
 )
+_EXCEPTED = re.compile(r"\b(?:except|apart from|other than|(?:everything|anything|all|nothing) but)\b")
 _PRAISED = re.compile(  # nothing to change
     r"^(?!.*\b(?:not|isn't|aren't|no|too|if|would|should)\b)"
     r".*\b(?:is|are|looks?)(?: \w+)? (?:fine|perfect|good|great|right|ok|okay|nice|lovely|correct|beautiful)$"
@@ -161,6 +162,8 @@ def _whole_or_parts(
     clause: str, said: Mapping[str, str], places: Sequence[str], context: str
 ) -> list[Meaning] | None:
     """Clauses joined by "and" are understood one by one, or as one where that fails."""
+    if _EXCEPTED.search(clause):
+        return None
     parts = [part for part in re.split(r"\band\b|\bbut\b", clause) if part.strip()]
     found = [_clause(" ".join(part.split()), said, places, context) for part in parts]
     if len(parts) > 1 and all(one is not None for one in found):
@@ -196,7 +199,7 @@ def _clause(
 def _of_forbidden(clause: str) -> list[Meaning] | None:
     """ "It must not have a logo"; and "do not remove it", which changes nothing. The opposite of the rest is open."""
     articles = r"(?: (?:a|an|any|the|that|this))*"
-    if re.search(rf"\b(?:have|want|show|be)\b{articles} {_LOGO}(?: (?:on|there|at all)\b.*)?$", clause):
+    if re.search(rf"\b(?:have|want|show|add|be)\b{articles} {_LOGO}(?: (?:on|there|at all)\b.*)?$", clause):
         placed = any(re.search(rf"\b{name}\b", clause) for name in _PLACES)
         return None if placed else [Meaning(kind="no logo", about="")]
     return [] if re.search(rf"\b(?:{_REMOVE}|change|touch|alter|move|crop)\b", clause) else None

@@ -113,6 +113,7 @@ def test_what_is_not_understood_of_a_sentence_is_said_and_changes_nothing() -> N
         "make the logo not bigger",
         "the picture is not blurry",
         "the hands are fine",
+        "make everything but the logo red",
     ],
 )
 def test_what_is_forbidden_praised_or_denied_never_becomes_a_wish(sentence: str) -> None:
@@ -123,6 +124,8 @@ def test_what_is_forbidden_praised_or_denied_never_becomes_a_wish(sentence: str)
     ("sentence", "change"),
     [
         ("it must not have a logo", "logo="),
+        ("please don't add a logo", "logo="),
+        ("please avoid red", "negative red"),
         ("the picture does not show the logo", "louder logo"),
         ("the logo is not big enough", "louder logo"),
         ("the hands are fine but make it red", "colour=red"),
