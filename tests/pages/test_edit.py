@@ -9,6 +9,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora import inputs
+from sdxl_lora.jobs import edits
 from sdxl_lora.records import Record
 from sdxl_lora.ui import editing, shared
 from tests.records.shared import request
@@ -174,3 +175,21 @@ def test_without_a_photo_an_example_is_one_click_away(open_app: Open) -> None:
     assert not at.exception
     assert at.segmented_control(key="edit.tool").value == "Vary"
     assert not [button for button in at.button if "example" in str(button.key)]
+
+
+def test_a_scene_needs_words_and_is_drawn_behind_the_product(
+    at: AppTest, monkeypatch: pytest.MonkeyPatch, finish: Finish
+) -> None:
+    alone = Image.open(io.BytesIO(photo())).convert("RGBA")
+    alone.putalpha(Image.new("L", alone.size, 0))
+    alone.paste((40, 60, 90, 255), (40, 30, 90, 70))
+    monkeypatch.setattr(edits, "product", lambda source: (alone, "found by a test"))
+    at.segmented_control(key="edit.tool").set_value("Background").run()
+    at.segmented_control(key="edit.background.kind").set_value("A scene").run()
+    assert at.button(key="edit.make").disabled
+    at.text_input(key="edit.background.scene").set_value("a wooden table").run()
+    before = shared.studio().store.page()[0]
+    finish(at.button(key="edit.make").click().run())
+    made = shared.studio().store.page()[0]
+    assert (made.request.prompt, made.request.made_from) == ("a wooden table", before.id)
+    assert made.request.product

@@ -1,4 +1,4 @@
-"""Background: the product cut out, on white, a colour or nothing; nothing of the product is drawn anew."""
+"""Background: the product cut out, on white, a colour, nothing or a scene; nothing of the product is drawn anew."""
 
 from typing import Final
 
@@ -6,20 +6,26 @@ import streamlit as st
 from PIL import Image
 
 from sdxl_lora.finishing import staging
-from sdxl_lora.jobs import edits
+from sdxl_lora.jobs import edits, scenes
 from sdxl_lora.jobs.edits import Source
 from sdxl_lora.ui import shared
 from sdxl_lora.ui.edit_tools.tool import Tool, Wanted
 
 _KEY: Final = "edit.background"
-_WHITE, _NOTHING, _COLOUR = "White", "Nothing", "A colour"
+_WHITE, _NOTHING, _COLOUR, _SCENE = "White", "Nothing", "A colour", "A scene"
 _GREY: Final = "#E8E4DE"
 
 
 def _show(source: Source) -> Wanted | None:
     kind = st.segmented_control(
-        "Behind the product", (_WHITE, _NOTHING, _COLOUR), key=f"{_KEY}.kind", default=_WHITE, required=True
+        "Behind the product",
+        (_WHITE, _NOTHING, _COLOUR, _SCENE),
+        key=f"{_KEY}.kind",
+        default=_WHITE,
+        required=True,
     )
+    if kind == _SCENE:
+        return _scene(source)
     ground = {_WHITE: "white", _NOTHING: "transparent"}.get(str(kind))
     if ground is None:
         ground = st.color_picker("Colour", _GREY, key=f"{_KEY}.colour").upper()
@@ -35,6 +41,24 @@ def _show(source: Source) -> Wanted | None:
         )
     st.caption(shared.escape(f"The product was {how}."))
     return Wanted(request=lambda: request, drawn=False)
+
+
+def _scene(source: Source) -> Wanted | None:
+    """Words for a model; the product itself is put in front of what it draws."""
+    words = st.text_input(
+        "What is behind it",
+        key=f"{_KEY}.scene",
+        placeholder="a wooden table by a window",
+        help="Only the place, without the product.",
+    )
+    shadow = st.toggle("A soft shadow below it", key=f"{_KEY}.shadow")
+    alone, how = _product(source, source.picture)
+    with st.container(key="checked"):
+        st.image(alone, width="stretch", alt="The product that stays as it is")
+    st.caption(shared.escape(f"The product was {how}. A model draws what is behind it."))
+    if not words.strip():
+        return None
+    return Wanted(request=lambda: scenes.before(source, alone, words, shadow=shadow))
 
 
 @st.cache_data(show_spinner="Cutting it out", max_entries=8)
