@@ -9,6 +9,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora import inputs
+from sdxl_lora.brands import kits
+from sdxl_lora.brands.kit import BrandKit, Swatch
 from sdxl_lora.jobs import edits
 from sdxl_lora.records import Record
 from sdxl_lora.ui import editing, shared
@@ -193,3 +195,15 @@ def test_a_scene_needs_words_and_is_drawn_behind_the_product(
     made = shared.studio().store.page()[0]
     assert (made.request.prompt, made.request.made_from) == ("a wooden table", before.id)
     assert made.request.product
+
+
+def test_a_brands_colour_becomes_the_background_by_a_click(
+    at: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kits.save(BrandKit(name="North Peak", palette=(Swatch(name="navy", hex="#1F2A44"),)), {})
+    alone = Image.new("RGBA", (128, 96), (40, 60, 90, 255))
+    monkeypatch.setattr(edits, "product", lambda source: (alone, "found by a test"))
+    at.segmented_control(key="edit.tool").set_value("Background").run()
+    at.segmented_control(key="edit.background.kind").set_value("A colour").run()
+    at.pills(key="edit.background.brand").set_value("navy · North Peak").run()
+    assert at.color_picker(key="edit.background.colour").value.upper() == "#1F2A44"

@@ -5,6 +5,8 @@ from typing import Final
 import streamlit as st
 from PIL import Image
 
+from sdxl_lora.brands import kits
+from sdxl_lora.errors import StudioError
 from sdxl_lora.finishing import staging
 from sdxl_lora.jobs import edits, scenes
 from sdxl_lora.jobs.edits import Source
@@ -28,6 +30,7 @@ def _show(source: Source) -> Wanted | None:
         return _scene(source)
     ground = {_WHITE: "white", _NOTHING: "transparent"}.get(str(kind))
     if ground is None:
+        _brand_colours()
         ground = st.color_picker("Colour", _GREY, key=f"{_KEY}.colour").upper()
     with st.container(horizontal=True):
         centred = st.toggle("In the middle", key=f"{_KEY}.centred")
@@ -41,6 +44,27 @@ def _show(source: Source) -> Wanted | None:
         )
     st.caption(shared.escape(f"The product was {how}."))
     return Wanted(request=lambda: request, drawn=False)
+
+
+def _brand_colours() -> None:
+    """The colours of the brand kits, one click each."""
+    colours: dict[str, str] = {}
+    for name in kits.names():
+        try:
+            found = {f"{swatch.name} · {name}": swatch.hex for swatch in kits.get(name).palette}
+        except StudioError as error:  # a damaged kit is said, and in nobody's way
+            st.caption(shared.escape(str(error)))
+            continue
+        colours |= {shared.escape(label): value for label, value in found.items()}
+    if not colours:
+        return
+
+    def taken() -> None:
+        chosen = st.session_state.get(f"{_KEY}.brand")
+        if chosen in colours:
+            st.session_state[f"{_KEY}.colour"] = colours[chosen]
+
+    st.pills("Colours of your brands", list(colours), key=f"{_KEY}.brand", on_change=taken)
 
 
 def _scene(source: Source) -> Wanted | None:
