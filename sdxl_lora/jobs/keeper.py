@@ -19,13 +19,15 @@ log = logging.getLogger(__name__)
 
 LOOKS_EVERY = 0.2  # seconds, whether somebody cancelled the running job in another process
 REPORTS_EVERY = 1.0  # seconds, to other processes
+NOTHING_FOR = 0.4  # seconds that a line without a job for one worker has none for the others
 SWEEPS_EVERY = 2.0  # seconds, for jobs of processes that are gone
 
 
 class Keeper:
     """Does so on a thread of its own until the queue is closed."""
 
-    def __init__(self, here: Here, store: JobStore) -> None:
+    def __init__(self, here: Here, store: JobStore, *, workers: int = 1) -> None:
+        """`workers`: how many threads ask it for jobs."""
         self.people_wait = False  # somebody sits and waits for what the running batch is in the way of
         self._here = here
         self._store = store
@@ -33,6 +35,9 @@ class Keeper:
         self._last: dict[str, float] = {}  # what is done now and then -> when it was
         self._beaten = time.monotonic()  # when it was last known that this process's beat is kept
         self._refused = ""  # what the database said last, which is logged once
+        self._workers = workers
+        self._claiming = threading.Lock()
+        self._nothing = (-1, 0.0)  # change of the line at which no job could be had, and when that was
         self._delayed: dict[tuple[str, int], float] = {}  # (job, tries) -> first seen waiting
         self._thread = threading.Thread(target=self._keep, name="studio-keeper", daemon=True)
         self._thread.start()
@@ -46,6 +51,19 @@ class Keeper:
 
         `people`: only one for somebody who sits and waits.
         """
+        with self._claiming:
+            with self._here.changed:
+                epoch = self._here.epoch
+            if self._workers > 1 and not people:  # one of many asks for all
+                last, when = self._nothing
+                if last == epoch and time.monotonic() - when < NOTHING_FOR:
+                    return None
+            kept = self._claim(people)
+            if kept is None:
+                self._nothing = (epoch, time.monotonic())
+            return kept
+
+    def _claim(self, people: bool) -> Kept | None:
         here = self._here
         if (only := here.only()) is not None and not only:
             return None

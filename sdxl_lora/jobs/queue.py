@@ -62,8 +62,8 @@ class JobQueue:
         self._pinned = "" if serves else self._here.owner
         self._line = Line(store, self._here, clock)
         store.forget_old()
-        self._keeper = Keeper(self._here, store)
         each = runners if isinstance(runners, Sequence) else [runners]
+        self._keeper = Keeper(self._here, store, workers=len(each))
         self._workers = [
             Worker(self._here, store, runner, self._keeper, clock, alone=len(each) == 1) for runner in each
         ]

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -16,6 +17,7 @@ from sdxl_lora.generation import Started, StepDone
 from sdxl_lora.jobs.attempts import ServingEvent
 from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.job import Job
+from sdxl_lora.jobs.kept import Kept
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.store import JobStore
@@ -344,3 +346,23 @@ def test_what_a_job_failed_with_can_be_raised_where_it_was_asked_for(
     with pytest.raises(ModelUnavailableError, match="the model is not here; fetch it"):
         failed.raise_error()
     over(queue, ask("fine")).raise_error()
+
+
+def test_many_workers_without_a_job_ask_the_database_once_for_all(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, claim = [], store.claim
+
+    def counted(*args: Any, **more: Any) -> Kept | None:
+        asked.append(threading.current_thread())
+        return claim(*args, **more)
+
+    monkeypatch.setattr(store, "claim", counted)
+    runner = Gated()
+    runner.gate.set()
+    with JobQueue([runner] * 16, store, serves=True) as queue:
+        time.sleep(1.2)
+        assert 1 <= len(asked) <= 8  # and not 16 for each half of a second
+        jobs = [queue.submit(spec(f"cap {n}")) for n in range(16)]
+        assert {queue.wait(job.id, TIMEOUT).state for job in jobs} == {"done"}  # type: ignore[union-attr]
+    assert sorted(runner.started) == sorted(f"cap {n}" for n in range(16))
