@@ -4,7 +4,7 @@ import streamlit as st
 
 from sdxl_lora.errors import StudioError
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.ui import composer, examples, feed, line, pictures, shared
+from sdxl_lora.ui import boards, composer, examples, feed, line, shared, small_cards
 
 RECENT = 6
 
@@ -23,7 +23,7 @@ def welcome(session: str) -> None:
         with st.grid(3, min_column_width=150, key="grid-recent"):
             for record in records:
                 with st.container():
-                    pictures.card(record, "recent", small=True)
+                    small_cards.card(record, "recent")
         st.page_link(shared.GALLERY, label="See everything in the gallery", icon=":material/photo_library:")
 
 
@@ -57,6 +57,7 @@ left, right = st.columns([6, 8], gap="medium")
 with left, st.container(key="composer"):
     composer.show(session)
 with right:
+    boards.tell()
     line.show(session)
     if not feed.show(session):
         welcome(session)

@@ -1,9 +1,11 @@
-"""Gallery: everything made so far; search, filters, order, details, use again, delete."""
+"""Gallery: everything made so far; search by words and looks, filters, boards, the trash."""
 
 import streamlit as st
 
-from sdxl_lora.records.searching import Filters, Order
-from sdxl_lora.ui import gallery_filters, pictures, shared
+from sdxl_lora.records.searching import Filters
+from sdxl_lora.records.store import View
+from sdxl_lora.ui import boards, gallery_filters, picks, shared, similar, small_cards, trash
+from sdxl_lora.ui.gallery_filters import Asked
 
 PER_PAGE = 24
 
@@ -29,26 +31,52 @@ def none_fits(filters: Filters) -> None:
         )
 
 
-def wall(filters: Filters, order: Order) -> None:
-    """A page of pictures, and the way to its neighbours."""
-    page = store.view(gallery_filters.start(), PER_PAGE, order, **filters)
+def found(asked: Asked) -> tuple[View, str]:
+    """The page of pictures that is asked for, and what its order is called."""
+    filters, start = asked.filters, gallery_filters.start()
+    words = filters.get("search", "").strip()
+    if gallery_filters.like() or (asked.by_looks and words):
+        seen = filters.copy()
+        seen["search"] = ""
+        return similar.view(start, PER_PAGE, words, seen), "the likest first"
+    page = store.view(start, PER_PAGE, asked.order, **filters)
     if not page.records and page.before:  # the last of them were deleted
-        page = store.view("", PER_PAGE, order, **filters)
+        page = store.view("", PER_PAGE, asked.order, **filters)
+    return page, next(said for order, said in gallery_filters.ORDERS.values() if order == asked.order)
+
+
+def wall(asked: Asked) -> None:
+    """A page of pictures, and the way to its neighbours."""
+    if gallery_filters.like() or asked.by_looks:
+        similar.offer()
+    page, order = found(asked)
     if not page.count:
-        none_fits(filters)
+        none_fits(asked.filters)
         return
-    words = next(words for name, words in gallery_filters.ORDERS.values() if name == order)
-    if page.count > len(page.records):
+    with st.container(horizontal=True, vertical_alignment="center", key="gallery-head"):
         last = page.before + len(page.records)
-        st.caption(f"{page.before + 1:,} to {last:,} of {page.count:,} pictures, {shared.escape(words)}")
-    else:
-        st.caption(f"{page.count:,} {'picture' if page.count == 1 else 'pictures'}, {shared.escape(words)}")
+        some = f"{page.before + 1:,} to {last:,} of " if page.count > len(page.records) else ""
+        number = f"{some}{page.count:,} {'picture' if page.count == 1 else 'pictures'}"
+        st.caption(shared.escape(f"{number}, {order}"))
+        choosing = picks.switch()
+        if asked.board is not None:
+            boards.head(asked.board)
+    if choosing:
+        picks.bar(page.records, asked.board)
+    verdicts = shared.reviews().verdicts([record.id for record in page.records])
     with st.grid(5, min_column_width=160, key="grid-gallery"):
         for record in page.records:
             with st.container():
-                pictures.card(record, "gallery", small=True)
-    if not page.before and not page.next:
-        return
+                approved = verdicts.get(record.id)
+                small_cards.card(record, "gallery", approved=approved, instead=choosing)
+                if choosing:
+                    picks.box(record)
+    if page.before or page.next:
+        neighbours(page)
+
+
+def neighbours(page: View) -> None:
+    """The buttons that turn the page."""
     with st.container(horizontal=True, horizontal_alignment="center", key="gallery-pages"):
         for label, icon, key, there in (
             ("First page", "first_page", "", bool(page.before)),
@@ -65,14 +93,31 @@ def wall(filters: Filters, order: Order) -> None:
             )
 
 
+def everything() -> None:
+    """The gallery itself."""
+    boards.tell()
+    trash.undo_bar()
+    if not store.count():
+        with st.container(key="empty", horizontal_alignment="center"):
+            st.header("Nothing here yet", anchor=False)
+            st.markdown("Every picture you make is kept here with all its settings, until you delete it.")
+            st.page_link(shared.CREATE, label="Make the first picture", icon=":material/auto_awesome:")
+        trash.link()
+        return
+    if gallery_filters.like():
+        similar.head(gallery_filters.like())
+    asked = gallery_filters.show(store)
+    with shared.told():
+        wall(asked)
+    trash.link()
+
+
 shared.session_id()
 store = shared.studio().store
 
-st.title("Gallery", anchor=False)
-if store.count():
-    wall(*gallery_filters.show(store))
+if st.query_params.get("view") == trash.VIEW:
+    st.title("Trash", anchor=False)
+    trash.show()
 else:
-    with st.container(key="empty", horizontal_alignment="center"):
-        st.header("Nothing here yet", anchor=False)
-        st.markdown("Every picture you make is kept here with all its settings, until you delete it.")
-        st.page_link(shared.CREATE, label="Make the first picture", icon=":material/auto_awesome:")
+    st.title("Gallery", anchor=False)
+    everything()

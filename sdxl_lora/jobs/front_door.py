@@ -12,8 +12,11 @@ from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.jobs.training import Runners, TrainingRunner
 from sdxl_lora.jobs.worker import Runner
+from sdxl_lora.looks.indexing import Indexer
+from sdxl_lora.looks.looking import Looks
 from sdxl_lora.models import precision
 from sdxl_lora.records import Database
+from sdxl_lora.records.boards import Boards
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,18 @@ class FrontDoor:
     studio: Studio
     reviews: Reviews
     queue: JobQueue
+    boards: Boards
+    looks: Looks
+    indexer: (
+        Indexer | None
+    )  # None where this process does not serve: the next one that does looks at its pictures
     owns_database: bool
 
     def close(self) -> None:
         """Stops the queue, and closes the database unless others share it."""
         self.queue.close()
+        if self.indexer is not None:
+            self.indexer.close()
         if self.owns_database:
             self.database.close()
 
@@ -65,4 +75,17 @@ def open_front_door(
         runners = [Runners(BestOfNRunner(studio, reviews), TrainingRunner())]
         device = precision.choose_device()
     queue = JobQueue(runners, JobStore(database), serves=serves, device=device)
-    return FrontDoor(database, studio, reviews, queue, owns_database=isinstance(where, Path))
+    looks = Looks(database)
+    indexer = Indexer(studio.store, looks) if serves else None
+    if indexer is not None:
+        studio.store.noted = indexer.note
+    return FrontDoor(
+        database=database,
+        studio=studio,
+        reviews=reviews,
+        queue=queue,
+        boards=Boards(database),
+        looks=looks,
+        indexer=indexer,
+        owns_database=isinstance(where, Path),
+    )

@@ -3,6 +3,8 @@
     home/records.sqlite                    index of everything
     home/votes.jsonl, favourites.jsonl     what people said of pictures, see `records.journal`
     home/pictures/YYYY-MM-DD/<id>.png      the picture with its full request inside
+    home/trash/YYYY-MM-DD/<id>.png         a deleted picture that can be brought back, see `records.trash`
+    home/boards.jsonl                      boards and what is on them, see `records.boards`
     home/thumbnails/YYYY-MM-DD/<id>.webp   made when first asked for
 
 Days are UTC, as in the identifier.
@@ -59,6 +61,16 @@ def pictures_folder(home: Path) -> Path:
 def picture_path(home: Path, identifier: str) -> Path:
     """Where the picture of that id lies. Raises `NotFoundError` if it is no id."""
     return pictures_folder(home) / _day(identifier) / f"{identifier}.png"
+
+
+def trash_folder(home: Path) -> Path:
+    """The folder of all days of deleted pictures."""
+    return home / "trash"
+
+
+def trash_path(home: Path, identifier: str) -> Path:
+    """Where the picture of that id lies once it is deleted. Raises `NotFoundError` if it is no id."""
+    return trash_folder(home) / _day(identifier) / f"{identifier}.png"
 
 
 def thumbnail_path(home: Path, identifier: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 
 import sqlalchemy as sa
 
-from sdxl_lora.records.tables import FoundByRow, PictureLoraRow, PictureRow, VoteRow
+from sdxl_lora.records.tables import BoardPictureRow, FoundByRow, PictureLoraRow, PictureRow, VoteRow
 
 Verdict = Literal["approved", "rejected", "open"]
 Order = Literal["newest", "oldest", "best", "worst"]  # by time, by score
@@ -40,6 +40,7 @@ class Filters(TypedDict, total=False):
     sku: str | None  # only of this product number; `AB-1*`: of those that begin so; case is ignored
     lora: str | None  # only those drawn with this LoRA
     seed: int | None
+    board: str | None  # only what is on the board of this id
     min_score: float | None  # of the judge that the picture was scored by; only those that have a score
 
 
@@ -123,6 +124,9 @@ def _of_picture(filters: Filters) -> list[sa.ColumnElement[bool]]:
         found.append(PictureRow.model == model)
     if (least := filters.get("min_score")) is not None:
         found.append(PictureRow.score >= max(least, LEAST_SCORE))
+    if (board := filters.get("board")) is not None:
+        on_it = sa.select(BoardPictureRow.picture_id).where(BoardPictureRow.board == board)
+        found.append(PictureRow.id.in_(on_it))
     if (since := filters.get("since")) is not None:
         found.append(PictureRow.created_at >= since.astimezone(UTC).replace(tzinfo=None))
     if (until := filters.get("until")) is not None:

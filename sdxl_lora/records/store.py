@@ -8,7 +8,7 @@ once. Knows nothing of models.
 
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,8 @@ from sdxl_lora.records.places import Place
 from sdxl_lora.records.reading import known_request
 from sdxl_lora.records.reconcile import picture_values, reconcile
 from sdxl_lora.records.searching import Filters, Order, conditions, from_key, key_of, order_by
-from sdxl_lora.records.tables import FoundByRow, PictureLoraRow, PictureRow
+from sdxl_lora.records.tables import FoundByRow, PictureLoraRow, PictureRow, TrashRow
+from sdxl_lora.records.trash import Trash
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.card import ScoreCard
 
@@ -71,14 +72,18 @@ class Store(Repository):
     """All pictures under one folder.
 
     Opening it repairs what a crash left behind, as far as the disk allows; `notices` holds what the user should
-    be told about that, one line each. Opening and every method raise `StorageError` where the disk refuses.
+    be told about that, one line each. `noted` is told the id of every picture that is added, and has to return at
+    once. Opening and every method raise `StorageError` where the disk refuses.
     """
 
     def __init__(self, where: Database | Path) -> None:
         super().__init__(where)
+        self.trash = Trash(self.database)
+        self.noted: Callable[[str], None] = _nobody
         self._favourites = Journal(self.database, "favourites.jsonl", enter=_enter, tell=_tell)
         try:
             repaired = reconcile(self.database)
+            self.trash.catch_up()
             self._favourites.catch_up()
         except StorageError as error:  # what was kept can still be looked at, and deleted to make room
             logger.warning("not repaired: %s", error)
@@ -166,6 +171,7 @@ class Store(Repository):
         finally:
             if not committed:
                 path.unlink(missing_ok=True)
+        self.noted(identifier)
         return self.get(identifier)
 
     def get(self, identifier: str) -> Record:
@@ -260,7 +266,10 @@ class Store(Repository):
         return found
 
     def delete(self, identifier: str) -> None:
-        """Remove picture, thumbnail and row for good, on a full disk too. Raises `NotFoundError` if there is none."""
+        """Remove picture, thumbnail and row for good, on a full disk too. Raises `NotFoundError` if there is none.
+
+        What people delete goes to `trash` first.
+        """
         record = self.get(identifier)
         with files.storage_errors(record.path, "delete"):
             record.path.unlink(missing_ok=True)
@@ -277,19 +286,23 @@ class Store(Repository):
 
     def thumbnail(self, record: Record) -> Path:
         """WebP of at most 320 px a side, made once; the picture itself where no thumbnail can be made."""
-        path = layout.thumbnail_path(self.home, record.id)
+        return self.thumbnail_of(record.id, record.path)
+
+    def thumbnail_of(self, identifier: str, picture: Path) -> Path:
+        """As `thumbnail`, of a picture whose file lies at `picture`: one of the trash, too."""
+        path = layout.thumbnail_path(self.home, identifier)
         if path.exists():
             return path
         buffer = io.BytesIO()
         try:
-            with Image.open(record.path) as image:
+            with Image.open(picture) as image:
                 image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
                 image.save(buffer, format="WEBP", quality=85)
             files.write_atomically(path, buffer.getvalue())
         except (OSError, StorageError) as error:
             # a full disk, or a picture deleted meanwhile, must not take the gallery down
-            logger.warning("no thumbnail for %s: %s", record.id, error)
-            return record.path
+            logger.warning("no thumbnail for %s: %s", identifier, error)
+            return picture
         return path
 
     def _record(self, row: PictureRow) -> Record:
@@ -314,11 +327,18 @@ def _newest(session: Session) -> str:
     return session.scalar(sa.select(sa.func.max(PictureRow.id))) or ""
 
 
+def _nobody(identifier: str) -> None:
+    """Whom a picture is told to where nobody asks."""
+
+
 def _enter(session: Session, line: Line) -> None:
     change = sa.update(PictureRow).where(PictureRow.id == str(line["picture"]))
     session.execute(change.values(favourite=bool(line["favourite"])))
+    deleted = sa.update(TrashRow).where(TrashRow.id == str(line["picture"]))
+    session.execute(deleted.values(favourite=bool(line["favourite"])))
 
 
 def _tell(session: Session) -> Iterable[Line]:
-    query = sa.select(PictureRow.id).where(PictureRow.favourite.is_(True)).order_by(PictureRow.id)
-    return [{"picture": identifier, "favourite": True} for identifier in session.scalars(query)]
+    marked = [sa.select(row.id).where(row.favourite.is_(True)) for row in (PictureRow, TrashRow)]
+    ids = session.scalars(sa.union_all(*marked).order_by("id"))
+    return [{"picture": identifier, "favourite": True} for identifier in ids]

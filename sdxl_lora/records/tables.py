@@ -87,6 +87,36 @@ class EmbeddingRow(Base):
     vector: Mapped[bytes]  # float16, little-endian, of length 1
 
 
+class TrashRow(Base):
+    """One picture in the trash: what its file does not say; see `trash`."""
+
+    __tablename__ = "trash"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime]  # UTC, without time zone
+    session: Mapped[str]
+    favourite: Mapped[bool]
+
+
+class BoardRow(Base):
+    """One board, see `boards`."""
+
+    __tablename__ = "boards"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class BoardPictureRow(Base):
+    """A picture on a board; it may have been deleted."""
+
+    __tablename__ = "board_pictures"
+    __table_args__ = (sa.Index("ix_board_pictures_picture_id", "picture_id"),)
+
+    board: Mapped[str] = mapped_column(primary_key=True)
+    picture_id: Mapped[str] = mapped_column(primary_key=True)
+
+
 class VoteRow(Base):
     """One vote on a picture."""
 

@@ -5,18 +5,21 @@ key of the page's first picture.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import streamlit as st
 
 from sdxl_lora.records import Store
+from sdxl_lora.records.boards import Board
 from sdxl_lora.records.searching import Filters, Order
 from sdxl_lora.request import MAX_SEED
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import boards, shared
 
+_LIKE = "like"  # in the address: the picture that others are to be like
 _START = "from"  # in the address: the key of the page's first picture
-_KEYS = ("search", "show", "order", "brand", "sku", "model", "lora", "score", "seed", "made", "days")
-_SEARCH, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS = (
+_KEYS = ("search", "by", "show", "order", "brand", "sku", "model", "lora", "score", "seed", "made", "days")
+_SEARCH, _BY, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS = (
     f"gallery.{name}" for name in _KEYS
 )
 _ALL = "All"
@@ -41,12 +44,24 @@ _MADE_IN = {
     "Last 30 days": 30,
     _CHOSEN_DAYS: None,
 }  # days back
+_WORDS, _LOOKS = "By its words", "By its looks"
+_BY_HELP = "By its words: what was written to make it. By its looks: what a judge of pictures sees in it."
 _NO_SEED = -2  # no picture has it
 _SCORE_HELP = "Of the judge that each picture was scored by. Scores of two judges are not comparable."
 
 
-def show(store: Store) -> tuple[Filters, Order]:
-    """Draws the widgets; the filters they stand for, and the order."""
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody looks for."""
+
+    filters: Filters
+    order: Order
+    by_looks: bool  # the words say what is seen, not what was written
+    board: Board | None
+
+
+def show(store: Store) -> Asked:
+    """Draws the widgets; what they ask for."""
     with st.container(key="filters", gap="small"):
         search = st.text_input(
             "Search",
@@ -59,6 +74,7 @@ def show(store: Store) -> tuple[Filters, Order]:
             label_visibility="collapsed",
         )
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters-row"):
+            by = _choice("Search in", [_WORDS, _LOOKS], _BY, width=170, help=_BY_HELP)
             shown = st.segmented_control(
                 "Show",
                 list(_SHOWN),
@@ -71,9 +87,12 @@ def show(store: Store) -> tuple[Filters, Order]:
                 label_visibility="collapsed",
             )
             order = _choice("Order", list(ORDERS), _ORDER, width=180)
+            board = _board()
             more = _more(store)
     found: Filters = {"search": str(search or ""), **_SHOWN[str(shown)], **more}
-    return found, ORDERS[order][0]
+    if board is not None:
+        found["board"] = board.id
+    return Asked(filters=found, order=ORDERS[order][0], by_looks=by == _LOOKS, board=board)
 
 
 def start() -> str:
@@ -89,6 +108,22 @@ def go_to(key: str) -> None:
         st.query_params.pop(_START, None)
 
 
+def open_like(identifier: str) -> None:
+    """Shows the gallery with the pictures that are like this one."""
+    st.switch_page(shared.GALLERY, query_params={_LIKE: identifier, "session": shared.session_id()})
+
+
+def like() -> str:
+    """The picture that others are to be like; "" = none."""
+    return st.query_params.get(_LIKE, "")
+
+
+def like_nothing() -> None:
+    """Shows all kinds of pictures again."""
+    st.query_params.pop(_LIKE, None)
+    to_first_page()
+
+
 def to_first_page() -> None:
     """What is looked for changed, so the place means nothing any more."""
     go_to("")
@@ -96,7 +131,21 @@ def to_first_page() -> None:
 
 def show_everything() -> None:
     """Clears search and filters."""
-    for key in (_SEARCH, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS):
+    for key in (
+        _SEARCH,
+        _BY,
+        boards.CHOSEN,
+        _SHOW,
+        _ORDER,
+        _BRAND,
+        _SKU,
+        _MODEL,
+        _LORA,
+        _SCORE,
+        _SEED,
+        _MADE,
+        _DAYS,
+    ):
         st.session_state[key] = _CLEARED.get(key)
     to_first_page()
 
@@ -114,8 +163,24 @@ def wider_search(filters: Filters) -> str:
     return "" if wider.split() == words else wider
 
 
-_CLEARED = {_SEARCH: "", _SHOW: _ALL, _ORDER: next(iter(ORDERS)), _SKU: "", _SEED: "", _MODEL: _ANY_MODEL}
+_CLEARED = {
+    _SEARCH: "",
+    _BY: _WORDS,
+    _SHOW: _ALL,
+    _ORDER: next(iter(ORDERS)),
+    _SKU: "",
+    _SEED: "",
+    _MODEL: _ANY_MODEL,
+}
 _CLEARED |= {_MADE: _ANY_TIME}
+
+
+def _board() -> Board | None:
+    known = boards.every()
+    if not known:
+        return None
+    name = _open_choice("Board", list(known), boards.CHOSEN, placeholder="All boards", width=170)
+    return known.get(name or "")
 
 
 def _more(store: Store) -> Filters:
@@ -182,7 +247,9 @@ def _text(label: str, key: str, placeholder: str) -> str:
     return str(said or "").strip()
 
 
-def _choice(label: str, options: Sequence[str], key: str, *, width: int | None = None) -> str:
+def _choice(
+    label: str, options: Sequence[str], key: str, *, width: int | None = None, help: str | None = None
+) -> str:
     """One of several, the first where nothing is said."""
     if st.session_state.get(key, options[0]) not in options:  # its last picture may have been deleted
         st.session_state[key] = options[0]
@@ -195,11 +262,14 @@ def _choice(label: str, options: Sequence[str], key: str, *, width: int | None =
         bind="query-params",
         persist_state="session",
         label_visibility="collapsed" if width else "visible",
+        help=shared.composed(help or "") or None,
     )
     return str(chosen or options[0])
 
 
-def _open_choice(label: str, options: Sequence[str], key: str) -> str | None:
+def _open_choice(
+    label: str, options: Sequence[str], key: str, *, placeholder: str = "Any", width: int | None = None
+) -> str | None:
     """One of several, or none."""
     if st.session_state.get(key) not in (None, *options):
         st.session_state[key] = None
@@ -208,7 +278,9 @@ def _open_choice(label: str, options: Sequence[str], key: str) -> str | None:
         options,
         index=None,
         key=key,
-        placeholder="Any",
+        placeholder=placeholder,
+        width=width or "stretch",
+        label_visibility="collapsed" if width else "visible",
         on_change=to_first_page,
         bind="query-params",
         persist_state="session",

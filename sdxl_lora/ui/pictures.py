@@ -16,7 +16,18 @@ from sdxl_lora.prompts import emphasis
 from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest, expansion
-from sdxl_lora.ui import composer, editing, shared, shops, verifying, votes, why
+from sdxl_lora.ui import (
+    boards,
+    composer,
+    editing,
+    gallery_filters,
+    shared,
+    shops,
+    trash,
+    verifying,
+    votes,
+    why,
+)
 from sdxl_lora.ui.shared import escape
 
 FIRST_COLOURS = ("black", "white", "red", "navy", "green", "grey")  # what is asked for most
@@ -29,67 +40,64 @@ SCORE_HELP = (
 )
 
 
-def card(record: Record, place: str, *, small: bool = False) -> None:
-    """Picture, score, seed and the next steps; `small` for walls of many pictures.
+def card(record: Record, place: str) -> None:
+    """Picture, score, seed and the next steps; `small_cards` has those of walls of many pictures.
 
     `place` keeps the keys of two cards of one picture apart.
     """
     key = f"{place}.{record.id}"
-    image = _file_of(record, small=small)
+    image = file_of(record)
     if image is None:
         st.caption(GONE)
         return
-    framed = not small and votes.selected() == record.id
+    framed = votes.selected() == record.id
     with st.container(key=f"card-{'framed-' if framed else ''}{key}", gap="xsmall"):
         st.image(image, width="stretch", alt=record.request.prompt)
-        if small:
-            with st.container(key=f"name-{key}", gap=None):
-                _name_and_verdict(record)
-        else:
-            _facts(record)
-            why.show(record, key)
-        if (
-            not small
-        ):  # the same rows for all, so that cards side by side stay level; the framed one says its keys
-            with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
-                votes.show(record, key, keys=framed)
-                _favourite(record, key, keys=framed)
-            if framed:
-                votes.wrong(record, key)
-            with st.container(horizontal=True, gap="xsmall"):
-                _more(record, key)
-                _colours(record, key)
+        _facts(record)
+        why.show(record, key)
+        # the same rows for all, so that cards side by side stay level; the framed one says its keys
+        with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
+            votes.show(record, key, keys=framed)
+            favourite(record, key, keys=framed)
+        if framed:
+            votes.wrong(record, key)
+        with st.container(horizontal=True, gap="xsmall"):
+            _more(record, key)
+            _colours(record, key)
         # style.css shows the icons only; the labels are for screen readers
         with st.container(horizontal=True, gap="xsmall", key=f"actions-{key}"):
-            if small:
-                _more(record, key, wide=False)
-                _favourite(record, key)
-            _download(record, key)
-            if not small and st.button(
-                "Change the words",
-                key=f"{key}.words",
-                icon=":material/edit:",
-                help="Same seed, change the words",
-                disabled=bool(record.left_out),
-            ):
-                change_words(record)
-            if st.button(
-                "Use as start",
-                key=f"{key}.edit",
-                icon=":material/auto_fix_high:",
-                help="Use as start: vary it, change a part, widen it",
-            ):
-                editing.begin_with(record)
-                st.switch_page(shared.EDIT)
-            if st.button(
-                "Details",
-                key=f"{key}.details",
-                icon=":material/info:",
-                help="Every detail",
-                on_click=votes.select,  # the keys must not vote on another picture than the one looked at
-                args=(record.id,),
-            ):
-                details(record.id, keys=small)
+            _signs(record, key)
+
+
+def _signs(record: Record, key: str) -> None:
+    download(record, key)
+    if st.button(
+        "Change the words",
+        key=f"{key}.words",
+        icon=":material/edit:",
+        help="Same seed, change the words",
+        disabled=bool(record.left_out),
+    ):
+        change_words(record)
+    if st.button(
+        "Use as start",
+        key=f"{key}.edit",
+        icon=":material/auto_fix_high:",
+        help="Use as start: vary it, change a part, widen it",
+    ):
+        editing.begin_with(record)
+        st.switch_page(shared.EDIT)
+    if st.button("Put on a board", key=f"{key}.board", icon=":material/dashboard:", help="Put it on a board"):
+        boards.choose([record.id])
+    if st.button(
+        "Details",
+        key=f"{key}.details",
+        icon=":material/info:",
+        help="Every detail",
+        on_click=votes.select,  # the keys must not vote on another picture than the one looked at
+        args=(record.id,),
+    ):
+        details(record.id)
 
 
 def more_like(record: Record) -> None:
@@ -146,14 +154,14 @@ def _details(record: Record, *, keys: bool) -> None:
     facts = settings(record)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        image = _file_of(record)
+        image = file_of(record)
         if image is None:
             st.caption(GONE)
         else:
             st.image(image, width="stretch", alt=record.request.prompt)
         with st.container(horizontal=True, gap="xsmall", key=f"votes-{key}"):
             votes.show(record, key, keys=keys)
-            _favourite(record, key, keys=keys)
+            favourite(record, key, keys=keys)
         votes.wrong(record, key)
     with right:
         _facts(record)
@@ -181,9 +189,10 @@ def _details(record: Record, *, keys: bool) -> None:
         _more(record, key)
         if image is not None:
             shops.show(record, image, file_name(record.request), key)
+        boards.of_picture(record, key)
         votes.report(brand_of(record))
         with st.container(horizontal=True):
-            _download(record, key)
+            download(record, key)
             if st.button(
                 "Verify",
                 key=f"{key}.verify",
@@ -192,15 +201,15 @@ def _details(record: Record, *, keys: bool) -> None:
             ):
                 verifying.begin_with(record)
                 st.switch_page(shared.VERIFY)
-            with st.popover("Delete", icon=":material/delete:", key=f"{key}.delete"):
-                st.markdown("The picture is removed for good.")
-                st.button(
-                    "Delete this picture",
-                    key=f"{key}.confirm",
-                    type="primary",
-                    on_click=_delete,
-                    args=(record.id,),
-                )
+            if st.button("Similar pictures", key=f"{key}.similar", icon=":material/image_search:"):
+                gallery_filters.open_like(record.id)
+            st.button(
+                "Move to trash",
+                key=f"{key}.delete",
+                icon=":material/delete:",
+                on_click=trash.put,
+                args=([record.id],),
+            )
 
 
 def _made_from(record: Record) -> None:
@@ -208,13 +217,13 @@ def _made_from(record: Record) -> None:
     if not record.request.made_from:
         return
     before = shared.find(record.request.made_from)
-    image = None if before is None else _file_of(before, small=True)
+    image = None if before is None else file_of(before, small=True)
     st.caption("Made from this picture" if image else "Made from a picture that was deleted since")
     if before is not None and image is not None:
         st.image(image, width=140, alt=before.request.prompt)
 
 
-def _file_of(record: Record, *, small: bool = False) -> bytes | None:
+def file_of(record: Record, *, small: bool = False) -> bytes | None:
     """The picture's file, or its thumbnail's; None where it is gone. Read here, as Streamlit raises for lost files."""
     try:
         return (shared.studio().store.thumbnail(record) if small else record.path).read_bytes()
@@ -307,38 +316,19 @@ def _facts(record: Record) -> None:
         )
 
 
-def _name_and_verdict(record: Record) -> None:
-    """What it shows in a few words, then what people said of it, or else the checks."""
-    st.markdown(shared.composed(f"**{escape(name(record.request))}**"))
-    vote = votes.vote_on(record)
-    if vote is not None:
-        sign = (
-            ":green[:material/thumb_up:] Approved"
-            if vote.approved
-            else ":red[:material/thumb_down:] Rejected"
-        )
-        st.caption(shared.composed(sign))
-        return
-    label, icon = why.in_short(record.card)
-    if label != why.UNKNOWN:
-        st.caption(shared.composed(f"{icon} {escape(label)}"))
-    else:
-        st.caption(shared.composed(ago(record.created_at)))
-
-
-def _more(record: Record, key: str, *, wide: bool = True) -> None:
+def _more(record: Record, key: str) -> None:
     if st.button(
         "More like this",
         key=f"{key}.more",
         icon=":material/auto_awesome:",
-        help="New seeds, same settings" if wide else "More like this: new seeds, same settings",
+        help="New seeds, same settings",
         disabled=bool(record.left_out),  # it would be another picture
-        width="stretch" if wide else "content",
+        width="stretch",
     ):
         more_like(record)
 
 
-def _favourite(record: Record, key: str, *, keys: bool = False) -> None:
+def favourite(record: Record, key: str, *, keys: bool = False) -> None:
     st.button(
         "Favourite",
         key=f"{key}.favourite",
@@ -349,15 +339,6 @@ def _favourite(record: Record, key: str, *, keys: bool = False) -> None:
         on_click=_mark,
         args=(record.id, not record.favourite),
     )
-
-
-def _delete(identifier: str) -> None:
-    try:
-        shared.studio().store.delete(identifier)
-    except NotFoundError:
-        pass  # another tab was faster
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _mark(identifier: str, favourite: bool) -> None:
@@ -374,7 +355,7 @@ def _content(record: Record) -> bytes:
         raise NotFoundError("this picture was deleted; nothing is left to download") from error
 
 
-def _download(record: Record, key: str) -> None:
+def download(record: Record, key: str) -> None:
     st.download_button(
         "Download",
         data=lambda: _content(record),  # read when asked for: pictures of SDXL are large

@@ -128,7 +128,7 @@ def test_a_picture_of_a_newer_version_can_be_looked_at_but_not_made_again(open_a
         row = session.get_one(PictureRow, record.id)
         row.request = {**row.request, "sparkle": 2}
     at = open_app(PAGE)
-    assert at.button(key=f"gallery.{record.id}.more").disabled
+    assert "More like this" not in at.menu_button(key=f"gallery.{record.id}.menu").options
     at.button(key=f"gallery.{record.id}.details").click().run()
     assert any("newer version: sparkle is not known here" in caption.value for caption in at.caption)
     assert at.button(key=f"details.{record.id}.recall").disabled
@@ -143,7 +143,7 @@ def test_a_disk_that_takes_no_writes_is_said_on_every_page(open_app: Open, make:
     at.switch_page(PAGE).run()
     at.button(key=f"gallery.{record.id}.favourite").click().run()
     at.button(key=f"gallery.{record.id}.details").click().run()
-    at.button(key=f"details.{record.id}.confirm").click().run()
+    at.button(key=f"details.{record.id}.delete").click().run()
     assert not at.exception
     assert shown(at) == []
     assert not record.path.exists()
@@ -180,19 +180,26 @@ def test_details_show_the_whole_request(open_app: Open, make: Make) -> None:
     assert (settings["Seed"], settings["Model"], settings["Size"]) == ("1", "mini", "64 × 64 px")
 
 
-def test_a_picture_is_deleted_only_after_a_second_click(open_app: Open, make: Make) -> None:
+def test_a_deleted_picture_comes_back_at_one_click(open_app: Open, make: Make) -> None:
     coat, jacket = make("a navy jacket", "a red coat")
     at = open_app(PAGE)
     at.button(key=f"gallery.{coat.id}.details").click().run()
-    assert shared.studio().store.count() == 2
-    at.button(key=f"details.{coat.id}.confirm").click().run()
+    at.button(key=f"details.{coat.id}.delete").click().run()
     assert shown(at) == [jacket.id]
     assert not coat.path.exists()
+    at.button(key="trash.undo").click().run()
+    assert shown(at) == [coat.id, jacket.id]
+    assert coat.path.is_file()
+    assert "trash.undo" not in [button.key for button in at.button]
 
 
 def test_a_picture_whose_file_is_gone_takes_nothing_else_down(open_app: Open, make: Make) -> None:
     coat, jacket = make("a navy jacket", "a red coat")
+    indexer = shared.front_door().indexer
+    assert indexer is not None
+    assert indexer.wait(60)  # it makes thumbnails, too
     coat.path.unlink()
+    shared.studio().store.thumbnail(coat).unlink()
     at = open_app(PAGE)
     assert shown(at) == [jacket.id]
     assert any("gone" in caption.value for caption in at.caption)
@@ -201,7 +208,7 @@ def test_a_picture_whose_file_is_gone_takes_nothing_else_down(open_app: Open, ma
 def test_more_like_this_goes_to_the_studio_where_it_is_made(open_app: Open, make: Make) -> None:
     [record] = make("a navy jacket")
     at = open_app(PAGE)
-    at.button(key=f"gallery.{record.id}.more").click().run()
+    at.menu_button(key=f"gallery.{record.id}.menu").click("More like this").run()
     assert at.text_area(key="create.prompt")
     job = shared.queue().jobs()[-1]
     assert (job.request.prompt, job.request.seed) == ("a navy jacket", None)
