@@ -32,6 +32,7 @@ def look() -> None:
             st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
             st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
             st.Page("pages/metrics.py", title="Metrics", icon=":material/monitoring:"),
+            st.Page("pages/grid.py", title="Grid", icon=":material/grid_view:", visibility="hidden"),
             st.Page(shared.VERIFY, title="Verify", icon=":material/verified_user:"),
         ],
         position="top",

@@ -50,6 +50,8 @@ def wall(asked: Asked) -> None:
     if gallery_filters.like() or asked.by_looks:
         similar.offer()
     page, order = found(asked)
+    if not page.count and (gallery_filters.like() or asked.by_looks) and similar.nothing_seen():
+        return
     if not page.count:
         none_fits(asked.filters)
         return

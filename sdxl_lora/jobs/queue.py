@@ -140,6 +140,12 @@ class JobQueue:
         """Those of these jobs that there are, as they are now, in one look at the database, for who follows many."""
         return [self._line.placed(self._overlaid(kept)) for kept in self._store.those(ids)]
 
+    def asked(self, user: str, keys: Sequence[str]) -> dict[str, Job]:
+        """Idempotency key -> the job that `user` asked for by it, as it is now, of those that there are."""
+        ids = self._store.asked(user, keys)
+        jobs = {job.id: job for job in self.look(list(ids.values()))}
+        return {key: jobs[job_id] for key, job_id in ids.items() if job_id in jobs}
+
     def counts(self) -> dict[str, int]:
         """State -> how many jobs of everybody are in it."""
         return self._store.counts()

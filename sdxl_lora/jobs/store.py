@@ -145,6 +145,13 @@ class JobStore(Repository):
             over = list(session.scalars(query.where(JobRow.state.not_in(ACTIVE)).limit(limit)))
         return self.those([*active, *over])
 
+    def asked(self, user: str, keys: Sequence[str]) -> dict[str, str]:
+        """Idempotency key -> id of the job that `user` asked for by it, of those that there are."""
+        query = sa.select(JobRow.idempotency_key, JobRow.id).where(JobRow.user == user)
+        with self.database.reading() as session:
+            rows = session.execute(query.where(JobRow.idempotency_key.in_(keys)))
+            return {str(key): identifier for key, identifier in rows}
+
     def busy(self) -> bool:
         """Whether any job waits or runs."""
         with self.database.reading() as session:

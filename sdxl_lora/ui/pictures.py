@@ -201,6 +201,12 @@ def _details(record: Record, *, keys: bool) -> None:
             ):
                 verifying.begin_with(record)
                 st.switch_page(shared.VERIFY)
+            if not record.left_out and st.button(
+                "Try settings in a grid", key=f"{key}.grid", icon=":material/grid_view:"
+            ):
+                st.switch_page(
+                    shared.GRID, query_params={"picture": record.id, "session": shared.session_id()}
+                )
             if st.button("Similar pictures", key=f"{key}.similar", icon=":material/image_search:"):
                 gallery_filters.open_like(record.id)
             st.button(

@@ -24,6 +24,7 @@ from sdxl_lora.records import Database, Record
 
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
+GRID = "pages/grid.py"
 EDIT = "pages/edit.py"
 VERIFY = "pages/verify.py"
 TEMPLATES = "pages/templates.py"

@@ -48,6 +48,12 @@ def view(start: str, limit: int, words: str, filters: Filters) -> View:
     )
 
 
+def nothing_seen() -> bool:
+    """Whether nobody has looked at any picture yet, so that none can be found by its looks."""
+    looks = shared.front_door().looks
+    return not looks.embeddings.count(looks.judge)
+
+
 def offer() -> None:
     """Says how many pictures nobody has looked at yet, and looks at them when asked to."""
     indexer = shared.front_door().indexer

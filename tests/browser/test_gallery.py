@@ -11,7 +11,10 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from sdxl_lora.records import Store
 from tests.browser.conftest import ROOT, resize, serving
+from tests.browser.test_accessibility import axe, scheme, violations
 from tests.browser.test_studio import PHONE, click, settled, visible, wait
+
+__all__ = ["axe"]
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +46,7 @@ def open_details(browser: WebDriver, address: str, identifier: str) -> None:
     browser.get(address)
     visible(browser, card(identifier))
     click(browser, f"[class*='st-key-gallery-{identifier}-details'] button")
-    visible(browser, f"{DIALOG} button", "Delete")  # the last thing in it
+    visible(browser, f"{DIALOG} button", "Move to trash")  # the last thing in it
     settled(browser)
 
 
@@ -75,15 +78,64 @@ def test_escape_closes_the_details(
     assert_nothing_broke(browser)
 
 
-def test_deleting_closes_the_details_and_takes_the_card_away(
+def test_deleting_closes_the_details_and_undo_brings_the_card_back(
     browser: WebDriver, gallery: tuple[str, Path]
 ) -> None:
     open_details(browser, gallery[0], JACKET)
-    click(browser, f"{DIALOG} button", "Delete")
-    click(browser, "button", "Delete this picture")
+    click(browser, f"{DIALOG} button", "Move to trash")
     wait(browser, lambda _: is_gone(browser, DIALOG) and is_gone(browser, card(JACKET)))
     visible(browser, card(SHOES))
+    click(browser, "button", "Undo")
+    visible(browser, card(JACKET))
     assert_nothing_broke(browser)
+
+
+def test_words_and_filters_are_in_the_address(browser: WebDriver, gallery: tuple[str, Path]) -> None:
+    browser.get(gallery[0])
+    visible(browser, card(SHOES))
+    field = visible(browser, "[class*='st-key-gallery-search'] input")
+    field.send_keys("windbreaker", Keys.ENTER)
+    wait(browser, lambda _: is_gone(browser, card(SHOES)))
+    visible(browser, card(JACKET))
+    address = browser.current_url
+    assert "gallery.search=windbreaker" in address
+    browser.get("about:blank")
+    browser.get(address)
+    visible(browser, card(JACKET))
+    wait(browser, lambda _: is_gone(browser, card(SHOES)))
+
+
+def test_several_pictures_go_on_a_new_board(browser: WebDriver, gallery: tuple[str, Path], axe: str) -> None:
+    browser.get(gallery[0])
+    visible(browser, card(SHOES))
+    click(browser, "[class*='st-key-gallery-choosing'] label")
+    for identifier in (SHOES, JACKET):
+        click(browser, f"[class*='st-key-gallery-{identifier}-pick'] label")
+        settled(browser)
+    click(browser, "button", "Put on a board")
+    field = visible(browser, f"{DIALOG} input")
+    field.send_keys("Spring")
+    field.send_keys(Keys.ENTER)
+    settled(browser)
+    click(browser, f"{DIALOG} button", "Put on the board")
+    wait(browser, lambda _: is_gone(browser, DIALOG))
+    for shade in ("light", "dark"):
+        scheme(browser, shade)
+        assert violations(browser, axe) == []
+    browser.get(f"{gallery[0]}?gallery.board=Spring")
+    for identifier in (SHOES, JACKET):
+        visible(browser, card(identifier))
+    visible(browser, "p", "2 pictures, newest first")
+    assert_nothing_broke(browser)
+
+
+def test_signs_of_a_card_stay_in_one_row_on_a_phone(browser: WebDriver, gallery: tuple[str, Path]) -> None:
+    resize(browser, *PHONE)
+    browser.get(gallery[0])
+    visible(browser, card(SHOES))
+    rows = """return new Set([...document.querySelectorAll("[class*='st-key-actions-gallery-'] button")]
+        .slice(0, 4).map(one => Math.round(one.getBoundingClientRect().top))).size"""
+    wait(browser, lambda driver: driver.execute_script(rows) == 1)
 
 
 def test_a_picture_deleted_by_another_program_closes_its_details(
