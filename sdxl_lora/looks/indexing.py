@@ -73,7 +73,8 @@ class Indexer:
 
     def missing(self) -> int:
         """Pictures that nobody looked at. Raises as `look_at_all`."""
-        return len(self._missing())
+        looked = self._looks.embeddings.count(self._looks.judge)
+        return max(0, self._store.count() - looked - len(self._unreadable))
 
     def wait(self, timeout: float) -> bool:
         """Blocks until there is nothing to look at; False when the time is up before."""

@@ -235,6 +235,11 @@ class Store(Repository):
         with self.database.reading() as session:
             return list(session.scalars(query))
 
+    def there(self, identifiers: Sequence[str]) -> set[str]:
+        """Those of a few ids that are pictures'."""
+        with self.database.reading() as session:
+            return set(session.scalars(sa.select(PictureRow.id).where(PictureRow.id.in_(identifiers))))
+
     def those(self, identifiers: Sequence[str]) -> list[Record]:
         """The records of these ids, in their order; those that are gone are left out."""
         with self.database.reading() as session:

@@ -34,10 +34,11 @@ def view(start: str, limit: int, words: str, filters: Filters) -> View:
     `words`: what they are to show; where the address names a picture, like that one instead.
     """
     store, looks = shared.studio().store, shared.front_door().looks
-    among = store.ids(**filters)
+    among = store.ids(**filters) if any(value not in (None, "") for value in filters.values()) else None
     identifier = gallery_filters.like()
     found = looks.of_picture(identifier, among) if identifier else looks.of_words(words, among)
-    ids = [one.id for one in found]
+    there = store.there([one.id for one in found])  # some may have been deleted
+    ids = [one.id for one in found if one.id in there]
     at = ids.index(start) if start in ids else 0
     return View(
         records=tuple(store.those(ids[at : at + limit])),
