@@ -1,6 +1,16 @@
-"""Places on a picture that look like a logo, the most likely first: by correlation over sizes, and by SIFT features."""
+"""Places on a picture that look like a logo, the most likely first: by directions of edges, over sizes and turns.
 
-from collections.abc import Iterator
+Edges say more than colours: a logo in wrong colours, on any cloth, has the same ones. Every pixel has a vector
+
+    m / (m + E) * (cos 2a, sin 2a)      a: direction across the edge, m: its strength over all colours
+
+(the double angle of the structure tensor, Bigün & Granlund 1987: light on dark and dark on light are the same edge).
+The drawing's field slides over the picture's, at sizes, small turns and stretches; a place scores the correlation of
+the two over the root of both energies, where the picture's has at least a share of the drawing's, so that bare cloth,
+whose noise could look like anything, scores nothing.
+"""
+
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -12,44 +22,80 @@ from sdxl_lora.logos.compositing import Pixels
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
 
-_FINE: Final = 1_024  # px, the longest side at which features are looked for
-_LEAST, _MOST = 0.05, 0.7  # of the picture's longer side: sizes of the logo that are looked for
-_STEP: Final = 1.2  # between sizes
-# (degrees, how much wider and less high than it should be)
-_SHAPES: Final = ((0.0, 1.0), (-11.0, 1.0), (11.0, 1.0), (0.0, 1.18), (0.0, 0.85))
-_AREA: Final = 26.0  # px: square root of the template's area; the picture is made smaller to fit
+_LEAST, _MOST = 0.05, 0.75  # of the picture's longer side: sizes of the logo that are looked for
+_STEP, _FINE_STEP = 1.17, 1.1  # between sizes; the second of long logos, whose ends are far from their middle
+_LONG: Final = 2.2  # aspect from which a logo is long
+_SEAMS: Final = 0.6  # of a long logo's edges along it, that do not count: seams and hems have them, too
+# (degrees, how much wider and less high than it should be, mirrored)
+_SHAPES: Final = (
+    (0.0, 1.0, False),
+    (-10.0, 1.0, False),
+    (10.0, 1.0, False),
+    (0.0, 1.18, False),
+    (0.0, 0.85, False),
+    (0.0, 1.0, True),
+)
+_AREA: Final = 30.0  # px: square root of the template's area; the picture is made smaller to fit
 _LARGEST_LEVEL: Final = 640  # px
-_GROUNDS: Final = 5
-_LEAST_GROUND: Final = 0.03  # share of the picture
-_PAD: Final = 0.1  # of the template's longer side
-_VISIBLE: Final = 0.02  # variance of a template, 0..1; a logo of the ground's colour cannot be seen
-_KEPT: Final = 4  # places by colours, and by outlines
-_COLOURED: Final = 3  # grounds on which colours are compared
-_ALIKE_COLOUR, _ALIKE_OUTLINE = 0.45, 0.35  # correlations from which a place is looked at
-_EDGE: Final = 0.08  # change per pixel, 0..1, that is half an edge
-_RATIO: Final = 0.8  # Lowe's, of the two nearest features
-_INLIERS: Final = 7
+_PAD: Final = 0.08  # of the template's longer side
+_EDGE: Final = 0.03  # change per pixel, 0..1, that is half an edge
+_SOFT: Final = 0.8  # px: sigma that forgives waves
+_QUIET: Final = 0.35  # of the drawing's energy, that a place is reckoned to have at least
+_KEPT: Final = 6  # places
+_ALIKE: Final = 0.2  # from which a place is looked at
+
+_Field = NDArray[np.float32]  # [height, width, 2]
 
 
-def candidates(pixels: Pixels, logo: Logo) -> Iterator[Corners]:
-    """At most a handful of places, lazily."""
-    scale = min(1.0, _FINE / max(pixels.shape[:2]))
-    small = pixels
-    if scale < 1:
-        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    grounds = _grounds(small)
-    by_features = _features(small, logo, grounds)
-    if by_features is not None:
-        yield by_features / scale
-    for corners in _correlated(small, logo, grounds):
-        yield corners / scale
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A place that looks like a logo."""
+
+    alike: float  # correlation of edges, -1..1
+    corners: Corners  # px of the picture
+    mirrored: bool = False
 
 
-def on_ground(drawn: NDArray[np.uint8], ground: NDArray[np.floating]) -> NDArray[np.float32]:
-    """RGBA bytes over one colour (0..1), as 0..1."""
-    alpha = drawn[..., 3:].astype(np.float32) / 255
-    mixed: NDArray[np.float32] = (drawn[..., :3] / 255 * alpha + ground * (1 - alpha)).astype(np.float32)
-    return mixed
+def candidates(pixels: Pixels, logo: Logo) -> list[Candidate]:
+    """At most a handful of places, the likeliest first."""
+    longest = max(pixels.shape[:2])
+    long = max(logo.aspect, 1 / logo.aspect)
+    share = _AREA * long**0.5  # px of the template's longer side
+    levels: dict[int, _Field] = {}
+    found: list[Candidate] = []
+    size = _LEAST
+    while size <= _MOST:
+        level = round(min(_LARGEST_LEVEL, longest, share / size))  # px, of the picture's longer side
+        if level not in levels:
+            levels[level] = field_of(_shrunk(pixels, level))
+        side = max(8, round(size * level))
+        drawn = logo.drawn(max(64, side * 2))
+        for turn, stretch, mirrored in _SHAPES:
+            template, inner = _template(drawn[:, ::-1] if mirrored else drawn, side, turn, stretch)
+            if long >= _LONG:
+                template = _without_seams(template, turn + (90 if logo.aspect < 1 else 0))
+            found += _peaks(levels[level], template, inner, level / longest, mirrored)
+        size *= _FINE_STEP if long >= _LONG else _STEP
+    return _best(found)
+
+
+def field_of(picture: NDArray[np.float32]) -> _Field:
+    """The edges of a picture [height, width, channels], 0..1."""
+    across = cv2.Sobel(picture, cv2.CV_32F, 1, 0) / 4
+    down = cv2.Sobel(picture, cv2.CV_32F, 0, 1) / 4
+    if picture.ndim == 2:
+        across, down = across[..., None], down[..., None]
+    double = np.stack([(across**2 - down**2).sum(-1), 2 * (across * down).sum(-1)], axis=-1)
+    strength = np.sqrt(np.linalg.norm(double, axis=-1, keepdims=True))  # m
+    field = double / np.maximum(strength * (strength + _EDGE), 1e-9)
+    return np.asarray(cv2.GaussianBlur(field, (0, 0), _SOFT), np.float32)
+
+
+def on_ground_of(
+    ink: NDArray[np.float32], cover: NDArray[np.float32], ground: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Ink [height, width, 3] with its cover [height, width] over one colour; all 0..1."""
+    return np.asarray(ink * cover[..., None] + ground * (1 - cover[..., None]), np.float32)
 
 
 def clusters(values: NDArray[np.float32], most: int) -> NDArray[np.int32]:
@@ -61,69 +107,34 @@ def clusters(values: NDArray[np.float32], most: int) -> NDArray[np.int32]:
     return labels[:, 0]
 
 
-def _grounds(pixels: Pixels) -> list[NDArray[np.float32]]:
-    """Colours that much of the picture has, 0..1."""
-    some = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32)
-    labels = clusters(some, _GROUNDS)
-    shares = [(float((labels == label).mean()), label) for label in np.unique(labels)]
-    return [
-        np.median(some[labels == label], axis=0) / 255
-        for share, label in sorted(shares, reverse=True)
-        if share >= _LEAST_GROUND
-    ]
+def _shrunk(pixels: Pixels, level: int) -> NDArray[np.float32]:
+    scale = level / max(pixels.shape[:2])
+    small = (
+        pixels if scale >= 1 else cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    )
+    return np.asarray(small / 255, np.float32)
 
 
-def _correlated(pixels: Pixels, logo: Logo, grounds: list[NDArray[np.float32]]) -> list[Corners]:
-    """The places of the highest correlations: of outlines, over sizes, turns and stretches; of colours, over sizes."""
-    longest = max(pixels.shape[:2])
-    share = _AREA * max(logo.aspect, 1 / logo.aspect) ** 0.5  # px of the template's longer side
-    by_outline: list[tuple[float, Corners]] = []
-    by_colour: list[tuple[float, Corners]] = []
-    size = _LEAST
-    while size <= _MOST:
-        level = min(_LARGEST_LEVEL, longest, share / size)  # px, of the picture's longer side
-        shrink = level / longest
-        small = (
-            cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA).astype(np.float32)
-            / 255
-        )
-        outlines = _outlines(small)
-        side = max(8, round(size * level))
-        drawn = logo.drawn(max(64, side * 2))
-        for turn, stretch in _SHAPES:
-            template, inner = _template(drawn, side, turn, stretch)
-            edges = _outlines(on_ground(template, grounds[0]))
-            by_outline += _peaks(outlines, edges, inner, shrink, _ALIKE_OUTLINE)
-        template, inner = _template(drawn, side, 0.0, 1.0)
-        for ground in grounds[:_COLOURED]:
-            by_colour += _peaks(small, on_ground(template, ground), inner, shrink, _ALIKE_COLOUR)
-        size *= _STEP
-    return _best(by_colour, []) + _best(by_outline, _best(by_colour, []))
-
-
-def _best(found: list[tuple[float, Corners]], besides: list[Corners]) -> list[Corners]:
-    """The likeliest places that are not each other, and not among those that are known."""
-    kept: list[Corners] = []
-    for _, corners in sorted(found, key=lambda one: -one[0]):
-        if all(_apart(corners, other) for other in (*besides, *kept)):
-            kept.append(corners)
+def _best(found: list[Candidate]) -> list[Candidate]:
+    """The likeliest places that are not each other."""
+    kept: list[Candidate] = []
+    for one in sorted(found, key=lambda one: -one.alike):
+        if all(_apart(one.corners, other.corners) for other in kept):
+            kept.append(one)
         if len(kept) == _KEPT:
             break
     return kept
 
 
-def _outlines(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much of an edge every pixel is, 0..1: whatever the colours on its two sides are."""
-    across = cv2.Sobel(picture, cv2.CV_32F, 1, 0) / 4
-    down = cv2.Sobel(picture, cv2.CV_32F, 0, 1) / 4
-    steep = np.sqrt((across**2 + down**2).sum(axis=-1))
-    return np.asarray(steep / (steep + _EDGE), np.float32)
+def _without_seams(template: _Field, along: float) -> _Field:
+    """The template with less of its edges that run in that direction, degrees."""
+    double = np.radians(2 * (along + 90))
+    seam = np.array((np.cos(double), np.sin(double)), np.float32)
+    return np.asarray(template - _SEAMS * np.maximum(template @ seam, 0)[..., None] * seam, np.float32)
 
 
-def _template(
-    drawn: NDArray[np.uint8], side: int, turn: float, stretch: float
-) -> tuple[NDArray[np.uint8], Corners]:
-    """The drawing, turned, `side` px long, on a transparent ground; and its corners there."""
+def _template(drawn: NDArray[np.uint8], side: int, turn: float, stretch: float) -> tuple[_Field, Corners]:
+    """The edges of the drawing, turned, `side` px long; and its corners there."""
     height, width = drawn.shape[:2]
     shrink = side / max(height, width)
     corners = geometry.rectangle((0, 0), width * shrink * stretch, height * shrink / stretch, turn)
@@ -132,31 +143,33 @@ def _template(
     corners = corners - (left - pad, top - pad)
     size = (int(np.ceil(right - left + 2 * pad)), int(np.ceil(bottom - top + 2 * pad)))
     there = geometry.perspective(geometry.own_rectangle(width, height), corners)
-    alpha = drawn[..., 3:].astype(np.float32) / 255
-    light = np.concatenate([drawn[..., :3] * alpha, drawn[..., 3:].astype(np.float32)], axis=-1)
-    soft = cv2.GaussianBlur(light, (0, 0), 0.4 / shrink) if shrink < 0.8 else light
-    turned = cv2.warpPerspective(soft, there, size, flags=cv2.INTER_LINEAR)
-    cover = np.maximum(turned[..., 3:], 1e-3) / 255
-    turned[..., :3] = np.clip(turned[..., :3] / cover, 0, 255)
-    return turned.round().astype(np.uint8), corners
+    # premultiplied, on four grounds at once: an edge is where any of colours and cover changes
+    light = np.concatenate([drawn[..., :3] / 255 * (drawn[..., 3:] / 255), drawn[..., 3:] / 255], axis=-1)
+    soft = cv2.GaussianBlur(light.astype(np.float32), (0, 0), 0.4 / shrink) if shrink < 0.8 else light
+    turned = cv2.warpPerspective(soft.astype(np.float32), there, size, flags=cv2.INTER_LINEAR)
+    return field_of(turned), corners
 
 
-def _peaks(
-    small: NDArray[np.float32], template: NDArray[np.float32], inner: Corners, shrink: float, least: float
-) -> list[tuple[float, Corners]]:
-    """(correlation, corners on the unshrunk picture) of up to two places."""
+def _peaks(field: _Field, template: _Field, inner: Corners, shrink: float, mirrored: bool) -> list[Candidate]:
+    """Up to two places, on the unshrunk picture."""
     height, width = template.shape[:2]
-    if height > small.shape[0] or width > small.shape[1]:
+    if height > field.shape[0] or width > field.shape[1]:
         return []
-    if template.reshape(height * width, -1).var(axis=0).sum() < _VISIBLE**2:
+    own = float((template**2).sum())
+    if own < 1e-3:
         return []
-    map_ = cv2.matchTemplate(small, template, cv2.TM_CCOEFF_NORMED)
+    together = cv2.matchTemplate(field, template, cv2.TM_CCORR)
+    energy = cv2.boxFilter((field**2).sum(-1), cv2.CV_32F, (width, height), normalize=False, anchor=(0, 0))
+    energy = energy[: together.shape[0], : together.shape[1]]
+    map_ = together / np.sqrt(own * np.maximum(energy, _QUIET * own))
     found = []
     for _ in range(2):
         _, value, _, (x, y) = cv2.minMaxLoc(map_)
-        if not least <= value <= 1.001:  # more is a flat place, of which the library makes nonsense
+        if value < _ALIKE:
             break
-        found.append((float(value), (inner + np.array((x, y))) / shrink))
+        found.append(
+            Candidate(alike=float(value), corners=(inner + np.array((x, y))) / shrink, mirrored=mirrored)
+        )
         map_[max(0, y - height // 2) : y + height // 2 + 1, max(0, x - width // 2) : x + width // 2 + 1] = -1
     return found
 
@@ -167,35 +180,3 @@ def _apart(one: Corners, other: Corners) -> bool:
     far = np.linalg.norm(one.mean(axis=0) - other.mean(axis=0)) > 0.3 * size
     ratio = float(geometry.lengths(one).max() / geometry.lengths(other).max())
     return bool(far or not 0.75 <= ratio <= 1.33)
-
-
-def _features(pixels: Pixels, logo: Logo, grounds: list[NDArray[np.float32]]) -> Corners | None:
-    """Where SIFT features of the drawing and of the picture agree on one perspective."""
-    sift = cv2.SIFT.create(nfeatures=3_000, contrastThreshold=0.02)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    points, descriptors = sift.detectAndCompute(grey, None)
-    if descriptors is None or len(points) < _INLIERS:
-        return None
-    drawn = np.pad(logo.drawn(320), ((24, 24), (24, 24), (0, 0)))
-    height, width = drawn.shape[:2]
-    best, most = None, _INLIERS - 1
-    for ground in grounds[:3]:
-        reference = cv2.cvtColor(
-            (on_ground(drawn, ground) * 255).round().astype(np.uint8), cv2.COLOR_RGB2GRAY
-        )
-        own, wanted = sift.detectAndCompute(reference, None)
-        if wanted is None or len(own) < _INLIERS:
-            continue
-        pairs = cv2.BFMatcher().knnMatch(wanted, descriptors, k=2)
-        good = [pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < _RATIO * pair[1].distance]
-        if len(good) < _INLIERS:
-            continue
-        source = np.array([own[match.queryIdx].pt for match in good], np.float32)
-        target = np.array([points[match.trainIdx].pt for match in good], np.float32)
-        cv2.setRNGSeed(0)
-        turned, inliers = cv2.estimateAffinePartial2D(source, target, ransacReprojThreshold=4.0)
-        if turned is not None and inliers.sum() > most:
-            most = int(inliers.sum())
-            corners = geometry.own_rectangle(width - 48, height - 48) + 24
-            best = corners @ turned[:, :2].T + turned[:, 2]
-    return best
