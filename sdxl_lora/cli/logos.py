@@ -5,7 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from sdxl_lora.errors import RequestError
-from sdxl_lora.request.logo_spec import LogoSpec
+from sdxl_lora.request.logo_spec import EMBROIDERED, LogoSpec
 
 _DEFAULT_PLACE = "chest"
 
@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PLACE",
         help="where: POSITION[,WIDTH[,ANGLE]] as chest or left-sleeve,0.5; X,Y,WIDTH[,ANGLE] or four corners X,Y,... in"
-        f" shares of the picture; {_DEFAULT_PLACE} unless given",
+        f" shares of the picture; {_DEFAULT_PLACE} unless given. With {EMBROIDERED} at the end (chest,{EMBROIDERED}) it"
+        " is sewn: an approximation instead of an exact print",
     )
 
 

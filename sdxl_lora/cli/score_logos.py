@@ -20,6 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from sdxl_lora.evaluation.pictures import read_picture
     from sdxl_lora.logos.raster import Logo
+    from sdxl_lora.records import metadata
     from sdxl_lora.scoring import lettering, logo_check
 
     logos = [Logo.open(path) for path in arguments.logo]
@@ -28,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for path in arguments.images:
         image = Image.fromarray(read_picture(path).pixels)
-        found = [(logo.name, logo_check.check(image, logo)) for logo in logos]
+        made_with = metadata.said_by(path)
+        found = [(logo.name, logo_check.check(image, logo, made_with=made_with)) for logo in logos]
         rows.append({"path": str(path), "logos": [_as_json(name, seen) for name, seen in found]})
         if not arguments.json:
             for name, seen in found:

@@ -22,7 +22,8 @@ class Composite:
     def __call__(self, piece: Piece) -> Piece:
         """The picture with its logos, all or none."""
         try:
-            return replace(piece, image=asked.put_on(piece.image, piece.request.logos))
+            sewn = asked.embroidered_on(piece.image.convert("RGB"), piece.request.logos)
+            return replace(piece, image=asked.put_on(piece.image, piece.request.logos), sewn=sewn)
         except StudioError as error:
             log.warning("no logo: %s", error)
             return noted(piece, f"the picture is without its logo: {error}")

@@ -57,15 +57,12 @@ class Source:
 def of_bytes(data: bytes, name: str, *, made_from: str = "") -> Source:
     """A picture from outside. Raises `ImageError`, `StorageError`."""
     kept = inputs.keep(data, name=name)
-    try:
-        request = expansion.literal(metadata.read_request(io.BytesIO(data)))
-    except ImageError:  # a photo: it says nothing
-        request = None
+    said = metadata.said_by(io.BytesIO(data))
     return Source(
         picture=kept.hash,
         width=kept.width,
         height=kept.height,
-        request=request,
+        request=None if said is None else expansion.literal(said),
         made_from=made_from,
         notes=kept.notes,
     )

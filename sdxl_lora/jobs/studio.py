@@ -17,6 +17,7 @@ from sdxl_lora.finishing.chain import Chain, Piece, Step
 from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.detailing import Detail
 from sdxl_lora.finishing.embedding import Embed
+from sdxl_lora.finishing.embroidering import Embroider
 from sdxl_lora.finishing.recolouring import Recolour
 from sdxl_lora.finishing.scoring import Score
 from sdxl_lora.finishing.signing import Sign
@@ -24,8 +25,9 @@ from sdxl_lora.finishing.staging import Background
 from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.finishing.upscaling import Upscale
 from sdxl_lora.finishing.watermarking import Watermark
-from sdxl_lora.generation import Event, PictureDone, StepDone, detail
+from sdxl_lora.generation import Event, PictureDone, StepDone, detail, retouch
 from sdxl_lora.jobs.task import Task
+from sdxl_lora.logos import asked
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Database, Record, Store
@@ -77,6 +79,7 @@ class Drawing:
                 Detail(self._detailed),
                 Recolour(),
                 Composite(),
+                Embroider(self._embroidered),
                 Background(),
                 Score(self._verifier),
                 *last,
@@ -140,6 +143,16 @@ class Drawing:
         request = generation.resolve(piece.request)
         model, picture = load(ModelConfig.of(request)), piece.image.convert("RGB")
         return detail.add(model, request, picture, cancel=piece.cancel)
+
+    def _embroidered(self, piece: Piece) -> Image.Image:
+        """The picture of a piece, with its embroidered logos drawn over a little by its model."""
+        request = generation.resolve(piece.request)
+        model, picture = load(ModelConfig.of(request)), piece.image.convert("RGB")
+        assert piece.sewn is not None  # else this is not asked for
+        drawn = retouch.part(model, request, picture, piece.sewn, asked.EMBROIDERY, cancel=piece.cancel)
+        if piece.image.mode == "RGBA":
+            drawn.putalpha(piece.image.getchannel("A"))
+        return drawn
 
     def _verifier(self, request: GenerationRequest) -> Verifier:
         scorer = base.scorer_for(request.model) if self._scorer is None else self._scorer()

@@ -4,20 +4,25 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sdxl_lora import inputs
 from sdxl_lora.editing import cutout
 from sdxl_lora.errors import ImageError, LogoError
 from sdxl_lora.inputs import Input
-from sdxl_lora.logos import compositing, placing
+from sdxl_lora.logos import compositing, geometry, placing
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
 from sdxl_lora.logos.silhouette import Silhouette
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.request.logo_spec import FREE, LogoSpec
 
+EMBROIDERY: Final = 0.2  # strength at which a model draws over threads
+_OVER: Final = 0.6  # how far what the model drew stands over the threads
+_RIM: Final = 0.06  # of a logo's longer side
 _SOLID: Final = 128  # of 255: alpha from which the cut-out's pixels are garment
 _logos: LruCache[str, Logo] = LruCache(32)
 _garments: LruCache[str, Silhouette] = LruCache(8)
@@ -77,11 +82,30 @@ def corners_on(image: Image.Image, spec: LogoSpec) -> Corners:
 def put_on(image: Image.Image, specs: Sequence[LogoSpec]) -> Image.Image:
     """The picture with its logos; a copy, alpha kept. Raises as `corners_on`; then none was put on."""
     colours = image.convert("RGB")
-    places = [(read(spec), corners_on(colours, spec)) for spec in specs if spec.placed]
+    places = [(spec, read(spec), corners_on(colours, spec)) for spec in specs if spec.placed]
     pixels = np.asarray(colours)
-    for logo, corners in places:
-        pixels = compositing.composite(pixels, logo, corners)
+    for spec, logo, corners in places:
+        pixels = compositing.composite(pixels, logo, corners, sewn=spec.embroidered)
     result = Image.fromarray(pixels)
     if image.mode == "RGBA":
         result.putalpha(image.getchannel("A"))
     return result
+
+
+def embroidered_on(image: Image.Image, specs: Sequence[LogoSpec]) -> NDArray[np.float32] | None:
+    """How far a model may draw over each pixel [height, width], 0..1: embroidered logos and a soft rim around them.
+
+    None without one. `image` has no logos yet. Raises as `corners_on`.
+    """
+    sewn = [spec for spec in specs if spec.placed and spec.embroidered]
+    if not sewn:
+        return None
+    shape = (image.height, image.width)
+    opacity = np.zeros(shape, np.float32)
+    for spec in sewn:
+        corners = corners_on(image, spec)
+        rim = max(2.0, _RIM * float(geometry.lengths(corners).max()))
+        inside = geometry.covered(corners, shape).astype(np.uint8)
+        away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+        opacity = np.maximum(opacity, _OVER * np.clip(1 - away / rim, 0, 1))
+    return opacity

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdxl_lora.logos import geometry
+from sdxl_lora.logos import geometry, stitching
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
 
@@ -40,6 +40,8 @@ _CONTRAST: Final = (
 )
 _RANGE: Final = (0.5, 1.5)  # of the shading
 _PUSH: Final = 0.006  # of the logo's width, at most
+_SEWN: Final = 0.06  # of the logo's longer side, that embroidery and its shadow reach beyond the print
+_LIT: Final = 0.995  # of the light: less is shadow
 _GRAIN: Final = 0.35
 _GRAIN_RANGE: Final = (0.95, 1.05)
 
@@ -106,8 +108,12 @@ def _blurred(luminance: _Linear, sigma: float) -> _Linear:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC) if shrink > 1 else small
 
 
-def composite(pixels: Pixels, logo: Logo, corners: Corners) -> Pixels:
-    """A copy of the picture [height, width, 3] with the logo's visible part between the corners."""
+def composite(pixels: Pixels, logo: Logo, corners: Corners, *, sewn: bool = False) -> Pixels:
+    """A copy of the picture [height, width, 3] with the logo's visible part between the corners.
+
+    Args:
+        sewn: as embroidery (`stitching`), an approximation, instead of an exact print.
+    """
     left, top, right, bottom = geometry.bounds(corners)
     around = 8 + _AROUND * max(right - left, bottom - top)  # light is measured around the logo, too
     part = _within((left - around, top - around, right + around, bottom + around), pixels.shape)
@@ -115,13 +121,19 @@ def composite(pixels: Pixels, logo: Logo, corners: Corners) -> Pixels:
     cloth = to_linear(pixels[part])
     light = light_of(cloth, geometry.covered(local, cloth.shape[:2]), local)
     left, top, right, bottom = geometry.bounds(local)
-    edge = 2 + _PUSH * (right - left)
+    edge = 2 + (_PUSH + (_SEWN if sewn else 0)) * max(right - left, bottom - top)
     close = _within((left - edge, top - edge, right + edge, bottom + edge), cloth.shape)
     ink = _warped(logo, local - (close[1].start, close[0].start), light.push[close])
+    ground = cloth[close]
+    if sewn:
+        ink, left_light = stitching.sewn(ink, float(geometry.lengths(corners).max()))
+        ground = ground * left_light[..., None]
     alpha = ink[..., 3:]
-    mixed = cloth[close] * (1 - alpha) + ink[..., :3] * (light.shading * light.grain)[close][..., None]
+    mixed = ground * (1 - alpha) + ink[..., :3] * (light.shading * light.grain)[close][..., None]
     result = pixels.copy()
     touched = alpha[..., 0] > 0
+    if sewn:
+        touched |= left_light < _LIT
     result[part][close][touched] = to_srgb(mixed[touched])
     return result
 

@@ -91,6 +91,14 @@ def read_request(file: str | Path | BinaryIO) -> GenerationRequest:
     return read(file).request
 
 
+def said_by(file: str | Path | BinaryIO) -> GenerationRequest | None:
+    """`read_request`, or None where the picture says nothing of the kind."""
+    try:
+        return read_request(file)
+    except ImageError:  # a photo
+        return None
+
+
 def read(file: str | Path | BinaryIO) -> PictureFacts:
     """Everything a picture tells about itself.
 

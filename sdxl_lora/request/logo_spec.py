@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 from sdxl_lora.errors import RequestError
@@ -10,12 +10,15 @@ from sdxl_lora.request.kinds import Kind
 
 MAX_LOGOS: Final = 8
 FREE: Final = "free"  # placed by centre, width and angle, or by corners
+PRINT, EMBROIDERED = "print", "embroidered"
+LOOKS: Final = (PRINT, EMBROIDERED)
 EXPECTED: Final = "expected"  # not placed: the picture must show it by itself
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _POSITION: Final = re.compile(r"[a-z][a-z-]{0,30}")
 _MAX_TURN: Final = 360.0  # degrees
 _HELP: Final = (
-    "write POSITION[,WIDTH[,ANGLE]] (chest,0.3), X,Y,WIDTH[,ANGLE] in shares of the picture, or four corners"
+    "write POSITION[,WIDTH[,ANGLE]] (chest,0.3), X,Y,WIDTH[,ANGLE] in shares of the picture, or four corners;"
+    f" add ,{EMBROIDERED} for threads"
 )
 
 
@@ -33,6 +36,7 @@ class LogoSpec:
     corners: tuple[
         tuple[float, float], ...
     ] = ()  # of a free place in perspective: four, from top left, clockwise
+    look: str = PRINT  # or `EMBROIDERED`: threads, an approximation that a model draws over
 
     def __post_init__(self) -> None:
         if not isinstance(self.hash, str) or not _HASH.fullmatch(self.hash):
@@ -41,6 +45,8 @@ class LogoSpec:
             raise RequestError(f"a logo's name {self.name!r} is no text")
         if not isinstance(self.at, str) or not _POSITION.fullmatch(self.at):
             raise RequestError(f"{self.at!r} is no position of a logo; {_HELP}")
+        if self.look not in LOOKS:
+            raise RequestError(f"a logo's look {self.look!r:.40} is neither {PRINT} nor {EMBROIDERED}")
         _check("angle", self.angle, -_MAX_TURN, _MAX_TURN)
         if self.width is not None:
             _check("width", self.width, 0.005, 2.0)
@@ -65,9 +71,20 @@ class LogoSpec:
         """Whether it is composited onto the picture."""
         return self.at != EXPECTED
 
+    @property
+    def embroidered(self) -> bool:
+        """Whether it is threads and no exact print."""
+        return self.look == EMBROIDERED
+
     @classmethod
     def parse(cls, text: str, *, hash: str, name: str = "") -> Self:
-        """`--at`: `chest`, `chest,0.3,-5`, `X,Y,WIDTH[,ANGLE]`, or the eight numbers of four corners."""
+        """`--at`: `chest`, `chest,0.3,-5`, `X,Y,WIDTH[,ANGLE]`, or the eight numbers of four corners.
+
+        With `,embroidered` at the end it is embroidered.
+        """
+        place, comma, look = text.rpartition(",")
+        if comma and look.strip() in LOOKS:
+            return replace(cls.parse(place, hash=hash, name=name), look=look.strip())
         words = [word.strip() for word in text.split(",")]
         if _POSITION.fullmatch(words[0]) and words[0] not in ("nan", "inf"):
             width, angle = (*_numbers(words[1:], text), None, None)[:2]
@@ -92,6 +109,8 @@ class LogoSpec:
             shown += f" × {self.width:g}"
         if self.angle:
             shown += f" ({self.angle:g}°)"
+        if self.embroidered:
+            shown += ", embroidered (approximate)"
         return shown
 
 
@@ -112,9 +131,9 @@ class Logos(Kind):
 
     def to_json(self, value: Any) -> Any:
         return [
-            {f.name: getattr(logo, f.name) for f in fields(LogoSpec)}
+            {f.name: getattr(logo, f.name) for f in fields(LogoSpec) if f.name != "look" or logo.embroidered}
             | {"corners": [list(point) for point in logo.corners]}
-            for logo in value
+            for logo in value  # without its look a print is what it was before there were others
         ]
 
     def from_json(self, value: Any) -> Any:
@@ -134,6 +153,7 @@ class Logos(Kind):
                 "width": share,
                 "angle": {"type": "number", "minimum": -_MAX_TURN, "maximum": _MAX_TURN},
                 "corners": {"type": "array", "items": point},
+                "look": {"enum": list(LOOKS)},
             },
             "required": ["hash"],
             "additionalProperties": False,

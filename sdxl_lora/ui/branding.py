@@ -8,6 +8,7 @@ from sdxl_lora.brands import kits
 from sdxl_lora.brands.applying import applied
 from sdxl_lora.logos import asked, placing
 from sdxl_lora.request import GenerationRequest, LogoSpec
+from sdxl_lora.request.logo_spec import LOOKS, PRINT
 from sdxl_lora.ui import shared
 
 BRAND = "pages/brand.py"
@@ -40,12 +41,27 @@ def show() -> None:
         key=_AT,
         persist_state="session",
     )
+    look(_LOGO)
     for number, logo in enumerate(state.get(_KEPT, ())):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(shared.escape(str(logo)))
             st.button(
                 "Remove", key=f"create.logo_off.{number}", type="tertiary", on_click=_remove, args=(number,)
             )
+
+
+def look(key: str) -> str:
+    """Draws the choice between print and embroidery."""
+    chosen = st.segmented_control(
+        "How it is put on",
+        LOOKS,
+        format_func=lambda one: "Printed, exact" if one == PRINT else "Embroidered, approximate",
+        key=f"{key}.look",
+        default=PRINT,
+        required=True,
+        persist_state="session",
+    )
+    return str(chosen)
 
 
 def _tell(name: str | None) -> None:
@@ -77,7 +93,8 @@ def with_logos(request: GenerationRequest) -> GenerationRequest:
     file = state.get(_LOGO)
     if file is not None:
         kept = asked.keep(file.getvalue(), file.name)
-        spec = LogoSpec(hash=kept.hash, name=file.name, at=state.get(_AT) or "chest")
+        chosen = str(state.get(f"{_LOGO}.look") or PRINT)
+        spec = LogoSpec(hash=kept.hash, name=file.name, at=state.get(_AT) or "chest", look=chosen)
         logos = logos if spec in logos else (*logos, spec)
     return replace(request, logos=logos)
 

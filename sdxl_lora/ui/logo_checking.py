@@ -1,5 +1,6 @@
 """Verify, second part: whether a picture shows a brand's logo as it is drawn, with a frame around what was found."""
 
+import io
 from typing import Final
 
 import streamlit as st
@@ -9,6 +10,7 @@ from sdxl_lora.brands import kits
 from sdxl_lora.data import images
 from sdxl_lora.logos.matching import Sighting
 from sdxl_lora.logos.raster import Logo
+from sdxl_lora.records import metadata
 from sdxl_lora.scoring import lettering, logo_check
 from sdxl_lora.ui import shared
 
@@ -75,4 +77,6 @@ def _opened(data: bytes, name: str) -> Image.Image:
 
 @st.cache_data(show_spinner="Looking for the logo", max_entries=32)
 def _looked_for(data: bytes, name: str, drawing: bytes, logo_name: str) -> Sighting:
-    return logo_check.check(_opened(data, name), Logo.read(drawing, logo_name))
+    return logo_check.check(
+        _opened(data, name), Logo.read(drawing, logo_name), made_with=metadata.said_by(io.BytesIO(data))
+    )

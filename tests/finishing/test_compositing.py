@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from PIL import Image
 
+from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.finishing.compositing import Composite
+from sdxl_lora.finishing.embroidering import Embroider
 from sdxl_lora.logos import asked
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from tests.logos.marks import PEAK
@@ -37,3 +39,20 @@ def test_a_picture_on_which_it_cannot_be_placed_is_kept_and_says_why() -> None:
     assert done.image is BARE.image
     assert done.notice is not None
     assert done.notice.startswith("the picture is without its logo: no ")
+
+
+def test_embroidery_is_drawn_over_by_the_model_and_stays_as_threads_where_that_fails() -> None:
+    sewn = Composite()(placed("0.5,0.5,0.5,embroidered"))
+    assert sewn.sewn is not None
+    assert sewn.sewn[64, 64] > 0
+    assert sewn.sewn[2, 2] == 0
+    green = Image.new("RGB", (128, 128), "green")
+    assert Embroider(lambda piece: green)(sewn).image is green
+
+    def fails(piece: Piece) -> Image.Image:
+        raise ModelUnavailableError("there is no model")
+
+    kept = Embroider(fails)(sewn)
+    assert kept.image is sewn.image
+    assert kept.notice == "the embroidery was not drawn over by the model: there is no model"
+    assert not Embroider(fails).wanted(Composite()(placed("0.5,0.5,0.5")))

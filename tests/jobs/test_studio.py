@@ -14,10 +14,12 @@ from sdxl_lora import inputs
 from sdxl_lora.errors import Cancelled, InputError, StorageError, UnknownNameError
 from sdxl_lora.generation import PictureDone, Started, StepDone
 from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.logos import asked
 from sdxl_lora.records import metadata
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, LogoSpec
 from sdxl_lora.scoring.card import ScoreCard
 from tests.editing.photos import garment
+from tests.logos.marks import PEAK
 
 REQUEST = GenerationRequest(prompt="a navy jacket with a white star logo", seed=7, count=2)
 
@@ -152,3 +154,15 @@ def test_a_finish_that_cannot_be_meant_is_one_line_before_anything_is_drawn(
 ) -> None:
     with pytest.raises(InputError, match=message):
         next(Studio(home).run(replace(REQUEST, **changes)))
+
+
+def test_an_embroidered_logo_is_drawn_over_by_the_model_and_the_picture_says_so(home: Path) -> None:
+    sewn = LogoSpec.parse("0.5,0.5,0.5,embroidered", hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    printed = replace(sewn, look="print")
+    pictures = {}
+    for spec in (sewn, printed):
+        [done] = recorded(Studio(home), replace(REQUEST, count=1, logos=(spec,)))
+        assert done.notice is None
+        assert metadata.read_request(done.record.path).logos == (spec,)
+        pictures[spec.look] = Image.open(done.record.path).convert("RGB").tobytes()
+    assert pictures["embroidered"] != pictures["print"]

@@ -55,3 +55,17 @@ def test_json_that_is_no_logo_is_refused(entry: object) -> None:
 def test_there_is_an_end_to_the_number_of_logos() -> None:
     with pytest.raises(RequestError, match="too many"):
         GenerationRequest(prompt="a cap", logos=(LogoSpec(hash=HASH),) * (MAX_LOGOS + 1))
+
+
+def test_a_print_is_written_as_ever_and_embroidery_is_said() -> None:
+    sewn = LogoSpec.parse("chest,0.3,embroidered", hash=HASH)
+    assert (sewn.at, sewn.width, sewn.embroidered) == ("chest", 0.3, True)
+    assert LogoSpec.parse("0.5,0.4,0.2,embroidered", hash=HASH).embroidered
+    assert LogoSpec.parse("chest,print", hash=HASH) == LogoSpec.parse("chest", hash=HASH)
+    assert "embroidered (approximate)" in str(sewn)
+    request = GenerationRequest(prompt="a cap", logos=(sewn, LogoSpec(hash=HASH)))
+    written = request.to_dict()["logos"]
+    assert [entry.get("look") for entry in written] == ["embroidered", None]
+    assert GenerationRequest.from_dict(request.to_dict()) == request
+    with pytest.raises(RequestError, match="neither print nor embroidered"):
+        LogoSpec(hash=HASH, look="painted")

@@ -113,3 +113,16 @@ def test_sketches_and_requests_without_logos_are_judged_as_ever() -> None:
         [card] = wrapped.judge([CLOTH], request, sketch=sketch)
         assert [gate.name for gate in card.gates] == ["colour"]
     assert all(image is CLOTH for image in judge.seen)
+
+
+def test_embroidery_passes_the_gate_as_an_approximation_and_is_never_an_exact_match(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lettering, "available", lambda: False)
+    request = asked_for("0.5,0.5,0.5,embroidered")
+    [card] = logo_check.LogoJudge(Easy()).judge([CLOTH], request)
+    assert card.gates[1].passed is True
+    assert "approximation" in card.gates[1].reason
+    sewn = asked.put_on(CLOTH, request.logos)
+    seen = logo_check.check(sewn, Logo.read(PEAK, "peak.svg"), made_with=request)
+    assert (seen.verdict, seen.reason) == ("altered", logo_check.APPROXIMATE)

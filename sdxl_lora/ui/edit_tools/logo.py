@@ -11,7 +11,7 @@ from sdxl_lora.jobs.edits import Source
 from sdxl_lora.logos import asked, placing
 from sdxl_lora.request import LogoSpec
 from sdxl_lora.request.logo_spec import FREE
-from sdxl_lora.ui import logo_stage, shared
+from sdxl_lora.ui import branding, logo_stage, shared
 from sdxl_lora.ui.edit_tools.tool import Tool, Wanted
 from sdxl_lora.ui.logo_stage import Place
 
@@ -72,15 +72,16 @@ def _placed(digest: str, name: str) -> LogoSpec:
         key=f"{_KEY}.at",
         persist_state="session",
     )
+    look = branding.look(_KEY)
     angle = float(st.slider("Turned, in degrees", -180, 180, 0, key=f"{_KEY}.angle"))
     if at != FREE:
         share = st.slider("Size, in % of the usual", 40, 200, 100, 5, key=f"{_KEY}.size") / 100
         width = None if share == 1 else placing.POSITIONS[at].width * share
-        return LogoSpec(hash=digest, name=name, at=at, width=width, angle=angle)
+        return LogoSpec(hash=digest, name=name, at=at, width=width, angle=angle, look=look)
     across = _percent("From left to right, in %", 0.0, 100.0, 50.0, "x")
     down = _percent("From top to bottom, in %", 0.0, 100.0, 45.0, "y")
     width = _percent("Width, in % of the picture", _LEAST, _MOST, 20.0, "width")
-    return LogoSpec(hash=digest, name=name, at=FREE, x=across, y=down, width=width, angle=angle)
+    return LogoSpec(hash=digest, name=name, at=FREE, x=across, y=down, width=width, angle=angle, look=look)
 
 
 def _percent(label: str, low: float, high: float, first: float, name: str) -> float:
@@ -89,5 +90,7 @@ def _percent(label: str, low: float, high: float, first: float, name: str) -> fl
 
 
 TOOL = Tool(
-    name="Logo", help="Printed exactly as it is drawn, with the folds and light of the cloth.", show=_show
+    name="Logo",
+    help="Printed exactly as it is drawn, with the folds and light of the cloth; or embroidered, an approximation.",
+    show=_show,
 )
