@@ -44,7 +44,7 @@ def main() -> int:
     options = _parser().parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    found = list(_photos(options.photos, options.number, options.step))
+    found = list(photos(options.photos, options.number, options.step))
     result = {"bars": BARS, "photos": len(found), "cut_out": _cut_outs(found, options.output)}
     result["upscale"] = _upscale(found)
     print(json.dumps(result, indent=2))
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _photos(source: Path, number: int, step: int) -> Iterator[tuple[str, Image.Image]]:
+def photos(source: Path, number: int, step: int) -> Iterator[tuple[str, Image.Image]]:
     """(name, RGB) of every `step`th photo."""
     if source.is_dir():
         paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
