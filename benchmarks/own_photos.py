@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -36,7 +37,7 @@ TILE = 300  # px
 SIDE = 768  # px, the longer side of a photo, as it comes from a shop
 POSITIONS = ("left-chest", "chest", "chest", "left-chest", "chest")
 ELSEWHERE = ("chest", "front", "left-thigh", "hem")  # where a garment has no such place
-SCENES = ("on a wooden floor", "in a street", "studio background", "in front of a wall")
+SCENES = ("wooden floor", "in a street", "studio background", "in front of a wall")
 
 
 def main() -> int:
@@ -68,7 +69,7 @@ def main() -> int:
         "photos": len(rows),
         "matches": verdicts.count("match"),
         "placed": sum("at" in row for row in rows),
-        "median_seconds": statistics.median(float(row["seconds"]) for row in rows),
+        "median_seconds": statistics.median(row["seconds"] for row in rows),
     }
     print(json.dumps(found, indent=1))
     return 0
@@ -76,7 +77,7 @@ def main() -> int:
 
 def _way_of(
     studio: Studio, number: int, name: str, photo: Image.Image
-) -> tuple[dict[str, object], dict[str, Image.Image]]:
+) -> tuple[dict[str, Any], dict[str, Image.Image]]:
     """What is said of one photo, and its pictures."""
     scale = SIDE / max(photo.size)
     size = round(photo.width * scale), round(photo.height * scale)
@@ -84,7 +85,7 @@ def _way_of(
     file = Path(os.environ["SDXL_LORA_HOME"]) / f"{name}.png"
     photo.save(file)
     source = edits.of_file(file)
-    row: dict[str, object] = {"photo": name}
+    row: dict[str, Any] = {"photo": name}
     began = time.perf_counter()
     pictures = {"photo": photo}
     alone, row["cut_out"] = edits.product(source)
@@ -92,7 +93,7 @@ def _way_of(
     pictures["white"] = _made(studio, edits.finish(source, background="white", shadow=True), row)
     product = inputs.keep(alone, alpha=True)
     scene = GenerationRequest(
-        prompt=f"a photography of a garment {SCENES[number % len(SCENES)]}",
+        prompt=SCENES[number % len(SCENES)],
         model="mini",
         seed=number,
         upscale=2,
@@ -114,7 +115,7 @@ def _way_of(
     return row, pictures
 
 
-def _placed(source: Source, logo: Logo, wanted: str, row: dict[str, object]) -> LogoSpec | None:
+def _placed(source: Source, logo: Logo, wanted: str, row: dict[str, Any]) -> LogoSpec | None:
     """The logo at that position, or at one that the garment has."""
     kept = asked.keep(logo.data, logo.name)
     for at in dict.fromkeys((wanted, *ELSEWHERE)):
@@ -130,7 +131,7 @@ def _placed(source: Source, logo: Logo, wanted: str, row: dict[str, object]) -> 
     return None
 
 
-def _made(studio: Studio, request: GenerationRequest, row: dict[str, object]) -> Image.Image:
+def _made(studio: Studio, request: GenerationRequest, row: dict[str, Any]) -> Image.Image:
     [done] = [event for event in studio.run(request) if isinstance(event, Recorded)]
     if done.notice:
         row["notice"] = done.notice

@@ -53,6 +53,7 @@ class Piece:
     source_type: SourceType = SourceType.GENERATED  # what the file says it is
     untouched: NDArray[np.bool_] | None = None  # (height, width), pixels that no mark may change
     notice: str | None = None  # one line: what else could not be done
+    bare: Image.Image | None = None  # before logos were put on: the product is found there
     sewn: NDArray[np.float32] | None = None  # (height, width), 0..1: embroidery that a model may draw over
     watermarked: bool = False
     data: bytes | None = None  # the file, once it was written

@@ -23,7 +23,8 @@ class Composite:
         """The picture with its logos, all or none."""
         try:
             sewn = asked.embroidered_on(piece.image.convert("RGB"), piece.request.logos)
-            return replace(piece, image=asked.put_on(piece.image, piece.request.logos), sewn=sewn)
+            finished = asked.put_on(piece.image, piece.request.logos)
+            return replace(piece, image=finished, bare=piece.image, sewn=sewn)
         except StudioError as error:
             log.warning("no logo: %s", error)
             return noted(piece, f"the picture is without its logo: {error}")

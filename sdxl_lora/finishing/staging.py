@@ -38,8 +38,10 @@ class Background:
                 if request.recolour:
                     product = recolour(product, colour.parse(request.recolour))
             else:
-                found = cut_out(piece.image)
+                found = cut_out(piece.bare or piece.image)  # a logo draws the eye, and would be taken for it
                 product, doubt = found.image, found.doubt
+                if piece.bare is not None:
+                    product = _with_logos(product, piece.bare, piece.image)
             product = _placed(product, piece.image.size, request)
             image = _shown(product, piece.image, request)
             exact = np.asarray(product.getchannel("A")) == 255 if request.product else None
@@ -58,6 +60,15 @@ def staged(product: Image.Image, picture: Image.Image, request: GenerationReques
     Raises `StudioError`.
     """
     return _shown(_placed(product, picture.size, request), picture, request)
+
+
+def _with_logos(product: Image.Image, bare: Image.Image, finished: Image.Image) -> Image.Image:
+    """The product (RGBA) with the pixels that its logos changed."""
+    pixels = np.array(product)
+    before, after = (np.asarray(image.convert("RGB")) for image in (bare, finished))
+    changed = (before != after).any(axis=-1)
+    pixels[changed, :3] = after[changed]
+    return Image.fromarray(pixels)
 
 
 def _placed(product: Image.Image, size: tuple[int, int], request: GenerationRequest) -> Image.Image:

@@ -13,11 +13,14 @@ from sdxl_lora.editing.cutout import cut_out
 from sdxl_lora.errors import NotFoundError
 from sdxl_lora.finishing import origin
 from sdxl_lora.finishing.chain import Chain, Piece
+from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.recolouring import Recolour
 from sdxl_lora.finishing.staging import Background
+from sdxl_lora.logos import asked
 from sdxl_lora.records.iptc import SourceType
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, LogoSpec
 from tests.editing.photos import garment
+from tests.logos.marks import PEAK
 
 PHOTO, TRUTH = garment()
 REQUEST = GenerationRequest(prompt="a navy t-shirt", seed=3)
@@ -34,6 +37,17 @@ def test_white_is_pure_white_and_the_garment_keeps_its_pixels() -> None:
     assert pixels.shape == (320, 320, 3)
     assert (pixels[alpha == 0] == 255).all()
     assert (pixels[alpha == 255] == np.asarray(PHOTO)[alpha == 255]).all()
+
+
+def test_the_product_is_found_as_it_was_before_its_logo_and_wears_it() -> None:
+    spec = LogoSpec.parse("0.5,0.5,0.2", hash=asked.keep(PEAK, "peak.svg").hash)
+    chain = Chain([Composite(), Background()])
+    done = chain(Piece(image=PHOTO, request=replace(REQUEST, background="white", logos=(spec,)))).image
+    printed, plain = np.asarray(asked.put_on(PHOTO, (spec,))), np.asarray(finished(background="white").image)
+    changed = (printed != np.asarray(PHOTO)).any(axis=-1)
+    assert changed.any()
+    assert (np.asarray(done)[changed] == printed[changed]).all()
+    assert (np.asarray(done)[~changed] == plain[~changed]).all()
 
 
 def test_a_colour_a_kept_picture_and_nothing_can_stand_behind() -> None:

@@ -33,7 +33,9 @@ def _show(source: Source) -> Wanted | None:
     with stage:
         fits = _dragged(source.image(), spec)
     # logos that the picture has are in its pixels already
-    return Wanted(request=lambda: edits.finish(source, logos=(spec,)), drawn=False) if fits else None
+    return (
+        Wanted(request=lambda: edits.finish(source, logos=(spec,)), drawn=spec.embroidered) if fits else None
+    )
 
 
 def _dragged(picture: Image.Image, spec: LogoSpec) -> bool:
