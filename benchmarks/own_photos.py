@@ -107,7 +107,7 @@ def _way_of(
     if spec is not None:
         pictures["logo"] = _made(studio, edits.finish(source, logos=(spec,)), row)
         there = asked.corners_on(photo, spec)
-        seen = logo_check.check(pictures["logo"], logo, near=there)
+        seen = logo_check.check(pictures["logo"], logo, near=there, bare=photo)
         row |= {"verdict": seen.verdict, "reason": seen.reason, "likeness": round(seen.likeness, 3)}
         after = edits.finish(source, logos=(spec,), background="white", shadow=True)
         pictures["logo on white"] = _made(studio, after, row)

@@ -59,6 +59,7 @@ class Aligned:
     corners: Corners  # px of the picture
     seen: _Plane  # [height, width, 3] of the drawing with its margin, RGB 0..1
     fitted: _Plane  # the drawing in the colours found there, RGB 0..1
+    ground: _Plane  # the cloth under it, RGB 0..1
     colours: list[tuple[NDArray[np.float32], NDArray[np.float32], float]]  # (drawn, found, share of the logo)
 
 
@@ -79,8 +80,8 @@ def drawing_of(logo: Logo, corners: Corners, *, mirrored: bool = False) -> Drawi
     return Drawing(ink=ink, cover=cover, labels=labels, edge=edge, edges=_edges(light))
 
 
-def aligned(pixels: Pixels, drawing: Drawing, corners: Corners) -> Aligned:
-    """The place where the drawing fits best, near `corners`."""
+def aligned(pixels: Pixels, drawing: Drawing, corners: Corners, bare: Pixels | None = None) -> Aligned:
+    """The place where the drawing fits best, near `corners`; `bare`: the picture as it was before, if known."""
     rough = _straight(pixels, drawing, corners)
     motion = np.eye(3, dtype=np.float32)
     wanted, found = drawing.edges, _edges(rough)
@@ -88,15 +89,27 @@ def aligned(pixels: Pixels, drawing: Drawing, corners: Corners) -> Aligned:
         motion = _ecc(wanted, found, motion, kind, soft)
     at = _moved(corners, drawing, motion)
     seen = _straight(pixels, drawing, at)
-    fitted, colours = _fitted(drawing, seen)
+    ground = _ground(pixels if bare is None else bare, drawing, at, known=bare is not None)
+    fitted, colours = _fitted(drawing, seen, ground)
     axis = contrast_of(fitted)
     if axis is not None:
         motion = _ecc(fitted @ axis, seen @ axis, np.eye(3, dtype=np.float32), cv2.MOTION_HOMOGRAPHY, 3)
         finer = _moved(at, drawing, motion)
         if np.linalg.norm(finer - corners, axis=1).max() <= _MOVED * geometry.lengths(corners).max():
             at, seen = finer, _straight(pixels, drawing, finer)
-            fitted, colours = _fitted(drawing, seen)
-    return Aligned(corners=at, seen=seen, fitted=fitted, colours=colours)
+            ground = _ground(pixels if bare is None else bare, drawing, at, known=bare is not None)
+            fitted, colours = _fitted(drawing, seen, ground)
+    return Aligned(corners=at, seen=seen, fitted=fitted, ground=ground, colours=colours)
+
+
+def _ground(pixels: Pixels, drawing: Drawing, corners: Corners, *, known: bool) -> _Plane:
+    """The cloth under the logo [height, width, 3]: as it is `known`, or the colour around the logo everywhere."""
+    seen = _straight(pixels, drawing, corners)
+    if known:
+        return seen
+    outside = drawing.cover < 0.02
+    colour = np.median(seen[outside], axis=0) if outside.any() else seen.mean((0, 1))
+    return np.asarray(np.broadcast_to(colour, seen.shape), np.float32)
 
 
 def _ecc(wanted: _Plane, found: _Plane, start: _Plane, kind: int, soft: int) -> _Plane:
@@ -150,12 +163,10 @@ def _straight(pixels: Pixels, drawing: Drawing, corners: Corners) -> _Plane:
 
 
 def _fitted(
-    drawing: Drawing, seen: _Plane
+    drawing: Drawing, seen: _Plane, ground: _Plane
 ) -> tuple[_Plane, list[tuple[NDArray[np.float32], NDArray[np.float32], float]]]:
     """The drawing in the colours that its parts have there, on the colour around it; and those colours."""
-    outside = drawing.cover < 0.02
-    ground = np.median(seen[outside], axis=0) if outside.any() else seen.mean((0, 1))
-    inked = np.broadcast_to(ground, seen.shape).astype(np.float32).copy()
+    inked = ground.copy()
     total = max(1, int((drawing.labels >= 0).sum()))
     colours = []
     for label in np.unique(drawing.labels[drawing.labels >= 0]):

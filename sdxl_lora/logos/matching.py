@@ -27,14 +27,14 @@ from sdxl_lora.logos.raster import Logo
 
 Verdict = Literal["match", "altered", "not found"]
 
-LIKE: Final = 0.78  # likeness from which it is the logo
+LIKE: Final = 0.86  # likeness from which it is the logo
 NEAR: Final = 0.5  # likeness from which it was meant to be
 BENT: Final = 0.6  # likeness after bends are undone, from which it was meant to be
-WORST: Final = 0.2  # likeness of the worst tenth of the logo, at least
-COLOUR: Final = 24.0  # CIEDE2000 of the colour that is most off, at most
+WORST: Final = 0.5  # likeness of the worst tenth of the logo, at least
+COLOUR: Final = 26.0  # CIEDE2000 of the colour that is most off, at most
 ELSE: Final = 36.0  # the same, from which a shape that is hardly near is something else
 UNSURE: Final = 0.72  # likeness of a shape that is hardly near
-STRETCH: Final = 1.12  # of its proportions, at most; more where a side is a few pixels
+STRETCH: Final = 1.2  # of its proportions, at most; more where a side is a few pixels
 _STRETCH_PX: Final = 1.2  # px by which the shorter side may be off
 OTHER: Final = 1.8  # of its proportions, from which it is something else
 _LEAST_SIDE: Final = 24  # px; what is smaller on the picture cannot be told
@@ -63,14 +63,15 @@ class Sighting:
 _NOTHING: Final = Sighting(verdict="not found", reason="nothing like the logo was found on the picture")
 
 
-def find(pixels: Pixels, logo: Logo, *, near: Corners | None = None) -> Sighting:
+def find(pixels: Pixels, logo: Logo, *, near: Corners | None = None, bare: Pixels | None = None) -> Sighting:
     """Looks for the logo on a picture [height, width, 3].
 
     Args:
         near: where it should be, if that is known; no other place is looked at.
+        bare: the picture before the logo was put on, if that is known: on patterned cloth the pattern is told from it.
     """
     if near is not None:
-        return compare(pixels, logo, near)
+        return compare(pixels, logo, near, bare=bare)
     best = _NOTHING
     for place in searching.candidates(pixels, logo):
         seen = compare(pixels, logo, place.corners)
@@ -89,18 +90,20 @@ def _rank(seen: Sighting) -> tuple[bool, float]:
     return seen.verdict != "not found", max(seen.likeness, seen.bent)
 
 
-def compare(pixels: Pixels, logo: Logo, corners: Corners, *, mirrored: bool = False) -> Sighting:
+def compare(
+    pixels: Pixels, logo: Logo, corners: Corners, *, mirrored: bool = False, bare: Pixels | None = None
+) -> Sighting:
     """The part of the picture near the corners against the logo's drawing, or that seen in a mirror."""
     if geometry.lengths(corners).max() < _LEAST_SIDE or not aligning.convex(corners):
         return _NOTHING
     drawing = aligning.drawing_of(logo, corners, mirrored=mirrored)
-    there = aligning.aligned(pixels, drawing, corners)
-    likeness, worst = _structure(drawing, there.fitted, there.seen)
+    there = aligning.aligned(pixels, drawing, corners, bare)
+    likeness, worst = _structure(drawing, there, there.seen)
     found = Sighting(
         verdict="match",
         reason="",
         likeness=likeness,
-        bent=_structure(drawing, there.fitted, _unbent(drawing, there))[0],
+        bent=_structure(drawing, there, _unbent(drawing, there))[0],
         worst=worst,
         colour=_colour_error(there),
         stretch=_stretch(there.corners, logo.aspect),
@@ -131,9 +134,7 @@ def _judged(found: Sighting) -> Sighting:
 # ---------------------------------------------------------------- parts
 
 
-def _structure(
-    drawing: Drawing, expected: NDArray[np.float32], seen: NDArray[np.float32]
-) -> tuple[float, float]:
+def _structure(drawing: Drawing, there: Aligned, seen: NDArray[np.float32]) -> tuple[float, float]:
     """(likeness, likeness of the worst tenth), weighted by how much of the drawing can be seen in a window."""
     sigma = max(1.2, _WINDOW * drawing.unit)
 
@@ -143,12 +144,14 @@ def _structure(
     def contrast(values: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(np.sqrt(np.maximum(low(values * values) - mean * mean, 0).sum(axis=-1)))
 
+    # against the cloth: what was there before the logo says nothing
+    expected, seen = there.fitted - there.ground, seen - there.ground
     mean_e, mean_s = low(expected), low(seen)
     together = (low(expected * seen) - mean_e * mean_s).sum(axis=-1)
     own_e, own_s = contrast(expected, mean_e), contrast(seen, mean_s)
     # cloth without a trace of the drawing is no likeness, however quiet it is
     structure = together / (own_e * np.maximum(own_s, own_e * _FAINT) + _NOISE**2)
-    true = searching.on_ground_of(drawing.ink, drawing.cover, _ground(drawing, seen))
+    true = searching.on_ground_of(drawing.ink, drawing.cover, there.ground) - there.ground
     own_d = contrast(true, low(true))
     # what stands beside the drawing where it has nothing counts, too
     weight = np.where(np.maximum(own_d, own_s) > _SEEN, np.maximum(own_d, 0.5 * own_s), 0)
@@ -160,12 +163,6 @@ def _structure(
     tenth = order[: int(np.searchsorted(shares, 0.1)) + 1]
     worst = float(np.average(structure.ravel()[tenth], weights=weight.ravel()[tenth] + 1e-9))
     return float((weight * structure).sum() / total), worst
-
-
-def _ground(drawing: Drawing, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The colour around the logo, 0..1."""
-    outside = drawing.cover < 0.02
-    return np.asarray(np.median(seen[outside], axis=0) if outside.any() else seen.mean((0, 1)), np.float32)
 
 
 def _unbent(drawing: Drawing, there: Aligned) -> NDArray[np.float32]:

@@ -94,7 +94,7 @@ def field_of(picture: NDArray[np.float32]) -> _Field:
 def on_ground_of(
     ink: NDArray[np.float32], cover: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Ink [height, width, 3] with its cover [height, width] over one colour; all 0..1."""
+    """Ink [height, width, 3] with its cover [height, width] over cloth [height, width, 3]; all 0..1."""
     return np.asarray(ink * cover[..., None] + ground * (1 - cover[..., None]), np.float32)
 
 

@@ -24,8 +24,12 @@ from sdxl_lora.scoring.lettering import Lettering, OcrLine
 
 GATE: Final = "logo"
 APPROXIMATE: Final = "it is there, embroidered: an approximation, not the exact drawing"
-_FOLDED: Final = 0.75  # likeness that will do where the letters are right
+_FOLDED, _FOLDED_WORST = (
+    0.75,
+    0.3,
+)  # likeness, of all and of the worst tenth, that will do where letters are right
 _CERTAIN: Final = 0.95  # likeness from which letters that are read wrongly are too small to read
+_ONE_LETTER: Final = 0.85  # similarity of a name that is read with one letter wrong
 _MEANT: Final = 0.6  # similarity from which letters without the mark were meant to be it
 _READ_SIDE: Final = 640  # px, of the logo's surroundings when they are read
 _WHOLE_SIDE: Final = 640  # px, of a whole picture when it is read
@@ -38,24 +42,29 @@ def check(
     logo: Logo,
     *,
     near: geometry.Corners | None = None,
+    bare: Image.Image | None = None,
     made_with: GenerationRequest | None = None,
 ) -> Sighting:
     """The verdict on a picture.
 
     Args:
         near: where the logo should be; no other place is looked at.
+        bare: the picture before the logo was put on, where that is known.
         made_with: the request that the picture says it was made with: embroidery is never an exact match.
     """
-    seen = _checked(image, logo, near)
+    seen = _checked(image, logo, near, bare)
     sewn = made_with is not None and any(
         spec.embroidered and (spec.hash == logo.sha256 or spec.name == logo.name) for spec in made_with.logos
     )
     return replace(seen, verdict="altered", reason=APPROXIMATE) if sewn and seen.verdict == "match" else seen
 
 
-def _checked(image: Image.Image, logo: Logo, near: geometry.Corners | None) -> Sighting:
+def _checked(
+    image: Image.Image, logo: Logo, near: geometry.Corners | None, bare: Image.Image | None
+) -> Sighting:
     pixels = np.asarray(image.convert("RGB"))
-    seen = matching.find(pixels, logo, near=near)
+    before = None if bare is None else np.asarray(bare.convert("RGB"))
+    seen = matching.find(pixels, logo, near=near, bare=before)
     words = spelled(logo)
     if not words:
         return seen
@@ -102,9 +111,15 @@ def _read_all(image: Image.Image) -> list[OcrLine]:
 
 
 def _with_letters(seen: Sighting, read: Lettering, words: str) -> Sighting:
-    if read.state == "misread" and seen.likeness < _CERTAIN:
+    one_letter = read.similarity >= _ONE_LETTER and seen.verdict == "match"  # the reader's own mistake
+    if read.state == "misread" and seen.likeness < _CERTAIN and not one_letter:
         return replace(seen, verdict="altered", reason=f"the logo reads {read.text!r}, not {words!r}")
-    folded = seen.likeness >= _FOLDED and seen.colour <= matching.COLOUR and seen.stretch <= matching.STRETCH
+    folded = (
+        seen.likeness >= _FOLDED
+        and seen.worst >= _FOLDED_WORST
+        and seen.colour <= matching.COLOUR
+        and seen.stretch <= matching.STRETCH
+    )
     if read.state == "read" and seen.verdict == "altered" and folded:
         return replace(
             seen, verdict="match", reason=f"the logo is there and reads {words}; folds move its shape"
@@ -222,14 +237,19 @@ def finish(image: Image.Image, request: GenerationRequest) -> tuple[Image.Image,
     except StudioError as error:
         return image, (Gate(name=GATE, passed=False, reason=str(error)),)
     return finished, tuple(
-        gate(finished, spec, near) for spec, near in zip(request.logos, places, strict=True)
+        gate(finished, spec, near, image) for spec, near in zip(request.logos, places, strict=True)
     )
 
 
-def gate(image: Image.Image, spec: LogoSpec, near: geometry.Corners | None = None) -> Gate:
+def gate(
+    image: Image.Image,
+    spec: LogoSpec,
+    near: geometry.Corners | None = None,
+    bare: Image.Image | None = None,
+) -> Gate:
     """Whether a logo of a request is on the picture as it is drawn; never raises."""
     try:
-        seen = check(image, asked.read(spec), near=near)
+        seen = check(image, asked.read(spec), near=near, bare=bare)
     except StudioError as error:
         return Gate(name=GATE, passed=None, reason=str(error))
     if spec.embroidered and seen.verdict != "not found":

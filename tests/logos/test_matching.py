@@ -81,3 +81,11 @@ def test_a_mirrored_logo_is_said_to_be_mirrored() -> None:
 @pytest.mark.parametrize("side", [16, 40])
 def test_pictures_too_small_to_tell_have_no_logo(side: int) -> None:
     assert matching.find(np.full((side, side, 3), 90, np.uint8), MARK).verdict == "not found"
+
+
+def test_on_patterned_cloth_a_true_logo_is_known_by_the_cloth_as_it_was() -> None:
+    striped = cloth()
+    striped[(np.arange(256) // 9 % 2).astype(bool)] = (240, 235, 220)
+    printed = compositing.composite(striped, MARK, PLACE)
+    assert matching.find(printed, MARK, near=PLACE, bare=striped).verdict == "match"
+    assert matching.find(striped, MARK, near=PLACE, bare=striped).verdict == "not found"
