@@ -35,6 +35,11 @@ def test_the_command_starts(
     assert "usage: " in capsys.readouterr().out
 
 
+def test_the_readme_of_the_benchmarks_names_each() -> None:
+    named = re.findall(r"`python -m (benchmarks\S*?)[` ]", (ROOT / "benchmarks/README.md").read_text("utf-8"))
+    assert sorted(named) == sorted(MODULES)
+
+
 def test_no_document_starts_a_benchmark_as_a_file() -> None:
     """`python benchmarks/x.py` does not find the package."""
     files = [*(ROOT / "sdxl_lora").rglob("*.py"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *SOURCES]

@@ -12,7 +12,12 @@ GUIDE = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/gui
 SHOWING_COMMANDS = ["CONTRIBUTING.md", "docs/command-line.md", *GUIDE]
 ALL = [
     path.relative_to(ROOT).as_posix()
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guide/*.md"))
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/guide/*.md"),
+        *ROOT.glob("benchmarks/**/*.md"),
+    )
 ]
 LOG = documents.read("docs/log.md")
 INDEX = LOG.split("## By question\n")[1].split("\n## ")[0]
