@@ -3,13 +3,23 @@
 import importlib
 import io
 import sys
+import threading
 from typing import Any
+
+_FIRST = threading.Lock()
 
 
 def load() -> Any:
-    """The package. Raises `ImportError` where it is not installed."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # "not there", to whoever imports it
-    return importlib.import_module("openvino")
+    """The package. Raises `ImportError` where it is not installed.
+
+    The first `Type.to_dtype` of a process builds a table inside a C++ static and may lose the interpreter meanwhile:
+    two threads that begin at once would wait for each other for ever. So it is made here, by one.
+    """
+    with _FIRST:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # "not there", to its importers
+        package = importlib.import_module("openvino")
+        package.Type.f32.to_dtype()
+    return package
 
 
 def read(blob: bytes, *, threads: int, streams: int) -> Any:
