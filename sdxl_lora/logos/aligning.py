@@ -80,36 +80,38 @@ def drawing_of(logo: Logo, corners: Corners, *, mirrored: bool = False) -> Drawi
     return Drawing(ink=ink, cover=cover, labels=labels, edge=edge, edges=_edges(light))
 
 
-def aligned(pixels: Pixels, drawing: Drawing, corners: Corners, bare: Pixels | None = None) -> Aligned:
-    """The place where the drawing fits best, near `corners`; `bare`: the picture as it was before, if known."""
-    rough = _straight(pixels, drawing, corners)
+def aligned(pixels: Pixels, drawing: Drawing, corners: Corners) -> Aligned:
+    """The place where the drawing fits best, near `corners`."""
     motion = np.eye(3, dtype=np.float32)
-    wanted, found = drawing.edges, _edges(rough)
+    wanted, found = drawing.edges, _edges(_straight(pixels, drawing, corners))
     for kind, soft in ((cv2.MOTION_AFFINE, 9), (cv2.MOTION_HOMOGRAPHY, 5)):
         motion = _ecc(wanted, found, motion, kind, soft)
-    at = _moved(corners, drawing, motion)
-    seen = _straight(pixels, drawing, at)
-    ground = _ground(pixels if bare is None else bare, drawing, at, known=bare is not None)
-    fitted, colours = _fitted(drawing, seen, ground)
-    axis = contrast_of(fitted)
-    if axis is not None:
-        motion = _ecc(fitted @ axis, seen @ axis, np.eye(3, dtype=np.float32), cv2.MOTION_HOMOGRAPHY, 3)
-        finer = _moved(at, drawing, motion)
-        if np.linalg.norm(finer - corners, axis=1).max() <= _MOVED * geometry.lengths(corners).max():
-            at, seen = finer, _straight(pixels, drawing, finer)
-            ground = _ground(pixels if bare is None else bare, drawing, at, known=bare is not None)
-            fitted, colours = _fitted(drawing, seen, ground)
-    return Aligned(corners=at, seen=seen, fitted=fitted, ground=ground, colours=colours)
+    coarse = _seen_at(pixels, drawing, _moved(corners, drawing, motion))
+    axis = contrast_of(coarse.fitted)
+    if axis is None:
+        return coarse
+    motion = _ecc(
+        coarse.fitted @ axis, coarse.seen @ axis, np.eye(3, dtype=np.float32), cv2.MOTION_HOMOGRAPHY, 3
+    )
+    finer = _moved(coarse.corners, drawing, motion)
+    far = np.linalg.norm(finer - corners, axis=1).max() > _MOVED * geometry.lengths(corners).max()
+    return coarse if far else _seen_at(pixels, drawing, finer)
 
 
-def _ground(pixels: Pixels, drawing: Drawing, corners: Corners, *, known: bool) -> _Plane:
-    """The cloth under the logo [height, width, 3]: as it is `known`, or the colour around the logo everywhere."""
+def placed(pixels: Pixels, drawing: Drawing, corners: Corners, bare: Pixels) -> Aligned:
+    """Exactly at `corners`, where the logo was put onto the picture `bare`: stripes must not pull it away."""
+    return _seen_at(pixels, drawing, corners, _straight(bare, drawing, corners))
+
+
+def _seen_at(pixels: Pixels, drawing: Drawing, corners: Corners, cloth: _Plane | None = None) -> Aligned:
+    """What is to be seen at `corners`; `cloth` under it, or the colour around it everywhere."""
     seen = _straight(pixels, drawing, corners)
-    if known:
-        return seen
-    outside = drawing.cover < 0.02
-    colour = np.median(seen[outside], axis=0) if outside.any() else seen.mean((0, 1))
-    return np.asarray(np.broadcast_to(colour, seen.shape), np.float32)
+    if cloth is None:
+        outside = drawing.cover < 0.02
+        colour = np.median(seen[outside], axis=0) if outside.any() else seen.mean((0, 1))
+        cloth = np.asarray(np.broadcast_to(colour, seen.shape), np.float32)
+    fitted, colours = _fitted(drawing, seen, cloth)
+    return Aligned(corners=corners, seen=seen, fitted=fitted, ground=cloth, colours=colours)
 
 
 def _ecc(wanted: _Plane, found: _Plane, start: _Plane, kind: int, soft: int) -> _Plane:

@@ -97,7 +97,10 @@ def compare(
     if geometry.lengths(corners).max() < _LEAST_SIDE or not aligning.convex(corners):
         return _NOTHING
     drawing = aligning.drawing_of(logo, corners, mirrored=mirrored)
-    there = aligning.aligned(pixels, drawing, corners, bare)
+    if bare is None:
+        there = aligning.aligned(pixels, drawing, corners)
+    else:
+        there = aligning.placed(pixels, drawing, corners, bare)
     likeness, worst = _structure(drawing, there, there.seen)
     found = Sighting(
         verdict="match",
