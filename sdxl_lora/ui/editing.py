@@ -52,7 +52,7 @@ def form(session: str) -> None:
     steps = _steps()
     if not steps:
         st.file_uploader("A photo to begin with", type=_PHOTOS, key=_FILE)
-        st.markdown("Choose a photo here, or press **Edit** under any picture of the studio or the gallery.")
+        st.markdown("Choose a photo here, or **Use as start** of any picture in the studio or the gallery.")
         return
     _way_back(steps)
     try:

@@ -34,12 +34,11 @@ def pictured() -> Record:
 
 @pytest.fixture
 def at(open_app: Open) -> AppTest:
-    """The page, opened from the gallery by a picture's button."""
+    """The page, opened from the menu of a picture in the gallery."""
     at = open_app()
     record = pictured()
     at.switch_page("pages/gallery.py").run()
-    key = next(b.key for b in at.button if b.key and b.key.endswith(f"{record.id}.edit"))
-    at.button(key=key).click().run()
+    at.menu_button(key=f"gallery.{record.id}.menu").click("Use as start").run()
     at.switch_page("pages/edit.py").run()  # where the button leads; AppTest would run the gallery again
     assert not at.exception
     at.segmented_control(key="edit.vary").set_value("A lot").run()  # of the two steps of the tiny model one
