@@ -17,6 +17,7 @@ from sdxl_lora.models.published_sizes import SDXL
 from tests import pretend_guard, tiny
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def _found(*arguments: object, home: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module", params=["few", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["few", "all"])
 def found(
     request: pytest.FixtureRequest,
     guard: Path,

@@ -16,7 +16,7 @@ from tests.captioned import captioned
 
 __all__ = ["axe"]
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LIVE = "[class*=st-key-training-]"
 STARTS = 240.0  # seconds; a process of its own loads torch and the model
