@@ -95,19 +95,19 @@ def training(device: Device, model: str, pictures: str, folder: Path, **changes:
     prepared = setup.prepare(TrainingConfig(**{**values, **changes}), lambda text: None)
     device.reset()
     waits: dict[str, int] = {}
-    caching = launches = 0
+    caching = launches = peak = 0
     kinds = []
     for event in loop.train(prepared):
         kinds.append(type(event).__name__)
         if isinstance(event, Started):
             caching = device.peak
+        else:
+            peak = max(peak, device.peak)
         if isinstance(event, StepRecord) and event.step == 2:
             waits = {where: n for where, n in device.waits.items() if where.startswith("MainThread")}
             launches = device.launches
         if isinstance(event, Started | StepRecord):
             device.reset()
-            peak = device.peak
-        peak = max(peak, device.peak) if caching else 0
     return {"waits": waits, "launches": launches, "caching": caching, "training": peak, "events": kinds}
 
 
@@ -121,12 +121,16 @@ def scoring(clip: str) -> dict[str, Any]:
 
 
 def real_size(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
-    """A part as its configuration says, without files: on the device it is only sizes."""
-    with torch.device("cuda"):
-        if hasattr(kind, "load_config"):
-            part = kind.from_config(kind.load_config(folder))
-        else:
-            part = kind(kind.config_class.from_pretrained(folder))
+    """A part as its configuration says, without files: on the device it is only sizes, of `dtype` from the start."""
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device("cuda"):
+            if hasattr(kind, "load_config"):
+                part = kind.from_config(kind.load_config(folder))
+            else:
+                part = kind(kind.config_class.from_pretrained(folder))
+    finally:
+        torch.set_default_dtype(torch.float32)
     return torch.nn.Module.to(part, dtype).requires_grad_(False).eval()
 
 
