@@ -16,6 +16,9 @@ from sdxl_lora.search.calibration import Calibrations
 from sdxl_lora.search.levels import LEVELS
 from tests.jobs.test_attempts import CALIBRATED
 
+# draft in every run, the dearer ones with the slow tests
+EACH = [level if level == "draft" else pytest.param(level, marks=pytest.mark.slow) for level in LEVELS]
+
 
 @pytest.fixture
 def photo() -> Image.Image:
@@ -63,7 +66,7 @@ def score(made: Recorded) -> float:
 
 
 @pytest.mark.parametrize("part", [False, True], ids=["whole", "part"])
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", EACH)
 def test_an_edit_at_a_level_is_the_best_of_whole_pictures_and_never_below_the_plain_one(
     studio: Studio, photo: Image.Image, level: str, part: bool
 ) -> None:
@@ -80,7 +83,7 @@ def test_an_edit_at_a_level_is_the_best_of_whole_pictures_and_never_below_the_pl
     assert score(recorded) == max(scores) >= score(plain)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", EACH)
 def test_pixels_outside_a_mask_are_the_photos_in_every_attempt_and_in_the_file(
     studio: Studio, photo: Image.Image, level: str
 ) -> None:

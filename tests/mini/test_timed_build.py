@@ -76,6 +76,7 @@ def test_a_build_ends_in_time_and_a_second_call_goes_on_from_its_parcels(
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_a_build_goes_on_from_the_finished_model_if_it_has_the_channels_that_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

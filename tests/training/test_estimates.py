@@ -68,6 +68,7 @@ def real_size(tiny_sdxl, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_what_sdxl_needs_is_at_most_what_it_was_measured_to_need(configure, real_size):
     """Counted with a pretended CUDA device: 13.1 GB and 14.5 TFLOP a picture, 6.2 and 19.6 with checkpointing."""
     common = {
