@@ -64,7 +64,7 @@ def test_sdxls_own_sizes_are_known_before_it_is_here() -> None:
     assert half.peak() == pytest.approx(8.55e9, rel=0.01)
     assert half.peak() > half.peak("model") > half.peak("sequential")
     assert small.peak() < 4.2e9
-    assert sum(small.weights.values()) < 0.51 * sum(half.weights.values())
+    assert sum(small.weights.values()) < 0.54 * sum(half.weights.values())
 
 
 def test_sizes_of_a_model_that_is_not_here_are_not_made_up() -> None:
