@@ -36,6 +36,7 @@ from tests import pretend_cuda
 from tests.pretend_cuda import Device
 
 FEW = 2  # the first of these alone
+TRIES = 4  # of a run whose threads were told another's device
 DRAWN: dict[str, dict[str, Any]] = {
     "fp16": {"precision": "fp16", "count": 2},
     "bf16, guidance ends early": {"precision": "bf16", "guidance_end": 0.5},
@@ -135,10 +136,19 @@ def real_size(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) 
 
 
 def _tried(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return run()
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        return {"failed": f"{type(error).__name__}: {error}"[:500]}
+    """What `run` found, or how it failed.
+
+    While one thread computes, a fake tensor tells every other one that it is on "meta" (torch's flag for it belongs to
+    the mode, not to the thread): such a mismatch is the double's own, and is tried again.
+    """
+    for attempt in range(TRIES):
+        try:
+            return run()
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            failed = f"{type(error).__name__}: {error}"[:500]
+            if "and meta" not in failed or attempt == TRIES - 1:
+                return {"failed": failed}
+    raise AssertionError("unreachable")
 
 
 def main() -> None:
