@@ -5,6 +5,7 @@ import streamlit as st
 from sdxl_lora.records.searching import Filters
 from sdxl_lora.records.store import View
 from sdxl_lora.ui import boards, gallery_filters, picks, shared, similar, small_cards, trash
+from sdxl_lora.ui.counting import number_of
 from sdxl_lora.ui.gallery_filters import Asked
 
 PER_PAGE = 24
@@ -58,7 +59,7 @@ def wall(asked: Asked) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="gallery-head"):
         last = page.before + len(page.records)
         some = f"{page.before + 1:,} to {last:,} of " if page.count > len(page.records) else ""
-        number = f"{some}{page.count:,} {'picture' if page.count == 1 else 'pictures'}"
+        number = f"{some}{number_of(page.count, 'picture')}"
         st.caption(shared.escape(f"{number}, {order}"))
         choosing = picks.switch()
         if asked.board is not None:

@@ -1,15 +1,9 @@
 """Lets the loaded model draw detail into an enlarged picture, before anything exact is put on it."""
 
-import logging
-from collections.abc import Callable
 from dataclasses import replace
 
-from PIL import Image
-
-from sdxl_lora.errors import Cancelled, StudioError
-from sdxl_lora.finishing.chain import Piece, Stage, noted
-
-log = logging.getLogger(__name__)
+from sdxl_lora.finishing.chain import Piece, Stage
+from sdxl_lora.finishing.redrawing import Draw, redrawn
 
 
 class Detail:
@@ -17,7 +11,7 @@ class Detail:
 
     stage = Stage.DETAIL
 
-    def __init__(self, draw: Callable[[Piece], Image.Image]) -> None:
+    def __init__(self, draw: Draw) -> None:
         self._draw = draw
 
     def wanted(self, piece: Piece) -> bool:
@@ -26,11 +20,5 @@ class Detail:
 
     def __call__(self, piece: Piece) -> Piece:
         """The picture with detail; as it was where that cannot be done, with the reason."""
-        try:
-            return replace(piece, image=self._draw(piece))
-        except Cancelled:
-            raise
-        except StudioError as error:
-            log.info("no detail: %s", error)
-            plain = replace(piece, request=replace(piece.request, detail=0.0))
-            return noted(plain, f"no detail was drawn: {error}")
+        plain = replace(piece, request=replace(piece.request, detail=0.0))
+        return redrawn(piece, self._draw, without=plain, missing="no detail was drawn")

@@ -1,15 +1,7 @@
 """Lets the loaded model draw over logos that are embroidered, a little, so that thread and cloth become one."""
 
-import logging
-from collections.abc import Callable
-from dataclasses import replace
-
-from PIL import Image
-
-from sdxl_lora.errors import Cancelled, StudioError
-from sdxl_lora.finishing.chain import Piece, Stage, noted
-
-log = logging.getLogger(__name__)
+from sdxl_lora.finishing.chain import Piece, Stage
+from sdxl_lora.finishing.redrawing import Draw, redrawn
 
 
 class Embroider:
@@ -17,7 +9,7 @@ class Embroider:
 
     stage = Stage.COMPOSITE
 
-    def __init__(self, draw: Callable[[Piece], Image.Image]) -> None:
+    def __init__(self, draw: Draw) -> None:
         self._draw = draw
 
     def wanted(self, piece: Piece) -> bool:
@@ -26,10 +18,6 @@ class Embroider:
 
     def __call__(self, piece: Piece) -> Piece:
         """The picture with them drawn over; with the threads alone where that cannot be done, and the reason."""
-        try:
-            return replace(piece, image=self._draw(piece))
-        except Cancelled:
-            raise
-        except StudioError as error:
-            log.info("embroidery not drawn over: %s", error)
-            return noted(piece, f"the embroidery was not drawn over by the model: {error}")
+        return redrawn(
+            piece, self._draw, without=piece, missing="the embroidery was not drawn over by the model"
+        )

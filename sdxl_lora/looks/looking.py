@@ -6,7 +6,6 @@ et al., arXiv:2103.00020, section 2.3). Which CLIP: the one that judges pictures
 its contents, so that another one never meets its vectors.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdxl_lora.errors import NotFoundError
+from sdxl_lora.models import identity
 from sdxl_lora.records import Database
 from sdxl_lora.records.embeddings import Embeddings
 from sdxl_lora.scoring.base import scorer_for
@@ -25,6 +25,7 @@ from sdxl_lora.scoring.clip import ClipScorer
 MOST = 480  # pictures of one answer; what comes later is like nothing any more
 _BLOCK = 4096  # rows that are turned into float32 at once
 _WEIGHTS = "model.safetensors"
+_DIGITS = 16  # of the SHA-256, that stand for a CLIP
 Vector = NDArray[np.float32]
 
 
@@ -48,7 +49,6 @@ class Looks:
         self.embeddings = Embeddings(where)
         self._clip = clip
         self._lock = threading.Lock()
-        self._names: dict[str, str] = {}  # source of a CLIP -> its contents
         self._judge = ""  # whose vectors are in memory
         self._last = 0
         self._ids: list[str] = []
@@ -58,13 +58,8 @@ class Looks:
     def judge(self) -> str:
         """The CLIP in use, by its contents. Raises `ModelUnavailableError`, `StorageError`."""
         source = self._clip().source
-        if source not in self._names:
-            weights = Path(source) / _WEIGHTS
-            if not weights.is_file():
-                return source
-            with weights.open("rb") as file:
-                self._names[source] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        return self._names[source]
+        weights = Path(source) / _WEIGHTS
+        return identity.of_file(weights)[:_DIGITS] if weights.is_file() else source
 
     def of_words(self, text: str, among: Iterable[str] | None = None) -> list[Alike]:
         """Pictures that show what the words say, the likest first. Raises `ModelUnavailableError`, `StorageError`.

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sdxl_lora.errors import NotFoundError, RequestError, StorageError
+from sdxl_lora.errors import NotFoundError, RequestError
 from sdxl_lora.records import layout, upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.journal import Journal, Line
@@ -22,7 +22,6 @@ from sdxl_lora.records.tables import BoardPictureRow, BoardRow, PictureRow
 logger = logging.getLogger(__name__)
 
 MAX_NAME = 80  # characters
-_AT_ONCE = 500  # rows of one statement
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,7 @@ class Boards(Repository):
     def __init__(self, where: Database | Path) -> None:
         super().__init__(where)
         self._journal = Journal(self.database, "boards.jsonl", enter=_enter, tell=_tell)
-        try:
-            self._journal.catch_up()
-        except StorageError as error:  # what is in the database can still be looked at
-            logger.warning("boards are not brought up to date: %s", error)
-            self.notices += (str(error),)
+        self.notices += self._journal.begin()
 
     def all(self) -> list[Board]:
         """By name."""
@@ -119,14 +114,13 @@ def _enter(session: Session, line: Line) -> None:
         session.execute(sa.delete(BoardPictureRow).where(BoardPictureRow.board == board))
     elif action in ("add", "remove"):
         pictures = [str(picture) for picture in line["pictures"]]
-        for start in range(0, len(pictures), _AT_ONCE):
-            some = pictures[start : start + _AT_ONCE]
-            if action == "add":
-                rows = [{"board": board, "picture_id": picture} for picture in some]
-                upserts.insert_missing(session, BoardPictureRow, rows)
-            else:
-                on = (BoardPictureRow.board == board, BoardPictureRow.picture_id.in_(some))
-                session.execute(sa.delete(BoardPictureRow).where(*on))
+        if action == "add":
+            rows = [{"board": board, "picture_id": picture} for picture in pictures]
+            upserts.insert_missing(session, BoardPictureRow, rows)
+            return
+        for some in upserts.parts(pictures):
+            on = (BoardPictureRow.board == board, BoardPictureRow.picture_id.in_(some))
+            session.execute(sa.delete(BoardPictureRow).where(*on))
     else:
         raise ValueError(f"action {str(action)[:40]!r} is not known")
 

@@ -17,7 +17,6 @@ from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.tables import EmbeddingRow, PictureRow
 
 _KIND = np.dtype("<f2")
-_AT_ONCE = 500  # rows of one statement
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,8 @@ class Embeddings(Repository):
             {"picture_id": identifier, "judge": judge, "vector": vector.astype(_KIND).tobytes()}
             for identifier, vector in vectors.items()
         ]
-        for start in range(0, len(rows), _AT_ONCE):
-            with self.database.writing(repair=True) as session:
-                upserts.insert_missing(session, EmbeddingRow, rows[start : start + _AT_ONCE])
+        with self.database.writing(repair=True) as session:
+            upserts.insert_missing(session, EmbeddingRow, rows)
 
     def since(self, judge: str, number: int) -> Kept:
         """Every vector that was entered after the row of that number."""
@@ -59,12 +57,12 @@ class Embeddings(Repository):
             last, tuple(row.picture_id for row in rows), vectors.reshape(len(rows), -1 if rows else 0)
         )
 
-    def missing(self, judge: str, limit: int | None = None) -> list[str]:
+    def missing(self, judge: str) -> list[str]:
         """Pictures without a vector, newest first."""
         known = sa.select(EmbeddingRow.picture_id).where(EmbeddingRow.judge == judge)
         query = sa.select(PictureRow.id).where(PictureRow.id.not_in(known)).order_by(PictureRow.id.desc())
         with self.database.reading() as session:
-            return list(session.scalars(query.limit(limit)))
+            return list(session.scalars(query))
 
     def count(self, judge: str) -> int:
         """How many pictures have one."""

@@ -16,7 +16,6 @@ from sdxl_lora.records.searching import fold, request_words
 from sdxl_lora.records.tables import EmbeddingRow, FoundByRow, PictureLoraRow, PictureRow
 
 NOT_SCORED = -2.0  # below every cosine, so that those without a score sort last
-AT_ONCE = 500  # rows of one statement
 _ROWS = (FoundByRow, PictureLoraRow, EmbeddingRow)  # all by `picture_id`
 
 
@@ -41,17 +40,15 @@ def enter(session: Session, requests: Mapping[str, Any]) -> None:
         if lora.get("path")
     ]
     for row, values in ((FoundByRow, found), (PictureLoraRow, loras)):
-        for start in range(0, len(values), AT_ONCE):
-            upserts.insert_missing(session, row, values[start : start + AT_ONCE])
+        upserts.insert_missing(session, row, values)
 
 
 def forget(identifiers: Iterable[str]) -> list[sa.Delete]:
     """Statements that take pictures out of everything that they are found by."""
-    ids = list(identifiers)
     return [
-        sa.delete(row).where(row.picture_id.in_(ids[start : start + AT_ONCE]))
+        sa.delete(row).where(row.picture_id.in_(some))
         for row in _ROWS
-        for start in range(0, len(ids), AT_ONCE)
+        for some in upserts.parts(list(identifiers))
     ]
 
 
@@ -66,12 +63,10 @@ def complete(database: Database) -> None:
         with database.writing(repair=True) as session:
             for row in _ROWS:
                 session.execute(sa.delete(row).where(row.picture_id.not_in(sa.select(PictureRow.id))))
-    for start in range(0, len(new), AT_ONCE):
+    for some in upserts.parts(new):
         with database.writing(repair=True) as session:
-            some = PictureRow.id.in_(new[start : start + AT_ONCE])
-            rows_of = session.execute(
-                sa.select(PictureRow.id, PictureRow.request, PictureRow.scores).where(some)
-            ).all()
+            query = sa.select(PictureRow.id, PictureRow.request, PictureRow.scores)
+            rows_of = session.execute(query.where(PictureRow.id.in_(some))).all()
             session.execute(
                 sa.update(PictureRow),
                 [{"id": one.id, **columns(one.request, one.scores)} for one in rows_of],

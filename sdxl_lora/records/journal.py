@@ -62,6 +62,15 @@ class Journal:
                     os.truncate(self.path, before)
                 raise
 
+    def begin(self) -> tuple[str, ...]:
+        """As `catch_up`, where what is in the database can be used without: what the user should be told instead."""
+        try:
+            self.catch_up()
+        except StorageError as error:
+            logger.warning("%s is not brought up to date: %s", self._name, error)
+            return (str(error),)
+        return ()
+
     def catch_up(self) -> None:
         """Brings file and table together after a crash, or after either was lost. Raises `StorageError`."""
         size = self.path.stat().st_size if self.path.is_file() else 0

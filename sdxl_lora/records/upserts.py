@@ -1,11 +1,14 @@
-"""INSERT that does not mind what is there: the one thing that SQLAlchemy leaves to each database's own dialect."""
+"""What SQLAlchemy leaves to each database: INSERT that does not mind what is there, and how much a statement takes."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
+
+_AT_ONCE = 500  # rows of one statement
+_Item = TypeVar("_Item")
 
 
 def insert_or_update(
@@ -30,8 +33,15 @@ def insert_or_update(
 
 
 def insert_missing(session: Session, row: type[DeclarativeBase], values: Iterable[Mapping[str, Any]]) -> None:
-    """Rows of mapped class `row`; those of which something unique is there stay as they are."""
-    session.execute(_insert(session, row).values(list(values)).on_conflict_do_nothing())
+    """Any number of rows of mapped class `row`; those of which something unique is there stay as they are."""
+    for some in parts(list(values)):
+        session.execute(_insert(session, row).values(some).on_conflict_do_nothing())
+
+
+def parts(values: Sequence[_Item]) -> Iterator[list[_Item]]:
+    """As many at a time as one statement may name: databases take some 32,000 values."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield list(values[start : start + _AT_ONCE])
 
 
 def _insert(session: Session, row: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:

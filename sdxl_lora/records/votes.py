@@ -17,14 +17,13 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sdxl_lora.errors import NotFoundError, StorageError
+from sdxl_lora.errors import NotFoundError
 from sdxl_lora.records import layout, upserts
 from sdxl_lora.records.database import Database, Repository
 from sdxl_lora.records.journal import Journal, Line
 from sdxl_lora.records.tables import VoteRow
 
 logger = logging.getLogger(__name__)
-_AT_ONCE = 500  # ids in one question to the database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +46,7 @@ class Votes(Repository):
     def __init__(self, where: Database | Path) -> None:
         super().__init__(where)
         self._journal = Journal(self.database, "votes.jsonl", enter=_enter, tell=_tell)
-        try:
-            self._journal.catch_up()
-        except StorageError as error:  # what is in the database can still be learned from
-            logger.warning("votes are not brought up to date: %s", error)
-            self.notices += (str(error),)
+        self.notices += self._journal.begin()
 
     def cast(
         self,
@@ -98,9 +93,9 @@ class Votes(Repository):
         found: dict[str, bool] = {}
         wanted = list(picture_ids)
         with self.database.reading() as session:
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = VoteRow.picture_id.in_(wanted[start : start + _AT_ONCE])
-                rows = session.execute(sa.select(VoteRow.picture_id, VoteRow.approved).where(some))
+            for some in upserts.parts(wanted):
+                query = sa.select(VoteRow.picture_id, VoteRow.approved)
+                rows = session.execute(query.where(VoteRow.picture_id.in_(some)))
                 found |= {str(row[0]): bool(row[1]) for row in rows}
         return found
 

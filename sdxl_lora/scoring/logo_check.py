@@ -24,10 +24,8 @@ from sdxl_lora.scoring.lettering import Lettering, OcrLine
 
 GATE: Final = "logo"
 APPROXIMATE: Final = "it is there, embroidered: an approximation, not the exact drawing"
-_FOLDED, _FOLDED_WORST = (
-    0.75,
-    0.3,
-)  # likeness, of all and of the worst tenth, that will do where letters are right
+_FOLDED: Final = 0.75  # likeness that will do where letters are right
+_FOLDED_WORST: Final = 0.3  # the same of the worst tenth
 _CERTAIN: Final = 0.95  # likeness from which letters that are read wrongly are too small to read
 _ONE_LETTER: Final = 0.85  # similarity of a name that is read with one letter wrong
 _MEANT: Final = 0.6  # similarity from which letters without the mark were meant to be it

@@ -11,6 +11,7 @@ from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.search import Attempt
 from sdxl_lora.search.levels import LEVELS
 from sdxl_lora.ui import shared, why
+from sdxl_lora.ui.counting import number_of
 
 _LEVEL = "create.level"
 _ONE_SHOT = "One shot"
@@ -69,12 +70,9 @@ def counted(attempts: Sequence[Attempt]) -> str:
     """How many of what kind: "3 attempts", or "6 sketches, 1 whole picture"."""
     sketches = sum(attempt.sketch for attempt in attempts)
     if not sketches:
-        return f"{len(attempts)} {'attempt' if len(attempts) == 1 else 'attempts'}"
+        return number_of(len(attempts), "attempt")
     whole = len(attempts) - sketches
-    return (
-        f"{sketches} {'sketch' if sketches == 1 else 'sketches'}, "
-        f"{whole} whole {'picture' if whole == 1 else 'pictures'}"
-    )
+    return f"{number_of(sketches, 'sketch', 'sketches')}, {number_of(whole, 'whole picture')}"
 
 
 def by_picture(attempts: Sequence[Attempt]) -> list[list[Attempt]]:

@@ -8,6 +8,7 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.records import Record
 from sdxl_lora.records.boards import MAX_NAME, Board
 from sdxl_lora.ui import shared
+from sdxl_lora.ui.counting import number_of
 
 CHOSEN = "gallery.board"  # the board that is looked at, by its name, in the address too
 _NAME = "boards.name"
@@ -40,7 +41,7 @@ def of_picture(record: Record, key: str) -> None:
 @st.dialog("Put on a board")
 def choose(identifiers: Sequence[str]) -> None:
     """Asks which board pictures go on."""
-    st.markdown(f"{len(identifiers):,} {'picture' if len(identifiers) == 1 else 'pictures'}")
+    st.markdown(number_of(len(identifiers), "picture"))
     st.selectbox(
         "Board",
         list(every()),
@@ -88,10 +89,8 @@ def head(board: Board) -> None:
 
 def take_off(board: Board, identifiers: Sequence[str]) -> None:
     """Takes pictures off the board that is looked at."""
-    try:
+    with shared.toasted():
         shared.front_door().boards.remove(board.id, identifiers)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _put_chosen(identifiers: list[str]) -> None:
@@ -127,19 +126,14 @@ def _put(name: str, identifiers: Sequence[str]) -> None:
 
 def _rename(board: Board) -> None:
     name = str(st.session_state[_rename_key(board)])
-    try:
+    with shared.toasted():
         shared.front_door().boards.rename(board.id, name)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
-        return
-    st.session_state[CHOSEN] = " ".join(name.split())
+        st.session_state[CHOSEN] = " ".join(name.split())
 
 
 def _delete(board: Board) -> None:
-    try:
+    with shared.toasted():
         shared.front_door().boards.delete(board.id)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
     st.session_state[CHOSEN] = None
 
 

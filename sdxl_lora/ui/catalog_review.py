@@ -6,7 +6,6 @@ import streamlit as st
 
 from sdxl_lora.catalog.journal import Made
 from sdxl_lora.catalog.runs import Run
-from sdxl_lora.errors import StudioError
 from sdxl_lora.records import Record
 from sdxl_lora.ui import shared, votes, why
 
@@ -138,16 +137,13 @@ def _vote(one: Made, approves: bool, listed: list[Made], at: int) -> None:
     if record is None:
         st.toast("This picture was deleted from the gallery, so that nothing can be said of it.")
         return
-    try:
+    with shared.toasted():
         vote = shared.reviews().vote_on(record)
         if vote is not None and vote.approved == approves:
             shared.reviews().withdraw(record)
             return
         shared.reviews().vote(record, approved=approves)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
-        return
-    _go(listed[min(at + 1, len(listed) - 1)].key)
+        _go(listed[min(at + 1, len(listed) - 1)].key)
 
 
 def _go(key: str) -> None:

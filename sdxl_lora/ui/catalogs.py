@@ -10,9 +10,9 @@ from sdxl_lora.catalog import estimating, manifest, packing, runs
 from sdxl_lora.catalog.background import Makers
 from sdxl_lora.catalog.filling import write_manifests
 from sdxl_lora.catalog.runs import Run
-from sdxl_lora.errors import StudioError
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.ui import catalog_review, one_or_new, shared
+from sdxl_lora.ui.counting import number_of
 
 PAGE = "catalog"  # what the keys of its widgets begin with
 _POLL = 1.0  # seconds
@@ -149,27 +149,23 @@ def zip_address(run: Run) -> str:
 
 
 def _start(folder: Path) -> None:
-    try:
+    with shared.toasted():
         makers().start(folder)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _delete(folder: Path) -> None:
-    try:
+    with shared.toasted():
         makers().stop(folder)
         makers().wait(folder, 30.0)
         runs.delete(folder)
         st.query_params.pop("catalogue", None)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _failed(run: Run) -> None:
     problems = sorted(run.problems.items())
     if not problems:
         return
-    many = f"{len(problems):,} row{'' if len(problems) == 1 else 's'} could not be made"
+    many = f"{number_of(len(problems), 'row')} could not be made"
     with st.expander(shared.escape(many), icon=":material/error:", key="catalog-failed"):
         rows = {row.number: row for row in run.table.rows}
         first = run.table.columns[0]

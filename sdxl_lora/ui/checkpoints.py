@@ -10,6 +10,7 @@ from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.training import runs
 from sdxl_lora.ui import feed, shared
+from sdxl_lora.ui.counting import number_of
 
 POLL_SECONDS = 2.0
 MOST_PROMPTS = 3
@@ -30,7 +31,7 @@ def show(run: runs.Run, use: Callable[[Candidate], None]) -> None:
     pictures = len(found) * len(wanted) * checkpoints.SEEDS
     asked: dict[str, dict[tuple[int, int], str]] = st.session_state.setdefault(_ASKED, {})
     if wanted and st.button(
-        f"Compare {len(found):d} {'checkpoint' if len(found) == 1 else 'checkpoints'}: {pictures:d} pictures",
+        f"Compare {number_of(len(found), 'checkpoint')}: {pictures:d} pictures",
         key="training.grid.start",
         icon=":material/grid_view:",
     ):

@@ -18,6 +18,7 @@ from sdxl_lora.evaluation.report_html import leading_metric, number
 from sdxl_lora.records import Database
 from sdxl_lora.records.comparisons import ComparisonRecord, ComparisonStore, ComparisonVote
 from sdxl_lora.ui import evaluation_plots, evaluations, shared
+from sdxl_lora.ui.counting import number_of
 
 SIDE = 640  # px; every picture of a ballot is shown equally large
 SMALL = 360  # px; of the wall
@@ -144,7 +145,7 @@ def wins(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:
     st.altair_chart(_wins_chart(pd.DataFrame(rows), labels), alt="Share of blind votes won, per system")
     voters = len({v.voter for v in votes if v.blind})
     apart = len(votes) - blind
-    said = f"{blind} blind {'vote' if blind == 1 else 'votes'} of {voters} {'person' if voters == 1 else 'people'}"
+    said = f"{number_of(blind, 'blind vote')} of {number_of(voters, 'person', 'people')}"
     said += " · bar: 95 % interval (Wilson), which takes votes as independent · tick: drawing lots"
     said += f" · {apart} votes of people who had seen the names are not counted" if apart else ""
     st.caption(shared.escape(said))
@@ -282,9 +283,6 @@ def exports(record: ComparisonRecord, votes: list[ComparisonVote]) -> None:
 
 
 def _delete(identifier: str) -> None:
-    try:
+    with shared.toasted():
         store().delete(identifier)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
-        return
-    st.query_params.pop("comparison", None)
+        st.query_params.pop("comparison", None)

@@ -18,6 +18,7 @@ from sdxl_lora.evaluation.report_html import number, worst_first
 from sdxl_lora.records import Database
 from sdxl_lora.records.evaluations import EvaluationRecord, EvaluationStore
 from sdxl_lora.ui import shared
+from sdxl_lora.ui.counting import number_of
 from sdxl_lora.ui.evaluation_plots import Report, has
 from sdxl_lora.ui.shared import escape
 
@@ -84,7 +85,7 @@ def not_computed(runs: dict[str, Report]) -> None:
     }
     if not missing:
         return
-    count = "1 metric" if len(missing) == 1 else f"{len(missing)} metrics"
+    count = number_of(len(missing), "metric")
     with st.expander(f"{escape(count)} not computed, and why", icon=":material/do_not_disturb_on:"):
         by_reason: dict[str, list[str]] = {}
         for key, reason in missing.items():

@@ -9,6 +9,7 @@ import streamlit as st
 
 from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.ui import attempts, pictures, shared, votes
+from sdxl_lora.ui.counting import number_of
 
 POLL_SECONDS = 0.7
 SHOWN_JOBS = 6  # finished strips; everything else is in the gallery
@@ -98,7 +99,7 @@ def standing(strip: Sequence[Job]) -> str:
     left = "" if eta is None else f", {most}{duration(eta)} left"
     done, number = sum(len(one.record_ids) for one in strip), sum(len(one.pictures) for one in strip)
     if not done and job.state == "queued":
-        return f"Waiting for {job.position} {'job' if job.position == 1 else 'jobs'}{left}"
+        return f"Waiting for {number_of(job.position, 'job')}{left}"
     if not done and job.progress == 0:
         return f"Getting the model ready{left}"
     if job.searches and len(strip) == 1:

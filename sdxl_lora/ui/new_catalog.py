@@ -18,6 +18,7 @@ from sdxl_lora.prompts import Template
 from sdxl_lora.prompts.vocabulary import WORDS
 from sdxl_lora.search.levels import LEVELS
 from sdxl_lora.ui import catalogs, one_or_new, shared
+from sdxl_lora.ui.counting import number_of
 
 EXAMPLE = (
     "sku,product,colour,brand,logo\r\n"
@@ -265,7 +266,7 @@ def _preview(plan: Plan, table: Table) -> None:
                     st.caption(shared.escape(f"Alternative text: {item.alt}"))
     if plan.problems:
         rows = sorted(plan.problems.items())
-        many = f"{len(rows):,} row{'' if len(rows) == 1 else 's'} cannot be made"
+        many = f"{number_of(len(rows), 'row')} cannot be made"
         with st.expander(shared.escape(many), icon=":material/error:", expanded=not plan.items):
             st.dataframe(
                 {"Row": [row for row, _ in rows[:_PROBLEMS]], "Why": [why for _, why in rows[:_PROBLEMS]]},

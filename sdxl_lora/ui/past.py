@@ -145,7 +145,5 @@ def _thumbnails(records: Sequence[str]) -> list[bytes]:
 
 
 def _keep(history: History) -> None:
-    try:
+    with shared.toasted():
         shared.histories().keep(shared.session_id(), history)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sdxl_lora.errors import StudioError
 from sdxl_lora.records import Record
 from sdxl_lora.records.boards import Board
 from sdxl_lora.ui import boards, pictures, shared, trash
@@ -91,11 +90,9 @@ def _take_off(board: Board) -> None:
 
 def _mark() -> None:
     store = shared.studio().store
-    try:
+    with shared.toasted():
         for record in store.those(_picked()):
             store.mark_favourite(record.id)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
     _clear()
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from sdxl_lora.errors import NotFoundError, StudioError
+from sdxl_lora.errors import NotFoundError
 from sdxl_lora.feedback.corrections import other_colours
 from sdxl_lora.feedback.reviews import brand_of
 from sdxl_lora.jobs.spec import Effort, JobSpec
@@ -348,10 +348,8 @@ def favourite(record: Record, key: str, *, keys: bool = False) -> None:
 
 
 def _mark(identifier: str, favourite: bool) -> None:
-    try:
+    with shared.toasted():
         shared.studio().store.mark_favourite(identifier, favourite)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def _content(record: Record) -> bytes:

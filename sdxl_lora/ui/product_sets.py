@@ -16,6 +16,7 @@ from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.product_sets import Member, Wish
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.ui import feed, shared
+from sdxl_lora.ui.counting import number_of
 from sdxl_lora.ui.examples import Example
 
 _GROUP = "set-"
@@ -59,7 +60,7 @@ def form(session: str) -> None:
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
-    number = "1 picture" if len(members) == 1 else f"{len(members)} pictures"
+    number = number_of(len(members), "picture")
     if st.button(
         shared.escape(f"Make {number}"), key="products.make", type="primary", icon=":material/photo_library:"
     ):

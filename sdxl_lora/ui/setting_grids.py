@@ -17,6 +17,7 @@ from sdxl_lora.comparing.axes import Grid
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.records import Record
 from sdxl_lora.ui import pictures, shared
+from sdxl_lora.ui.counting import number_of
 
 PICTURE = "picture"  # in the address: the picture whose settings are the others
 POLL_SECONDS = 1.5
@@ -43,7 +44,7 @@ def show() -> None:
     jobs = shared.queue().asked(axes.USER, [spec.idempotency_key for spec in specs.values()])
     new = [spec for spec in specs.values() if spec.idempotency_key not in jobs]
     if new and st.button(
-        f"Draw {len(new):d} {'picture' if len(new) == 1 else 'pictures'}",
+        f"Draw {number_of(len(new), 'picture')}",
         key="grid.draw",
         type="primary",
         icon=":material/grid_view:",

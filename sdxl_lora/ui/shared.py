@@ -96,6 +96,15 @@ def told() -> Iterator[None]:
         st.error(escape(str(error)), icon=":material/error:")
 
 
+@contextlib.contextmanager
+def toasted() -> Iterator[None]:
+    """As `told`, in a callback: nothing that it draws stays, so a message over the page says what went wrong."""
+    try:
+        yield
+    except StudioError as error:
+        st.toast(escape(str(error)), icon=":material/error:")
+
+
 def escape(text: str) -> str:
     """`text` as plain words in Markdown; a colon only means something before a letter."""
     return _SYNTAX.sub(r"\\\g<0>", text)

@@ -6,6 +6,7 @@ from sdxl_lora.looks.indexing import Indexer
 from sdxl_lora.records.searching import Filters
 from sdxl_lora.records.store import View
 from sdxl_lora.ui import gallery_filters, pictures, shared
+from sdxl_lora.ui.counting import number_of
 
 POLL_SECONDS = 1.0
 
@@ -81,7 +82,7 @@ def _offer(indexer: Indexer, was_running: bool) -> None:
             return
         missing = indexer.missing()
         st.caption(
-            f"{missing:,} older {'picture has' if missing == 1 else 'pictures have'} not been looked at yet."
+            f"{number_of(missing, 'older picture has', 'older pictures have')} not been looked at yet."
         )
         if st.button("Look at them", key="looking.start", icon=":material/visibility:"):
             indexer.look_at_all()

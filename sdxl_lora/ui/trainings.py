@@ -5,6 +5,7 @@ import streamlit as st
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.ui import feed, shared
+from sdxl_lora.ui.counting import number_of
 
 POLL_SECONDS = 2.0
 SHOWN = 5
@@ -53,7 +54,7 @@ def standing(job: Job) -> str:
     picture = job.pictures[0]
     left = "" if job.eta is None else f", {feed.duration(job.eta)} left"
     if job.state == "queued":
-        return f"waits for {job.position} {'job' if job.position == 1 else 'jobs'}{left}"
+        return f"waits for {number_of(job.position, 'job')}{left}"
     if not picture.step:
         return "getting pictures and model ready"
     return f"{picture.step:,} of {picture.steps:,} updates{left}"

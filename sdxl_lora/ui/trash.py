@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sdxl_lora.errors import StudioError
 from sdxl_lora.records.trash import Deleted, days
 from sdxl_lora.ui import shared
+from sdxl_lora.ui.counting import number_of
 
 _LAST = "trash.last"  # ids that were deleted last in this session
 VIEW = "trash"  # of the gallery's address
@@ -16,15 +16,13 @@ _SHOWN = 60
 def put(identifiers: Sequence[str]) -> None:
     """Moves pictures to the trash; where the disk takes nothing new they are deleted for good, which makes room."""
     store = shared.studio().store
-    try:
+    with shared.toasted():
         if store.database.read_only:
             for identifier in identifiers:
                 store.delete(identifier)
             st.toast("The disk is full, so it was deleted for good.", icon=":material/delete_forever:")
             return
         st.session_state[_LAST] = store.trash.put(identifiers)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
 
 
 def undo_bar() -> None:
@@ -35,7 +33,7 @@ def undo_bar() -> None:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", border=True, key="trash-undo"
     ):
-        st.markdown(f"{len(last):d} {'picture is' if len(last) == 1 else 'pictures are'} in the trash.")
+        st.markdown(f"{number_of(len(last), 'picture is', 'pictures are')} in the trash.")
         st.button("Undo", key="trash.undo", icon=":material/undo:", on_click=_restore, args=(last,))
         st.button("Close", key="trash.close", icon=":material/close:", type="tertiary", on_click=_forget)
 
@@ -67,7 +65,7 @@ def show() -> None:
         else "They stay here until you empty it."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(shared.composed(f"{len(found):,} {'picture' if len(found) == 1 else 'pictures'}. {kept}"))
+        st.caption(shared.composed(f"{number_of(len(found), 'picture')}. {kept}"))
         st.button(
             "Bring all back",
             key="trash.all",
@@ -76,9 +74,7 @@ def show() -> None:
             args=([one.id for one in found],),
         )
         with st.popover("Empty the trash", icon=":material/delete_forever:", key="trash.empty"):
-            st.markdown(
-                f"{len(found):,} {'picture is' if len(found) == 1 else 'pictures are'} deleted for good."
-            )
+            st.markdown(f"{number_of(len(found), 'picture is', 'pictures are')} deleted for good.")
             st.button("Delete for good", key="trash.confirm", type="primary", on_click=_empty)
     with st.grid(5, min_column_width=160, key="grid-trash"):
         for one in found[:_SHOWN]:
@@ -106,22 +102,17 @@ def _thumbnail(one: Deleted) -> bytes | None:
 
 
 def _restore(identifiers: list[str]) -> None:
-    try:
+    with shared.toasted():
         brought = shared.studio().store.trash.restore(identifiers)
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
-        return
-    if (indexer := shared.front_door().indexer) is not None:
-        for identifier in brought:
-            indexer.note(identifier)
-    _forget()
+        if (indexer := shared.front_door().indexer) is not None:
+            for identifier in brought:
+                indexer.note(identifier)
+        _forget()
 
 
 def _empty() -> None:
-    try:
+    with shared.toasted():
         shared.studio().store.trash.empty()
-    except StudioError as error:
-        st.toast(shared.escape(str(error)), icon=":material/error:")
     _forget()
 
 

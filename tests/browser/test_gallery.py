@@ -62,6 +62,7 @@ def test_no_filter_has_to_be_scrolled_to_on_a_phone(browser: WebDriver, gallery:
         .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1
             && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX)).length"""
     wait(browser, lambda driver: driver.execute_script(wide) == 0)
+    assert_nothing_broke(browser)
 
 
 @pytest.mark.parametrize("size", [(1280, 900), PHONE])
@@ -136,6 +137,7 @@ def test_signs_of_a_card_stay_in_one_row_on_a_phone(browser: WebDriver, gallery:
     rows = """return new Set([...document.querySelectorAll("[class*='st-key-actions-gallery-'] button")]
         .filter(one => one.offsetHeight).slice(0, 4).map(one => Math.round(one.getBoundingClientRect().top))).size"""
     wait(browser, lambda driver: driver.execute_script(rows) == 1)
+    assert_nothing_broke(browser)
 
 
 def test_a_picture_deleted_by_another_program_closes_its_details(

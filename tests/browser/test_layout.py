@@ -85,6 +85,7 @@ def test_what_was_sent_comes_into_sight_on_a_phone(browser: WebDriver, server: s
     press_generate(browser)
     visible(browser, f"{STRIP} [data-testid=stProgress]")
     wait(browser, lambda d: 60 <= box(d, STRIP)[0] < PHONE[1] / 2)
+    assert visible(browser, STRIP).is_displayed()
     cancel_all(browser)
 
 
@@ -95,6 +96,7 @@ def test_the_menu_of_a_phone_goes_once_a_page_was_chosen(browser: WebDriver, ser
     click(browser, "[data-testid=stSidebarNavLink]", "Gallery")
     visible(browser, "h1", "Gallery")
     wait(browser, lambda d: box(d, "[data-testid=stSidebar]")[3] <= 0)
+    assert visible(browser, "h1", "Gallery").is_displayed()
 
 
 def test_generate_covers_nothing_of_what_is_said_about_the_words(browser: WebDriver, server: str) -> None:
@@ -126,5 +128,5 @@ def test_generate_is_reached_by_its_shortcut_from_a_field(browser: WebDriver, se
     open_page(browser, server)
     field = visible(browser, ".st-key-composer input[role=combobox]")
     field.send_keys(Keys.CONTROL, Keys.ENTER)
-    visible(browser, PROGRESS)
+    assert visible(browser, PROGRESS).is_displayed()
     cancel_all(browser)

@@ -19,6 +19,7 @@ SAFE = {
     "gate_in_words",
     "attempt_in_words",
     "in_words",
+    "number_of",
 }  # give words of our own, or escaped ones
 NUMBERS = {"len", "int", "round", "number", "sum", "min", "max", "count"}
 
