@@ -1,5 +1,6 @@
 """Brand and logo of the studio's form: chosen here, said in full by the request that is sent."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
@@ -9,12 +10,15 @@ from sdxl_lora.brands.applying import applied
 from sdxl_lora.logos import asked, placing
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from sdxl_lora.request.logo_spec import LOOKS, PRINT
-from sdxl_lora.ui import shared
+from sdxl_lora.ui import shared, words
 
 BRAND = "pages/brand.py"
 _CHOSEN = "create.brand"
 _LOGO = "create.logo_file"
 _AT = "create.logo_at"
+_COLOUR = "create.brand_colour"
+_BACKGROUND = "create.brand_background"
+_RECOLOUR = "create.recolour"  # the field of the form that makes a garment's colour exact
 _KEPT = "create.logos"  # of the picture whose settings were taken over
 
 
@@ -26,7 +30,7 @@ def show() -> None:
         state[_CHOSEN] = None
     if names:
         st.selectbox("Brand", names, index=None, key=_CHOSEN, placeholder="No brand", persist_state="session")
-        _tell(state.get(_CHOSEN))
+        _offer(state.get(_CHOSEN))
     st.page_link(BRAND, label="Brand kits", icon=":material/branding_watermark:")
     st.file_uploader(
         "Logo, exactly as it is drawn",
@@ -64,16 +68,44 @@ def look(key: str) -> str:
     return str(chosen)
 
 
-def _tell(name: str | None) -> None:
-    """The colours and backgrounds of the brand, to choose words by."""
+def _offer(name: str | None) -> None:
+    """The colours and backgrounds of the brand: a click fills the blank, and a colour is made exact afterwards."""
     if name is None:
         return
     with shared.told():
         kit = kits.get(name)
-        said = {"Colours": [swatch.name for swatch in kit.palette], "Backgrounds": list(kit.backgrounds)}
-        for label, words in said.items():
-            if words:
-                st.caption(shared.escape(f"{label} of {name}: {', '.join(words)}"))
+        palette = {swatch.name: swatch.hex for swatch in kit.palette}
+        if palette:
+            st.pills(
+                "Colours of the brand",
+                list(palette),
+                key=_COLOUR,
+                format_func=shared.escape,
+                on_change=_take_colour,
+                args=(palette,),
+                help="Its name goes into the words; the finished garment gets the very colour.",
+            )
+        if kit.backgrounds:
+            st.pills(
+                "Backgrounds of the brand",
+                kit.backgrounds,
+                key=_BACKGROUND,
+                format_func=shared.escape,
+                on_change=_take_background,
+            )
+
+
+def _take_colour(palette: Mapping[str, str]) -> None:
+    if chosen := st.session_state[_COLOUR]:
+        words.fill_in("colour", chosen)
+        st.session_state[_RECOLOUR] = palette[chosen]
+    else:  # taken back: as the words say
+        st.session_state[_RECOLOUR] = ""
+
+
+def _take_background() -> None:
+    if chosen := st.session_state[_BACKGROUND]:
+        words.fill_in("setting", chosen)
 
 
 def _remove(number: int) -> None:

@@ -230,6 +230,13 @@ def _refill(text: str) -> None:
     st.session_state[PROMPT] = st.session_state[_FILLED] = text
 
 
+def fill_in(slot: str, text: str) -> None:
+    """Puts `text` into a blank of the template that is shown, where it has such a one; for callbacks."""
+    template = prompts.templates().get(st.session_state.get(_TEMPLATE, ""))
+    if template is not None and any(known.name == slot for known in template.slots):
+        st.session_state[_key(template, slot)] = text
+
+
 def replace(text: str) -> None:
     """Puts `text` into the line, as if it had been typed; for callbacks, which run before the line is drawn."""
     st.session_state[PROMPT] = text

@@ -90,10 +90,9 @@ def test_a_model_folder_with_any_description(content: bytes, tmp_path: Path) -> 
 def test_archives_with_any_names(names: list[str], tmp_path: Path) -> None:
     path = tmp_path / "pictures.zip"
     with zipfile.ZipFile(path, "w") as file:
-        for name in set(names):
-            written = name.partition("\0")[0]  # zipfile ends a name there
-            if written and not any(0xD800 <= ord(c) < 0xE000 for c in name):
-                file.writestr(written, b"x")
+        for name in {name.partition("\0")[0] for name in names}:  # zipfile ends a name there
+            if name and not any(0xD800 <= ord(c) < 0xE000 for c in name):
+                file.writestr(name, b"x")
     assert_only_our_errors(lambda: archive.read_zip(path))
 
 

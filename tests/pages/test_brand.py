@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,27 @@ def test_the_studio_sends_what_the_brand_says(
     page.button(key="composer-generate").click().run()
     assert not page.exception
     assert ("outdoor style" in sent[0].prompt, len(sent[0].logos)) == ((True, 1) if name else (False, 0))
+
+
+def test_a_colour_and_a_background_of_the_brand_are_one_click_each(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[GenerationRequest] = []
+    monkeypatch.setattr(composer, "submit", lambda request, _: sent.append(request))
+    palette = (Swatch(name="olive", hex="#556B2F"), Swatch(name="red", hex="#C3272B"))
+    kits.save(replace(KIT, palette=palette, backgrounds=("beige wall",)), {"peak.svg": PEAK})
+    page = open_app("pages/create.py")
+    page.selectbox(key="create.brand").set_value("North Peak").run()
+    page.pills(key="create.brand_colour").set_value("olive").run()
+    page.pills(key="create.brand_background").set_value("beige wall").run()
+    page.button(key="composer-generate").click().run()
+    assert not page.exception
+    assert dict(sent[0].slots)["colour"] == "olive"
+    assert "beige wall" in sent[0].prompt
+    assert sent[0].recolour == "#556B2F"  # the very colour, whatever the model takes for olive
+    page.pills(key="create.brand_colour").set_value(None).run()
+    page.button(key="composer-generate").click().run()
+    assert sent[1].recolour == ""
 
 
 def _write(home: Path, pattern: str, data: bytes) -> None:
