@@ -29,7 +29,7 @@ def show() -> None:
     if state.get(_CHOSEN) not in names:
         state[_CHOSEN] = None
     if names:
-        st.selectbox("Brand", names, index=None, key=_CHOSEN, placeholder="No brand", persist_state="session")
+        st.selectbox("Brand kit", names, index=None, key=_CHOSEN, placeholder="None", persist_state="session")
         _offer(state.get(_CHOSEN))
     st.page_link(BRAND, label="Brand kits", icon=":material/branding_watermark:")
     st.file_uploader(
