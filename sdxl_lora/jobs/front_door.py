@@ -29,9 +29,8 @@ class FrontDoor:
     queue: JobQueue
     boards: Boards
     looks: Looks
-    indexer: (
-        Indexer | None
-    )  # None where this process does not serve: the next one that does looks at its pictures
+    # None where this process does not serve: the next one that does looks at its pictures
+    indexer: Indexer | None
     owns_database: bool
 
     def close(self) -> None:

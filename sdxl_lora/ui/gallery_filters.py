@@ -19,9 +19,8 @@ from sdxl_lora.ui import boards, shared
 _LIKE = "like"  # in the address: the picture that others are to be like
 _START = "from"  # in the address: the key of the page's first picture
 _KEYS = ("search", "by", "show", "order", "brand", "sku", "model", "lora", "score", "seed", "made", "days")
-_SEARCH, _BY, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS = (
-    f"gallery.{name}" for name in _KEYS
-)
+_WIDGETS = tuple(f"gallery.{name}" for name in _KEYS)
+_SEARCH, _BY, _SHOW, _ORDER, _BRAND, _SKU, _MODEL, _LORA, _SCORE, _SEED, _MADE, _DAYS = _WIDGETS
 _ALL = "All"
 _SHOWN: dict[str, Filters] = {
     _ALL: {},
@@ -131,21 +130,7 @@ def to_first_page() -> None:
 
 def show_everything() -> None:
     """Clears search and filters."""
-    for key in (
-        _SEARCH,
-        _BY,
-        boards.CHOSEN,
-        _SHOW,
-        _ORDER,
-        _BRAND,
-        _SKU,
-        _MODEL,
-        _LORA,
-        _SCORE,
-        _SEED,
-        _MADE,
-        _DAYS,
-    ):
+    for key in (boards.CHOSEN, *_WIDGETS):
         st.session_state[key] = _CLEARED.get(key)
     to_first_page()
 
@@ -171,8 +156,8 @@ _CLEARED = {
     _SKU: "",
     _SEED: "",
     _MODEL: _ANY_MODEL,
+    _MADE: _ANY_TIME,
 }
-_CLEARED |= {_MADE: _ANY_TIME}
 
 
 def _board() -> Board | None:
