@@ -2,11 +2,12 @@
 
     SDXL_LORA_HOME/inputs/<sha256>.png     a picture, upright, 8 bits per channel, RGB (RGBA where alpha is kept)
     SDXL_LORA_HOME/inputs/<sha256>.svg     a vector, byte for byte as it was given
+    SDXL_LORA_HOME/inputs/<sha256>.signed  the file that the picture of that hash was read from, where it is signed
 
-The hash is that of the file. The same contents are kept once, however often they are given, and a file that does not
-fit its name any more is never handed out. What comes from outside is read by `data.images.decode`, which states what it
-did to it; nothing of the original file but its pixels is kept (no place and name of the photographer). Knows nothing
-of requests and models.
+The hash is that of the PNG or SVG. The same contents are kept once, however often they are given, and a file that
+does not fit its name any more is never handed out. What comes from outside is read by `data.images.decode`, which says
+what it did to it; nothing of the original file but its pixels is kept (no place and name of the photographer), unless
+it has content credentials (C2PA), which only hold for the file as it was. Knows nothing of requests and models.
 """
 
 import hashlib
@@ -29,6 +30,10 @@ MAX_FILE_BYTES = 256 * 2**20  # of a picture from outside: 50 megapixels of 16 b
 MAX_VECTOR_BYTES = 4 * 2**20
 HASH = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = ("png", "svg")
+_SIGNED = "signed"
+# how the files that may carry credentials begin, and what they are
+_BEGINNINGS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"RIFF": "image/webp"}
+_CREDENTIALS = (b"jumb", b"c2pa")  # the box that they stand in, and its name (C2PA 2.2, section 11.1)
 _MODES = ("RGB", "RGBA", "L")  # kept as they are; anything else becomes RGB
 _COMPRESSION = 1  # of 9: three times as fast as the usual for a tenth more bytes
 # what may stand before an SVG's own element: declaration, comments, document type with its entities
@@ -81,6 +86,8 @@ def keep(
         image = picture if picture.mode in _MODES else picture.convert("RGB")
     _check_size(image.size, name, smallest)
     digest = _store(_encode(image), "png")
+    if isinstance(picture, bytes) and all(mark in picture for mark in _CREDENTIALS) and _mime(picture):
+        write_atomically(folder() / f"{digest}.{_SIGNED}", picture)
     return Input(hash=digest, kind="png", width=image.width, height=image.height, notes=notes)
 
 
@@ -126,6 +133,24 @@ def read(digest: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != digest:
         raise StorageError(f"the input picture {path} is damaged; delete it, and choose the picture again")
     return data
+
+
+def signed_original(digest: str) -> tuple[bytes, str] | None:
+    """(bytes, media type) of the signed file that a kept picture was read from; None: it had no credentials.
+
+    Raises `StorageError`.
+    """
+    path = folder() / f"{digest}.{_SIGNED}"
+    if not HASH.fullmatch(digest) or not path.is_file():
+        return None
+    with storage_errors(path, "read"):
+        data = path.read_bytes()
+    return data, _mime(data)
+
+
+def _mime(data: bytes) -> str:
+    """The media type of a file that may carry credentials; "" for any other."""
+    return next((mime for beginning, mime in _BEGINNINGS.items() if data.startswith(beginning)), "")
 
 
 def open(digest: str) -> Image.Image:

@@ -63,6 +63,18 @@ def test_nothing_of_a_photo_is_kept_but_its_pixels(photo):
     assert inputs.open(kept.hash).info == {}
 
 
+@pytest.mark.parametrize(
+    ("kind", "mime"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp")]
+)
+def test_a_file_with_credentials_is_kept_beside_its_pixels_and_no_other_is(photo, kind, mime):
+    plain = encoded(photo, kind)
+    assert inputs.signed_original(inputs.keep(plain).hash) is None
+    signed = plain + b"\0\0\0\x20jumb\0\0\0\x18jumdc2pa"  # behind the picture, where decoders do not look
+    assert inputs.signed_original(inputs.keep(signed).hash) == (signed, mime)
+    assert inputs.signed_original("0" * 64) is None
+    assert inputs.signed_original("../../etc") is None
+
+
 def test_a_photo_taken_upright_is_kept_upright(photo):
     exif = Image.Exif()
     exif[0x0112] = 6

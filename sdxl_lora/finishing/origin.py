@@ -55,6 +55,8 @@ def original(request: GenerationRequest, find: Callable[[str], Record]) -> Origi
         except StudioError as error:
             log.info("the pixels of a picture that was deleted stand for it: %s", error)
     try:
+        if (signed := inputs.signed_original(request.start_picture)) is not None:
+            return Original(data=signed[0], mime=signed[1], title="the start picture")
         return Original(data=inputs.read(request.start_picture), mime="image/png", title="the start picture")
     except (InputError, StorageError) as error:
         log.warning("the original of a picture is not in its credentials: %s", error)

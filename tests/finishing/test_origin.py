@@ -11,7 +11,7 @@ from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.finishing.origin import original, source_type
 from sdxl_lora.finishing.watermarking import Watermark
 from sdxl_lora.jobs.studio import Studio
-from sdxl_lora.provenance import detection
+from sdxl_lora.provenance import certificate, detection, settings, signing
 from sdxl_lora.records import Record
 from sdxl_lora.records.iptc import SourceType
 from sdxl_lora.request import GenerationRequest
@@ -47,6 +47,18 @@ def test_an_edited_photo_is_a_composite_everywhere(studio: Studio, photo: str) -
     assert (state, opened["action"], edited["action"]) == ("Valid", "c2pa.opened", "c2pa.edited")
     assert edited["digitalSourceType"] == SourceType.COMPOSITE
     assert [one["title"] for one in manifest["ingredients"]] == ["the start picture"]
+
+
+def test_a_photo_that_came_with_credentials_brings_them(studio: Studio) -> None:
+    who = certificate.identity(settings.signing(), studio.home)
+    plain = shared.file_of(shared.photo(seed=5), "JPEG")
+    camera = signing.sign(plain, "image/jpeg", who, source_type=SourceType.ENHANCED)
+    photo = inputs.keep(camera).hash
+    record = kept(studio, replace(REQUEST, start_picture=photo, strength=0.5))
+    state, manifest = shared.manifest_of(record.path.read_bytes())
+    [ingredient] = manifest["ingredients"]
+    assert state == "Valid"
+    assert ingredient["active_manifest"] == shared.manifest_of(camera, "JPEG")[1]["label"]
 
 
 def test_what_was_made_from_a_generated_picture_is_generated_and_brings_its_credentials(
