@@ -6,7 +6,8 @@ A server of its own, in a folder of its own, draws what threads of this process 
 (/v1/images/generations), the others ask for jobs and look after them (/v1/jobs). Five tokens share the clients; who is
 told 429 waits as long as it is told. In the server's process one user of the page asks for a picture every few seconds,
 as the page does. Printed: answers by status, whether every accepted job ended with its picture, the person's wait
-against that of a picture alone, and the slope of the server's memory over pictures after a third of the time.
+against that of a picture alone, and the slope of the server's memory over pictures once it is warm: after a third of
+the time, and when enough pictures were drawn to fill what the server remembers of the latest ones.
 """
 
 import argparse
@@ -31,6 +32,7 @@ _EVERY = 2.0  # seconds between the person's pictures
 _ALONE = 5  # pictures that are timed before the load begins
 _JOBS = 5  # every so many-th client asks for jobs
 _WARM = 1 / 3  # of the time
+_FILLED = 80  # pictures; of 64 the middles are remembered, see `generation.strides`
 
 
 @dataclass
@@ -143,8 +145,8 @@ def _measured(
         time.sleep(0.5)
     waits = [float(line) for line in (folder / "waits.jsonl").read_text().split()]
     lost = _lost(address, seen)
-    warm = [(made, mib) for second, made, mib in memory if second > arguments.seconds * _WARM]
-    pictures, mib = np.array(warm).T
+    warm = [(n, mib) for second, n, mib in memory if second > arguments.seconds * _WARM and n >= _FILLED]
+    pictures, mib = np.array(warm or [(0, float("nan"))]).T
     slope = np.polyfit(pictures, mib, 1)[0] * 100 if len(set(pictures)) > 1 else float("nan")
     return {
         "clients": arguments.clients,
@@ -158,7 +160,11 @@ def _measured(
         "pictures": seen.pictures,
         "jobs_accepted": len(seen.jobs),
         "jobs_lost": lost,
-        "memory_mib": {"first": round(mib[0], 1), "last": round(mib[-1], 1)},
+        "memory_mib": {
+            "first": round(mib[0], 1),
+            "last": round(mib[-1], 1),
+            "pictures": int(np.ptp(pictures)),
+        },
         "memory_mib_per_100_pictures": round(float(slope), 3),
         "picture_alone_s": round(statistics.median(ready["alone"]), 3),
         "person_waits_s": {

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -10,10 +10,16 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """At most `count` values, those that were kept or found last; threads may share it."""
+    """The values that were kept or found last, as many as there is room for; threads may share it."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, room: int, size: Callable[[V], int] = lambda _: 1) -> None:
+        """Args:
+        room: the sum of the sizes of all values, at most; but the latest is kept, however large.
+        size: of a value, in the unit of `room`; by default values are counted.
+        """
+        self._room = room
+        self._size = size
+        self._taken = 0
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -31,8 +37,11 @@ class LruCache(Generic[K, V]):
     def keep(self, key: K, value: V) -> V:
         """Remembers `value`, and forgets what was not asked for the longest; returns `value`."""
         with self._lock:
+            if key in self._values:
+                self._taken -= self._size(self._values.pop(key))
             self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._count:
-                self._values.popitem(last=False)
+            self._taken += self._size(value)
+            while self._taken > self._room and len(self._values) > 1:
+                _, oldest = self._values.popitem(last=False)
+                self._taken -= self._size(oldest)
         return value

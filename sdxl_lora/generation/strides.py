@@ -20,7 +20,9 @@ from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import FIELDS, OWN_SCHEDULER, ResolvedRequest
 
 _SAMPLER = "euler"  # its name in `models.schedulers`
-_REMEMBERED = 128  # prefix latents; at most 0.3 MB each
+_REMEMBERED = (
+    4 * 2**20
+)  # bytes of prefix latents: 64 of the bundled model, 32 of SDXL at 1024 px in half precision
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 # every field that changes latents, but for the strides themselves and the end of guidance
@@ -88,7 +90,9 @@ def remaining_timesteps(scheduler: EulerDiscreteScheduler, steps: int, sketch_st
 
 def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
     """Latents in the middle of the even ways that were gone last, by `key_of`."""
-    kept: LruCache[Key, Tensor] = model.base.cache.setdefault("prefix_latents", LruCache(_REMEMBERED))
+    kept: LruCache[Key, Tensor] = model.base.cache.setdefault(
+        "prefix_latents", LruCache(_REMEMBERED, size=lambda latents: latents.nbytes)
+    )
     return kept
 
 

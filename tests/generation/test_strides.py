@@ -90,7 +90,15 @@ def test_pictures_of_a_batch_are_finished_from_their_own_sketches(
 def test_the_middles_of_the_latest_ways_only_are_remembered(
     model: LoadedModel, finished: ResolvedRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strides, "_REMEMBERED", 3)
+    forget(model)
+    drawn(model, replace(finished, steps=4, sketch_steps=0))
+    one = strides.prefix_latents(model).find(strides.key_of(finished, 4))
+    assert one is not None
+    monkeypatch.setattr(strides, "_REMEMBERED", 3 * one.nbytes)
+    forget(model)
+    drawn(model, replace(finished, steps=4, sketch_steps=0))
+    drawn(model, replace(finished, steps=2, sketch_steps=0, seed=100, count=2))
+    assert len(drawn(model, finished)[1]) == 4
     forget(model)
     drawn(model, replace(finished, steps=4, sketch_steps=0))
     drawn(model, replace(finished, steps=2, sketch_steps=0, seed=100, count=3))
