@@ -32,6 +32,7 @@ PRIVATE = {
         "_callback_tensor_inputs",
         "_execution_device",
         "_modules",
+        "_internal_dict",
     },
     "models/recorded_network.py": {"_pytree"},
     "training/adapter.py": {"_foreach_copy_", "_foreach_add_"},

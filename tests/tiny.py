@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     EulerDiscreteScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
@@ -31,6 +32,7 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
 )
 
 from sdxl_lora.config import Architecture
@@ -194,6 +196,56 @@ def save_clip(folder: Path) -> Path:
     CLIPModel(config).save_pretrained(folder)
     images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     CLIPProcessor(image_processor=images, tokenizer=tokenizer()).save_pretrained(folder)
+    return folder
+
+
+def save_controlnet(folder: Path, architecture: Architecture = "sdxl", factor: int = LATENT_FACTOR) -> Path:
+    """Saves a `ControlNetModel` for the tiny model, trained in nothing, but not silent as a new one is."""
+    unet = (sdxl_pipeline(factor) if architecture == "sdxl" else sd_pipeline()).unet
+    torch.manual_seed(2)
+    channels = (4, 8, 16, 32)[: factor.bit_length()]
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
+    with torch.no_grad():
+        for part in (
+            *net.controlnet_down_blocks,
+            net.controlnet_mid_block,
+            net.controlnet_cond_embedding.conv_out,
+        ):
+            part.weight.normal_(std=0.2)
+    net.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def save_ip_adapter(folder: Path, architecture: Architecture = "sdxl", width: int = 32) -> Path:
+    """Saves an IP-Adapter for the tiny model in the layout of h94/IP-Adapter's files, and its encoder, `width` wide."""
+    unet = (sdxl_pipeline() if architecture == "sdxl" else sd_pipeline()).unet
+    torch.manual_seed(3)
+    text = unet.config.cross_attention_dim
+    state = {
+        "image_proj.proj.weight": torch.randn(4 * text, width),
+        "image_proj.proj.bias": torch.zeros(4 * text),
+        "image_proj.norm.weight": torch.ones(text),
+        "image_proj.norm.bias": torch.zeros(text),
+    }
+    for place, name in enumerate(unet.attn_processors):
+        if name.endswith("attn2.processor"):
+            hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+            for part in ("to_k_ip", "to_v_ip"):
+                state[f"ip_adapter.{place}.{part}.weight"] = torch.randn(hidden, text)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / "ip-adapter.safetensors")
+    encoder = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=32,
+            patch_size=8,
+            projection_dim=width,
+        )
+    )
+    encoder.save_pretrained(folder / "image_encoder", safe_serialization=True)
     return folder
 
 

@@ -10,7 +10,10 @@ from sdxl_lora.search.levels import LEVELS
 Schema = dict[str, Any]
 
 # the first two are found out, brand kits are the page's, the count is OpenAI's n, and the number is declared below
-_NOT_TAKEN = ("model_sha256", "made_from", "brand", "count", "sku")
+_NOT_TAKEN = (
+    *("model_sha256", "made_from", "brand", "count", "sku"),
+    *("controlnet", "ip_adapter", "controlnet_sha256", "ip_adapter_sha256"),  # no path, nothing is fetched
+)
 FORMATS: Final = ("png", "jpeg", "webp")
 QUALITIES: Final = ("auto", "low", "standard", "medium", "high", "hd", "xhigh", "max")
 SKU: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 80, "pattern": "^[!-~]+$"}

@@ -8,6 +8,8 @@ from sdxl_lora.api.access import Caller
 from sdxl_lora.api.library import Library
 from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.settings import Limits
+from sdxl_lora.errors import RequestError
+from sdxl_lora.generation import cueing
 from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.request import FIELDS, GenerationRequest, LoraSpec, templated
 from sdxl_lora.request.kinds import Kind
@@ -77,6 +79,10 @@ def check(request: GenerationRequest, limits: Limits) -> None:
             param="size",
         )
     generation.check(request)
+    if not cueing.is_here(request):
+        raise RequestError(
+            "the networks that show a logo while drawing are not on this machine; draw with --logo-cue there once"
+        )
 
 
 def _fields(given: dict[str, Any], library: Library) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sdxl_lora.generation.events import PictureDone
 from sdxl_lora.generation.starting import Start
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import MAX_SEED, ResolvedRequest
+from sdxl_lora.request.cue import NO_CUE
 
 _OVERLAP = 0.25  # of a tile's side, at least
 
@@ -43,7 +44,7 @@ def add(
     for number, box in enumerate(tiles(picture.size, tile)):
         part = picture.crop(box)
         seed = (request.seed + number) % (MAX_SEED + 1)
-        alone = replace(request, seed=seed, count=1, strength=request.detail, sketch_steps=0)
+        alone = replace(request, seed=seed, count=1, strength=request.detail, sketch_steps=0, logo_cue=NO_CUE)
         begun = Start(picture=part, mask=None, whole=part, box=(0, 0, *tile), opacity=None)
         [drawn] = [
             event.image

@@ -20,11 +20,12 @@ from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.errors import Cancelled, MemoryLimitError, RequestError
-from sdxl_lora.generation import reports, starting, strides
+from sdxl_lora.generation import cueing, reports, starting, strides
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.workers import picture_workers
 from sdxl_lora.models import engines
+from sdxl_lora.models.cued_network import Cue
 from sdxl_lora.models.engine import DenoisedStep, Denoising, Embeddings, Engine
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import ResolvedRequest
@@ -90,6 +91,7 @@ class _Run:
         self._request = request
         self._cancel = cancel
         self._start = start  # None: from noise, unless the request says otherwise
+        self._cue: Cue | None = None
         self._lock = threading.Lock()  # around what follows
         self._finished: dict[int, PictureDone] = {}  # waiting for an earlier picture
         self._delivered = 0
@@ -103,6 +105,7 @@ class _Run:
             if self._start is None:
                 self._start = starting.prepare(self._request, self._model.info.defaults)
             with self._model.use(self._stopped):
+                self._cue = cueing.prepare(self._model, self._request, self._start)
                 embeddings = self._embed()
                 engine, note = engines.of(self._model, self._request, embeddings)
                 self._request = replace(self._request, engine=engine.name)
@@ -186,6 +189,7 @@ class _Run:
             guidance_end=request.guidance_end,
             strength=request.strength,
             cache_interval=request.cache_interval,
+            cue=self._cue,
             **way,
         )
         if self._start is not None:

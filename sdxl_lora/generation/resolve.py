@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sdxl_lora import inputs
 from sdxl_lora.errors import RequestError
-from sdxl_lora.generation import starting, strides
+from sdxl_lora.generation import cueing, starting, strides
 from sdxl_lora.models import engines, identity, lora, offloading, registry, schedulers
 from sdxl_lora.models.precision import choose_device, choose_precision
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
@@ -25,7 +25,8 @@ def resolve(request: GenerationRequest) -> ResolvedRequest:
         return request
     info = registry.fetch(request.model)
     loras = identity.pinned(replace(spec, sha256="") for spec in request.loras)
-    return _decided(request, info, model_sha256=identity.of_model(info), loras=loras)
+    cues = cueing.pinned(request, info)
+    return _decided(request, info, model_sha256=identity.of_model(info), loras=loras, **cues)
 
 
 def check(request: GenerationRequest) -> None:
@@ -39,6 +40,7 @@ def check(request: GenerationRequest) -> None:
     _check_multiple(decided, info.capabilities.multiple)
     _check_enlarged(decided)
     _check_finish(decided)
+    cueing.check(decided, info)
     strides.check(decided)
     for spec in request.loras:
         lora.find_here(spec)
@@ -60,7 +62,12 @@ def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: obje
         "seed": secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
         "precision": precision,
         "engine": engines.choose(
-            request.engine, device, precision, info.bytes, cached=request.cache_interval > 1
+            request.engine,
+            device,
+            precision,
+            info.bytes,
+            cached=request.cache_interval > 1,
+            cued=request.is_cued,
         ),
     }
     resolved = ResolvedRequest(**{**said, **decided, **found})
@@ -72,6 +79,7 @@ def _check_offload(request: ResolvedRequest) -> None:
     for what, wanted in (
         ("step caching", request.cache_interval > 1),
         ("engine compiled", request.engine == "compiled"),
+        ("a logo shown while drawing", request.is_cued),
     ):
         if wanted and request.offload != "none":
             raise RequestError(f"{what} needs the whole network on the GPU; leave out one of it and offload")

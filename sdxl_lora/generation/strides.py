@@ -102,4 +102,5 @@ def key_of(request: ResolvedRequest, steps: int) -> Key:
     Where guidance ends behind the middle does not: a sketch guided to its end and a picture that is not share it.
     """
     guided = min(request.guidance_end, _PREFIX)
-    return (*(getattr(request, name) for name in _DECIDING), guided, steps)
+    seen = request.logos if request.is_cued else ()
+    return (*(getattr(request, name) for name in _DECIDING), seen, guided, steps)

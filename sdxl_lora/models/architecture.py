@@ -13,6 +13,11 @@ from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError
 from sdxl_lora.models import latent_space
 
+_SDXL = {
+    "cross_attention_dim": 2048,
+    "block_out_channels": [320, 640, 1280],
+    "addition_embed_type": "text_time",
+}
 SUPPORTED = "supported are Stable Diffusion 1.x and 2.x, and SDXL"
 
 
@@ -23,6 +28,7 @@ class Facts:
     architecture: Architecture
     side: int  # px, the width and height it was made for
     latent_factor: int  # px of a side per latent
+    like_sdxl: bool  # the UNet has SDXL's own sizes, so that networks beside it that were made for SDXL fit
     inpainting: bool  # the UNet takes a mask and the masked picture beside the latents: nine channels
     components: tuple[str, ...]  # folders that hold weights, e.g. ("text_encoder", "unet", "vae")
 
@@ -50,9 +56,15 @@ def read(folder: Path) -> Facts:
         architecture=_architecture(folder, unet, components),
         side=_sample_size(unet) * latent_factor,
         latent_factor=latent_factor,
+        like_sdxl=all(unet.get(key) == value for key, value in _SDXL.items()),
         inpainting=inpainting,
         components=tuple(name for name in components if (folder / name / "config.json").is_file()),
     )
+
+
+def unet_of(folder: Path) -> dict[str, Any]:
+    """The configuration of a model's denoising network. Raises `InputError`."""
+    return _read_json(folder / "unet" / "config.json")
 
 
 def _architecture(folder: Path, unet: dict[str, Any], components: tuple[str, ...]) -> Architecture:

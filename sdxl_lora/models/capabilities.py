@@ -27,6 +27,7 @@ class Capabilities:
     judge: str | None = (
         None  # folder inside the model's with a CLIP that knows its subjects; None = a general one
     )
+    logo_cues: bool = False  # the usual ControlNet and IP-Adapter for SDXL fit its network
     multiple: int = 8  # px that width and height must be divisible by
     largest_area: float = 4.0  # times the area of its own size; larger pictures come out doubled or torn
 
@@ -107,7 +108,7 @@ def _is_known(word: str, known: frozenset[str]) -> bool:
 
 def _fits(name: str, value: Any) -> bool:
     match name:
-        case "letters" | "people" | "inpainting":
+        case "letters" | "people" | "inpainting" | "logo_cues":
             return isinstance(value, bool)
         case "products_per_picture":
             return value is None or (type(value) is int and value > 0)

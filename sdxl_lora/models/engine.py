@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from sdxl_lora.config import EngineName
 from sdxl_lora.models.capabilities import Capabilities
+from sdxl_lora.models.cued_network import Cue
 from sdxl_lora.request import OWN_SCHEDULER
 
 LARGE = (
@@ -49,6 +50,7 @@ class Denoising:
     )
     cache_interval: int = 1  # of so many steps one is computed whole, see `step_cache`; 1 = every one
     strength: float = 1.0  # share of the way that is gone from the `picture`
+    cue: Cue | None = None  # what the network sees of logos; only torch draws with one, see `engines`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,9 @@ _said: set[object] = set()
 _lock = threading.Lock()
 
 
-def choose(wanted: str, device: str, precision: str, size: int | None, *, cached: bool = False) -> EngineName:
+def choose(
+    wanted: str, device: str, precision: str, size: int | None, *, cached: bool = False, cued: bool = False
+) -> EngineName:
     """The engine asked for; for "auto" OpenVINO on a processor that has it, for small models. Raises `RequestError`.
 
     Args:
@@ -38,6 +40,7 @@ def choose(wanted: str, device: str, precision: str, size: int | None, *, cached
         precision: decided, never "auto"; OpenVINO draws in bf16.
         size: bytes of the model's weights; None = not known.
         cached: deep layers are reused between steps, which a converted network cannot.
+        cued: the network sees a logo, which only torch's can.
     """
     chosen = (os.environ.get("SDXL_LORA_ENGINE") or "auto") if wanted == "auto" else wanted
     if chosen not in (*NAMES, "auto"):
@@ -46,7 +49,7 @@ def choose(wanted: str, device: str, precision: str, size: int | None, *, cached
         )
     if chosen == "auto":
         small = size is not None and size <= _CONVERTED_UNASKED
-        fits = device == "cpu" and precision == "bf16" and small and not cached
+        fits = device == "cpu" and precision == "bf16" and small and not (cached or cued)
         return "openvino" if fits and conversions.version() else "torch"
     if chosen == "openvino" and not conversions.version():
         raise RequestError("engine openvino needs a package: pip install openvino; or use auto or torch")
@@ -68,6 +71,12 @@ def of(model: LoadedModel, request: ResolvedRequest, embeddings: Embeddings) -> 
 
     The model must be in use by the caller; `embeddings` are of the prompt, its length decides.
     """
+    if request.is_cued:
+        other = request.engine != "torch"
+        return (
+            model.engine,
+            f"drawn with torch: a logo is shown while drawing, which {request.engine} cannot" * other,
+        )
     if request.engine == "compiled":
         return _compiled(model)
     if request.engine != "openvino" or model.device != "cpu":

@@ -41,6 +41,13 @@ def mirror(network: torch.nn.Module) -> Any:
     return network_with(network, **parts)
 
 
+def mirror_with_config(network: torch.nn.Module) -> Any:
+    """A `mirror` whose configuration can be changed without the network's: loading an IP-Adapter writes into it."""
+    other = mirror(network)
+    other._internal_dict = copy.copy(network.config)
+    return other
+
+
 def execution_device(pipeline: DiffusionPipeline) -> torch.device:
     """Where a pipeline computes, also while its weights wait elsewhere."""
     device: torch.device = pipeline._execution_device

@@ -13,8 +13,12 @@ from transformers.utils import logging as transformers_logging
 _EXPECTED = (
     "truncated because CLIP",  # long prompts: this project shows a token count instead
     "Token indices sequence length",
+    "should be kept in float32: []",  # of a network in which none need to be
+    "image_encoder is not loaded",  # of an IP-Adapter: it is loaded apart, see `cues`
 )
 _LOGGERS = (
+    "diffusers.loaders.ip_adapter",
+    "diffusers.models.modeling_utils",
     "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
     "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
     "transformers.tokenization_utils_base",

@@ -64,6 +64,7 @@ _HUB_MODELS = {
         present=False,
         bytes=7_100_000_000,
         licence="CreativeML Open RAIL++-M: commercial use allowed, with use restrictions",
+        capabilities=Capabilities(logo_cues=True),
         half_precision_vae="madebyollin/sdxl-vae-fp16-fix",  # SDXL's own overflows in half precision
     ),
     "sd14": ModelInfo(
@@ -192,7 +193,7 @@ def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = 
         defaults=_own_defaults(own, defaults),
         present=all(hub.is_whole(part) for part in drawing),
         capabilities=capabilities.read(
-            {**(usual or {}), **own.get("capabilities", {})},
+            {"logo_cues": facts.like_sdxl, **(usual or {}), **own.get("capabilities", {})},
             file=folder / STUDIO_FILE,
             multiple=math.lcm(_PIPELINE_MULTIPLE, facts.latent_factor),
             inpainting=facts.inpainting,

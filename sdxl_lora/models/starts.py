@@ -41,14 +41,24 @@ def shell(pipeline: DiffusionPipeline, way: Denoising) -> DiffusionPipeline:
         return pipeline
     if isinstance(pipeline, StableDiffusionXLPipeline):
         kind = StableDiffusionXLImg2ImgPipeline if way.mask is None else StableDiffusionXLInpaintPipeline
+    else:
+        kind = StableDiffusionImg2ImgPipeline if way.mask is None else StableDiffusionInpaintPipeline
+    return _around(pipeline, kind)
+
+
+def same_kind(pipeline: DiffusionPipeline, **parts: Any) -> DiffusionPipeline:
+    """A pipeline like `pipeline` around its parts, some of which are others."""
+    return _around(pipeline, type(pipeline), **parts)
+
+
+def _around(pipeline: DiffusionPipeline, kind: type[DiffusionPipeline], **parts: Any) -> DiffusionPipeline:
+    facts: dict[str, Any] = {"requires_safety_checker": False}
+    if isinstance(pipeline, StableDiffusionXLPipeline):
         facts = {
             "add_watermarker": False,
             "force_zeros_for_empty_prompt": pipeline.config.force_zeros_for_empty_prompt,
         }
-    else:
-        kind = StableDiffusionImg2ImgPipeline if way.mask is None else StableDiffusionInpaintPipeline
-        facts = {"requires_safety_checker": False}
-    other: DiffusionPipeline = kind(**pipeline.components, **facts)
+    other: DiffusionPipeline = kind(**{**pipeline.components, **parts}, **facts)
     other.set_progress_bar_config(disable=True)
     return other
 

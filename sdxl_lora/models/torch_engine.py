@@ -118,6 +118,8 @@ class TorchEngine:
         network = self._network_of(pipeline)
         if way.cache_interval > 1:
             network = step_cache.CachingNetwork(network, way.cache_interval)
+        if way.cue is not None:
+            network = way.cue.around(network)
         if network is not pipeline.unet:
             pipeline_internals.replace_network(pipeline, network)
         return pipeline

@@ -12,6 +12,7 @@ from typing import Any, Self, get_args
 
 from sdxl_lora.config import EngineName, Offload, Precision
 from sdxl_lora.errors import RequestError
+from sdxl_lora.request.cue import Cue
 from sdxl_lora.request.field import MISSING, declared, table
 from sdxl_lora.request.finish import Finish
 from sdxl_lora.request.kinds import (
@@ -45,7 +46,7 @@ _PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(Finish, Labels):
+class GenerationRequest(Cue, Finish, Labels):
     """Everything that decides a picture, from page or command line to record.
 
     `None` means "the model's own default" (see `models.registry.ModelDefaults`), or for the seed "draw one".

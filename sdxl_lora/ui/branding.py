@@ -8,7 +8,9 @@ import streamlit as st
 from sdxl_lora.brands import kits
 from sdxl_lora.brands.applying import applied
 from sdxl_lora.logos import asked, placing
-from sdxl_lora.request import GenerationRequest, LogoSpec
+from sdxl_lora.models import registry
+from sdxl_lora.request import FIELDS, GenerationRequest, LogoSpec
+from sdxl_lora.request.cue import CUES, NO_CUE
 from sdxl_lora.request.logo_spec import LOOKS, PRINT
 from sdxl_lora.ui import shared, words
 
@@ -18,8 +20,18 @@ _LOGO = "create.logo_file"
 _AT = "create.logo_at"
 _COLOUR = "create.brand_colour"
 _BACKGROUND = "create.brand_background"
+_MODEL = "create.model"
 _RECOLOUR = "create.recolour"  # the field of the form that makes a garment's colour exact
+_CUE = "create.logo_cue"
+_STRENGTHS = {
+    "controlnet_conditioning_scale": ("controlnet", "both"),
+    "ip_adapter_scale": ("ip-adapter", "both"),
+}
+_NETWORKS = "create.cue_networks"  # of the picture whose settings were taken over; "" = the usual ones
+_CUE_LABELS = {NO_CUE: "No", "controlnet": "Its outline", "ip-adapter": "Its looks", "both": "Both"}
 _KEPT = "create.logos"  # of the picture whose settings were taken over
+
+_FIELDS = {field.name: field for field in FIELDS}
 
 
 def show() -> None:
@@ -46,6 +58,7 @@ def show() -> None:
         persist_state="session",
     )
     look(_LOGO)
+    _offer_cue()
     for number, logo in enumerate(state.get(_KEPT, ())):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(shared.escape(str(logo)))
@@ -66,6 +79,36 @@ def look(key: str) -> str:
         persist_state="session",
     )
     return str(chosen)
+
+
+def _offer_cue() -> None:
+    """Draws whether the model sees the logo while it draws, where it can; and where it was taken over, to be undone."""
+    state = st.session_state
+    state.setdefault(_CUE, NO_CUE)
+    if state[_CUE] == NO_CUE and not registry.capabilities_of(str(state.get(_MODEL, "auto"))).logo_cues:
+        return
+    st.segmented_control(
+        "Show the logo to the model while it draws",
+        CUES,
+        format_func=_CUE_LABELS.__getitem__,
+        key=_CUE,
+        required=True,
+        help=shared.escape(_FIELDS["logo_cue"].help),
+        persist_state="session",
+    )
+    for name, cues in _STRENGTHS.items():
+        if state[_CUE] in cues:
+            field = _FIELDS[name]
+            state.setdefault(f"create.{name}", field.default)
+            st.slider(
+                shared.escape(field.label),
+                min_value=0.0,
+                max_value=float(field.kind.schema()["maximum"]),
+                step=0.1,
+                key=f"create.{name}",
+                help=shared.escape(field.help),
+                persist_state="session",
+            )
 
 
 def _offer(name: str | None) -> None:
@@ -115,7 +158,12 @@ def _remove(number: int) -> None:
 
 def restore(request: GenerationRequest) -> None:
     """Takes over the logos of a request; a brand that is chosen stays so, and says only what is not said yet."""
-    st.session_state[_KEPT] = request.logos
+    state = st.session_state
+    state[_KEPT] = request.logos
+    state[_CUE] = request.logo_cue
+    state[_NETWORKS] = {name: getattr(request, name) for name in ("controlnet", "ip_adapter")}
+    for name in _STRENGTHS:
+        state[f"create.{name}"] = getattr(request, name)
 
 
 def with_logos(request: GenerationRequest) -> GenerationRequest:
@@ -128,7 +176,8 @@ def with_logos(request: GenerationRequest) -> GenerationRequest:
         chosen = str(state.get(f"{_LOGO}.look") or PRINT)
         spec = LogoSpec(hash=kept.hash, name=file.name, at=state.get(_AT) or "chest", look=chosen)
         logos = logos if spec in logos else (*logos, spec)
-    return replace(request, logos=logos)
+    cue = {name: state.get(f"create.{name}", _FIELDS[name].default) for name in ("logo_cue", *_STRENGTHS)}
+    return replace(request, logos=logos, **cue, **state.get(_NETWORKS, {}))
 
 
 def branded(request: GenerationRequest) -> GenerationRequest:

@@ -119,3 +119,21 @@ def test_a_kit_that_another_program_harms_breaks_no_page(
     assert not at.run().exception
     button = next(one for one in at.button if one.key == "composer-generate" or one.label == "Save")
     assert not button.click().run().exception
+
+
+def test_a_model_that_can_is_shown_the_logo_while_it_draws_and_others_are_not_offered_it(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[GenerationRequest] = []
+    monkeypatch.setattr(composer, "submit", lambda request, _: sent.append(request))
+    kits.save(KIT, {"peak.svg": PEAK})
+    page = open_app("pages/create.py")
+    page.selectbox(key="create.brand").set_value("North Peak").run()
+    assert not any(group.key == "create.logo_cue" for group in page.segmented_control)
+    page.selectbox(key="create.model").set_value("sdxl").run()
+    page.segmented_control(key="create.logo_cue").set_value("ip-adapter").run()
+    assert not any(slider.key == "create.controlnet_conditioning_scale" for slider in page.slider)
+    page.slider(key="create.ip_adapter_scale").set_value(0.3).run()
+    page.button(key="composer-generate").click().run()
+    assert not page.exception
+    assert (sent[0].logo_cue, sent[0].ip_adapter_scale, len(sent[0].logos)) == ("ip-adapter", 0.3, 1)

@@ -49,5 +49,12 @@ REQUESTS = st.builds(
     made_from=st.just("") | _NAMES,
     brand=st.just("") | _NAMES,
     sku=st.just("") | _NAMES,
+    logo_cue=st.sampled_from(["none", "controlnet", "ip-adapter", "both"]),
+    controlnet_conditioning_scale=st.floats(0, 2),
+    ip_adapter_scale=st.floats(0, 1),
+    controlnet=st.just("") | _NAMES,
+    ip_adapter=st.just("") | _NAMES,
+    controlnet_sha256=st.just("") | st.just("12" * 32),
+    ip_adapter_sha256=st.just("") | st.just("34" * 32),
     model_sha256=st.just("") | st.just("cd" * 32),
 )
