@@ -148,6 +148,13 @@ def signed_original(digest: str) -> tuple[bytes, str] | None:
     return data, _mime(data)
 
 
+def inherit(digest: str, source: str) -> None:
+    """What was cut out of a kept picture has its credentials, if it had any. Raises `StorageError`."""
+    signed = signed_original(source)
+    if signed is not None and digest != source:
+        write_atomically(folder() / f"{digest}.{_SIGNED}", signed[0])
+
+
 def _mime(data: bytes) -> str:
     """The media type of a file that may carry credentials; "" for any other."""
     return next((mime for beginning, mime in _BEGINNINGS.items() if data.startswith(beginning)), "")

@@ -1,7 +1,7 @@
 """What a picture is to the press: drawn by a model, a photo that a model changed, or a photo that was only finished.
 
 A picture of this studio may have been made from another, and that from a photo: the way back decides. The file that it
-was made from goes into its signature.
+was made from goes into its signature, and so does what was put onto it: a product, a background, logos.
 """
 
 import logging
@@ -17,6 +17,7 @@ from sdxl_lora.request import GenerationRequest
 
 log = logging.getLogger(__name__)
 
+_MIMES = {".png": "image/png", ".svg": "image/svg+xml"}
 _FARTHEST = 1_000  # steps back; records that name each other in a circle end here
 
 
@@ -54,12 +55,41 @@ def original(request: GenerationRequest, find: Callable[[str], Record]) -> Origi
             return Original(data=_read(record.path), mime="image/png", title=f"picture {record.id}")
         except StudioError as error:
             log.info("the pixels of a picture that was deleted stand for it: %s", error)
+    return _input(request.start_picture, "the start picture")
+
+
+def placed(request: GenerationRequest, find: Callable[[str], Record]) -> tuple[Original, ...]:
+    """What was put onto a picture, in its order; what is gone is left out."""
+    found: list[Original | None] = []
+    if request.product:
+        found.append(_product(request, find))
+    if inputs.HASH.fullmatch(request.background):
+        found.append(_input(request.background, "the background"))
+    logos = {spec.hash: spec for spec in request.logos if spec.placed}
+    found += [_input(digest, f"the logo {spec.name}".strip()) for digest, spec in logos.items()]
+    return tuple(one for one in found if one is not None)
+
+
+def _product(request: GenerationRequest, find: Callable[[str], Record]) -> Original | None:
+    """The picture that the product was cut out of, where that is one of the studio; else the cut-out."""
+    if request.made_from and not request.start_picture:
+        try:
+            record = find(request.made_from)
+            return Original(data=_read(record.path), mime="image/png", title=f"picture {record.id}")
+        except StudioError as error:
+            log.info("the product stands for the picture that it was cut out of: %s", error)
+    return _input(request.product, "the product")
+
+
+def _input(digest: str, title: str) -> Original | None:
+    """A kept input: the signed file that it was read from where it had credentials; None where it is gone."""
     try:
-        if (signed := inputs.signed_original(request.start_picture)) is not None:
-            return Original(data=signed[0], mime=signed[1], title="the start picture")
-        return Original(data=inputs.read(request.start_picture), mime="image/png", title="the start picture")
+        if (signed := inputs.signed_original(digest)) is not None:
+            return Original(data=signed[0], mime=signed[1], title=title)
+        mime = _MIMES[inputs.find(digest).suffix]
+        return Original(data=inputs.read(digest), mime=mime, title=title)
     except (InputError, StorageError) as error:
-        log.warning("the original of a picture is not in its credentials: %s", error)
+        log.warning("%s of a picture is not in its credentials: %s", title, error)
         return None
 
 

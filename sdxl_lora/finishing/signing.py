@@ -51,6 +51,7 @@ class Sign:
                 source_type=piece.source_type,
                 watermarked=piece.watermarked,
                 original=origin.original(piece.request, self._store.get),
+                placed=origin.placed(piece.request, self._store.get),
                 timestamp=decided.timestamp,
             )
         except (ProvenanceError, StorageError) as error:

@@ -41,10 +41,12 @@ def before(
     drawn = [_drawn(length, wanted, factor) for length in product.size]
     canvas = Image.new("RGBA", (drawn[0] * factor, drawn[1] * factor), (255, 255, 255, 0))
     canvas.paste(product, ((canvas.width - product.width) // 2, (canvas.height - product.height) // 2))
+    kept = inputs.keep(canvas, alpha=True, name="the product").hash
+    inputs.inherit(kept, source.picture)
     return GenerationRequest(
         prompt=scene.strip(),
         model=model,
-        product=inputs.keep(canvas, alpha=True, name="the product").hash,
+        product=kept,
         shadow=shadow,
         width=drawn[0],
         height=drawn[1],

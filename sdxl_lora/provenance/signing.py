@@ -6,6 +6,7 @@ is written into a file.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,12 @@ _SETTINGS = {
     },  # 75 kB a picture, and the ingredient's in a file that is public
 }
 _INGREDIENT = "ingredient"
+_PLACED = "placed"  # and a number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
-    """The picture that a signed one was made from."""
+    """The picture that a signed one was made from, or one that was put onto it."""
 
     data: bytes
     mime: str
@@ -46,6 +48,7 @@ def sign(
     source_type: SourceType,
     watermarked: bool = False,
     original: Original | None = None,
+    placed: Sequence[Original] = (),
     timestamp: str | None = None,
 ) -> bytes:
     """The file with its manifest; pixels and texts stay as they are.
@@ -54,11 +57,12 @@ def sign(
         mime: of `MIME`.
         watermarked: whether the pixels carry the studio's watermark.
         original: what it was edited from; its own credentials, if it has any, come with it.
+        placed: what was put onto it, in this order: a product, a background, logos; with their credentials, too.
         timestamp: address of a time stamp authority.
 
     Raises `ProvenanceError`.
     """
-    actions = _actions(source_type, edited=original is not None, watermarked=watermarked)
+    actions = _actions(source_type, original is not None, len(placed), watermarked=watermarked)
     manifest = {
         "claim_generator_info": [PROGRAM],
         "format": mime,
@@ -76,6 +80,13 @@ def sign(
             if original is not None:
                 facts = {"title": original.title, "relationship": "parentOf", "instance_id": _INGREDIENT}
                 builder.add_ingredient(facts, original.mime, io.BytesIO(original.data))
+            for number, part in enumerate(placed):
+                facts = {
+                    "title": part.title,
+                    "relationship": "componentOf",
+                    "instance_id": f"{_PLACED}{number}",
+                }
+                builder.add_ingredient(facts, part.mime, io.BytesIO(part.data))
             signed = io.BytesIO()
             builder.sign(signer, mime, io.BytesIO(data), signed)
     except c2pa.C2paError as error:
@@ -84,12 +95,19 @@ def sign(
     return signed.getvalue()
 
 
-def _actions(source_type: SourceType, *, edited: bool, watermarked: bool) -> list[dict[str, Any]]:
+def _actions(
+    source_type: SourceType, edited: bool, placed: int, *, watermarked: bool
+) -> list[dict[str, Any]]:
+    done: list[dict[str, Any]]
     if edited:
         opened: dict[str, Any] = {"action": "c2pa.opened", "parameters": {"ingredientIds": [_INGREDIENT]}}
         done = [opened, {"action": "c2pa.edited", "digitalSourceType": source_type.value}]
     else:
         done = [{"action": "c2pa.created", "digitalSourceType": source_type.value}]
+    done += [
+        {"action": "c2pa.placed", "parameters": {"ingredientIds": [f"{_PLACED}{number}"]}}
+        for number in range(placed)
+    ]
     if watermarked:
         done.append({"action": "c2pa.watermarked.unbound"})
     return [{**action, "softwareAgent": PROGRAM} for action in done]

@@ -8,14 +8,17 @@ from PIL import Image, ImageDraw
 
 from sdxl_lora import inputs
 from sdxl_lora.finishing.chain import Piece
-from sdxl_lora.finishing.origin import original, source_type
+from sdxl_lora.finishing.origin import original, placed, source_type
 from sdxl_lora.finishing.watermarking import Watermark
+from sdxl_lora.jobs import edits, scenes
 from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.logos import asked
 from sdxl_lora.provenance import certificate, detection, settings, signing
 from sdxl_lora.records import Record
 from sdxl_lora.records.iptc import SourceType
-from sdxl_lora.request import GenerationRequest
+from sdxl_lora.request import GenerationRequest, LogoSpec
 from sdxl_lora.scoring.card import ScoreCard
+from tests.logos.marks import PEAK
 from tests.provenance import shared
 
 REQUEST = GenerationRequest(prompt="a cap", seed=3, width=256, height=256)
@@ -124,3 +127,31 @@ def test_too_small_a_change_is_not_marked_and_no_mark_is_claimed(studio: Studio,
     assert (done.image.tobytes(), done.watermarked) == (drawn.tobytes(), False)
     _, manifest = shared.manifest_of(kept(studio, request, drawn).path.read_bytes())
     assert "c2pa.watermarked.unbound" not in [one["action"] for one in shared.actions(manifest)]
+
+
+def test_a_product_before_a_scene_and_its_logo_are_in_the_credentials(studio: Studio) -> None:
+    who = certificate.identity(settings.signing(), studio.home)
+    plain = shared.file_of(shared.photo(seed=5), "JPEG")
+    camera = signing.sign(plain, "image/jpeg", who, source_type=SourceType.ENHANCED)
+    source = edits.of_bytes(camera, "photo.jpg")
+    cut = inputs.open(source.picture).convert("RGBA")
+    cut.putalpha(Image.new("L", cut.size, 255))
+    scene = scenes.before(source, cut, "a beach", model="mini")
+    logo = LogoSpec(hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    record = kept(studio, replace(scene, logos=(logo,), seed=3))
+    state, manifest = shared.manifest_of(record.path.read_bytes())
+    product, mark = manifest["ingredients"]
+    assert state == "Valid"
+    assert [one["title"] for one in (product, mark)] == ["the product", "the logo peak.svg"]
+    assert product["active_manifest"] == shared.manifest_of(camera, "JPEG")[1]["label"]
+    assert [one["action"] for one in shared.actions(manifest)].count("c2pa.placed") == 2
+
+
+def test_a_product_cut_out_of_a_picture_of_the_studio_names_that_picture(studio: Studio, photo: str) -> None:
+    first = kept(studio, REQUEST)
+    second = kept(studio, replace(REQUEST, product=photo, made_from=first.id))
+    _, manifest = shared.manifest_of(second.path.read_bytes())
+    [ingredient] = manifest["ingredients"]
+    assert (ingredient["title"], ingredient["relationship"]) == (f"picture {first.id}", "componentOf")
+    assert original(replace(REQUEST, product=photo), studio.store.get) is None
+    assert placed(replace(REQUEST, product="ab" * 32), studio.store.get) == ()  # gone

@@ -13,6 +13,7 @@ from sdxl_lora.provenance.certificate import Identity
 from sdxl_lora.records import metadata
 from sdxl_lora.records.iptc import SourceType
 from sdxl_lora.request import GenerationRequest
+from tests.logos.marks import PEAK
 from tests.provenance import shared
 
 KINDS = ("PNG", "JPEG", "WEBP")
@@ -134,3 +135,30 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.signing() == settings.SigningSettings(
         mode="required", certificate=Path("c"), key=Path("k"), timestamp="https://t"
     )
+
+
+def test_what_was_put_onto_a_picture_is_named_with_its_credentials(who: Identity) -> None:
+    product = signing.sign(
+        shared.file_of(shared.picture(), "JPEG"), "image/jpeg", who, source_type=SourceType.ENHANCED
+    )
+    signed = signing.sign(
+        shared.file_of(shared.picture(seed=1), "PNG"),
+        "image/png",
+        who,
+        source_type=SourceType.COMPOSITE,
+        placed=(
+            signing.Original(data=product, mime="image/jpeg", title="the product"),
+            signing.Original(data=PEAK, mime="image/svg+xml", title="the logo peak.svg"),
+        ),
+    )
+    state, manifest = shared.manifest_of(signed, "PNG", who.root)
+    assert state == "Trusted"
+    assert [one["action"] for one in shared.actions(manifest)] == [
+        "c2pa.created",
+        "c2pa.placed",
+        "c2pa.placed",
+    ]
+    first, second = manifest["ingredients"]
+    assert [one["relationship"] for one in (first, second)] == ["componentOf", "componentOf"]
+    assert [one["title"] for one in (first, second)] == ["the product", "the logo peak.svg"]
+    assert first["active_manifest"] == shared.manifest_of(product, "JPEG")[1]["label"]
