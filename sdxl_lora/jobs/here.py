@@ -11,6 +11,7 @@ from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.live import Live
 
 KEEP_IMAGES = 8  # finished jobs whose attempts can still be looked at
+KEEP_JOBS = 8  # finished jobs of which the database need not be asked
 
 
 @dataclass(kw_only=True)
@@ -59,7 +60,8 @@ class Here:
         """A job that is known better here than in the database."""
         with self.changed:
             live = self.live.get(job_id)
-            if live is not None and (live.job.state == "running" or job_id in self.unsettled):
+            # what is done stays so, whatever other processes ask for
+            if live is not None and (live.job.state in ("running", "done") or job_id in self.unsettled):
                 return live.job
             return None
 
@@ -86,6 +88,7 @@ class Here:
             searched = [live for live in self.live.values() if live.made and not live.job.active]
             for live in searched[:-KEEP_IMAGES]:  # pictures take much memory
                 live.forget_pictures()
-            for job_id in [key for key, live in self.live.items() if not live.job.active and not live.made]:
-                if job_id not in self.unsettled:
-                    del self.live[job_id]
+            over = [key for key, live in self.live.items() if not live.job.active and not live.made]
+            settled = [job_id for job_id in over if job_id not in self.unsettled]
+            for job_id in settled[:-KEEP_JOBS]:  # of the others somebody may be about to ask
+                del self.live[job_id]

@@ -67,23 +67,23 @@ class Keeper:
         here = self._here
         if (only := here.only()) is not None and not only:
             return None
-        least = 0 if people or self._others_draw_for_people() else len(PRIORITIES) - 1
-        kept = self._store.claim(here.owner, only=only, ready=self._ready(), least=least)
+        delayed, owners = self._store.before_claim(priority=0)
+        least = 0 if people or self._in_the_way(owners) else len(PRIORITIES) - 1
+        now = time.monotonic()
+        beat = now - self._beaten >= leases.BEAT  # or the thread beside has just counted on
+        ready = self._ready(delayed)
+        kept = self._store.claim(here.owner, only=only, ready=ready, least=least, beat=beat)
         if kept is not None:
-            self._beaten = time.monotonic()
+            if beat:
+                self._beaten = now
             self.people_wait = False
         return kept
 
-    def _ready(self) -> list[str]:
+    def _ready(self, delayed: list[tuple[str, int, float]]) -> list[str]:
         """Jobs that failed and whose time has come to be tried again, by this process's own clock."""
         now = time.monotonic()
-        delayed = self._store.delayed()
         self._delayed = {(i, tries): self._delayed.get((i, tries), now) for i, tries, _ in delayed}
         return [i for i, tries, delay in delayed if now - self._delayed[i, tries] >= delay]
-
-    def _others_draw_for_people(self) -> bool:
-        """Whether another process draws on the same device for somebody who sits and waits."""
-        return self._in_the_way(self._store.running_owners(priority=0))
 
     def _in_the_way(self, owners: list[str]) -> bool:
         """Whether one of these processes is another one on the same device."""

@@ -6,6 +6,8 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import sqlalchemy as sa
+
 from sdxl_lora.errors import InputError
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.spec import JobSpec
@@ -54,8 +56,8 @@ def progress_of(job: Job, *, eta: float | None = None) -> dict[str, Any]:
     return metadata.finite({name: values[name] for name in _PROGRESS})
 
 
-def kept_of(row: JobRow) -> Kept | None:
-    """None: a newer version has written it, whose workers understand it."""
+def kept_of(row: JobRow | sa.Row[Any]) -> Kept | None:
+    """Of a row, or of all its columns; None: a newer version has written it, whose workers understand it."""
     try:
         job = Job.from_dict(
             {

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sdxl_lora.errors import LeaseLostError, NotFoundError, RequestError
+from sdxl_lora.jobs import statements
 from sdxl_lora.jobs.job import Job, Picture
 from sdxl_lora.jobs.kept import Kept, kept_of, progress_of, work_of
 from sdxl_lora.jobs.spec import PRIORITIES, JobSpec, Kind
@@ -62,13 +63,16 @@ class JobStore(Repository):
 
         Raises `RequestError` where a key stands for another spec.
         """
+        rounds: _Rounds = {}
         with self.database.writing() as session:
-            return [self._submit(session, spec, pinned) for spec in specs]
+            return [self._submit(session, spec, pinned, rounds) for spec in specs]
 
-    def _submit(self, session: Session, spec: JobSpec, pinned: str) -> str:
+    def _submit(self, session: Session, spec: JobSpec, pinned: str, rounds: "_Rounds") -> str:
         if (known := _of_key(session, spec)) is not None:
             return known
         priority = PRIORITIES.index(spec.priority)
+        line = (priority, spec.user)
+        rounds[line] = rounds[line] + 1 if line in rounds else _round(session, priority, spec.user)
         pictures = tuple(Picture(index=index) for index in range(spec.request.count))
         values = {
             "id": uuid.uuid4().hex,
@@ -79,7 +83,7 @@ class JobStore(Repository):
             "work": work_of(spec),
             "pictures": spec.request.count,
             "priority": priority,
-            "round": _round(session, priority, spec.user),
+            "round": rounds[line],
             "state": "queued",
             "pinned": pinned,
             "owner": "",
@@ -92,6 +96,9 @@ class JobStore(Repository):
             "started": False,
             "version": 0,
         }
+        if not spec.idempotency_key:
+            session.execute(statements.INSERT, values)
+            return str(values["id"])
         upserts.insert_missing(session, JobRow, [values])
         if session.scalar(sa.select(JobRow.id).where(JobRow.id == values["id"])) is None:
             known = _of_key(session, spec)  # another process was faster
@@ -174,15 +181,15 @@ class JobStore(Repository):
     def those(self, ids: Sequence[str]) -> list[Kept]:
         """Jobs of these ids, oldest first. Those that have not changed are not read again."""
         found: list[Kept] = []
-        for start in range(0, len(ids), 500):
-            some = ids[start : start + 500]
+        for some in upserts.parts(ids):
             with self.database.reading() as session:
-                versions = sa.select(JobRow.id, JobRow.version).where(JobRow.id.in_(some))
-                known = {
-                    (i, version): self._jobs.find((i, version)) for i, version in session.execute(versions)
-                }
-                missing = [identifier for (identifier, _), kept in known.items() if kept is None]
-                rows = session.scalars(sa.select(JobRow).where(JobRow.id.in_(missing))) if missing else ()
+                known: dict[tuple[str, int], Kept | None] = {}
+                missing = some
+                if len(some) > 1:  # one is read sooner than it is asked about
+                    versions = sa.select(JobRow.id, JobRow.version).where(JobRow.id.in_(some))
+                    known = {(i, v): self._jobs.find((i, v)) for i, v in session.execute(versions)}
+                    missing = [identifier for (identifier, _), kept in known.items() if kept is None]
+                rows = session.execute(statements.THOSE, {"ids": missing}) if missing else ()
                 fresh = [kept for row in rows if (kept := kept_of(row)) is not None]
             for kept in fresh:
                 self._jobs.keep((kept.job.id, kept.version), kept)
@@ -197,14 +204,22 @@ class JobStore(Repository):
 
     # ------------------------------------------------------------------ working
 
-    def delayed(self) -> list[tuple[str, int, float]]:
-        """(id, tries, seconds) of waiting jobs that are not to be tried again at once."""
-        query = sa.select(JobRow.id, JobRow.tries, JobRow.delay)
+    def before_claim(self, *, priority: int) -> tuple[list[tuple[str, int, float]], list[str]]:
+        """(id, tries, seconds) of waiting jobs that are not to be tried again at once, and the processes that run jobs
+        of that priority."""
         with self.database.reading() as session:
-            return list(session.execute(query.where(JobRow.state == "queued", JobRow.delay > 0)))
+            rows = session.execute(statements.BEFORE_CLAIM, {"priority": priority}).all()
+        delayed = [(row.id, row.tries, row.delay) for row in rows if row.state == "queued"]
+        return delayed, [row.owner for row in rows if row.state == "running"]
 
     def claim(
-        self, owner: str, *, only: Collection[str] | None, ready: Collection[str], least: int
+        self,
+        owner: str,
+        *,
+        only: Collection[str] | None,
+        ready: Collection[str],
+        least: int,
+        beat: bool = True,
     ) -> Kept | None:
         """Takes the first job of the line that this process may run; None where there is none.
 
@@ -212,39 +227,38 @@ class JobStore(Repository):
             only: besides what is pinned to `owner`, these; None = whatever is pinned to nobody.
             ready: delayed jobs whose time has come.
             least: the last priority that may be taken.
+            beat: count on, too; False where this process did so just now.
         """
-        query = (
-            sa.select(JobRow)
-            .where(JobRow.state == "queued", JobRow.priority <= least, _may_run(owner, only))
-            .where(sa.or_(JobRow.delay == 0, JobRow.id.in_(ready)))
-            .order_by(JobRow.priority, JobRow.round, JobRow.number)
-        )
+        query = statements.first(anybodys=only is None)
+        values = {"owner": owner, "least": least, "ready": list(ready), **_only(only)}
         for at_once in (1, _AT_ONCE):  # mostly the first one is had
             with self.database.reading() as session:
-                rows = list(session.scalars(query.limit(at_once)))
+                rows = session.execute(query, {**values, "at_once": at_once}).all()
                 waiting = [kept for row in rows if (kept := kept_of(row)) is not None]
             for kept in waiting:
-                if self._take(kept, owner):
+                if self._take(kept, owner, beat):
                     return replace(kept, owner=owner, job=replace(kept.job, state="running"))
             if len(rows) < at_once:
                 break
         return None
 
-    def _take(self, kept: Kept, owner: str) -> bool:
+    def _take(self, kept: Kept, owner: str, beat: bool) -> bool:
         """Whether this process has the job now: only one can change the row that both have seen."""
-        job, seen = kept.job, JobRow.version == kept.version
-        mine = sa.update(JobRow).where(JobRow.id == job.id, JobRow.state == "queued", seen)
         with self.database.writing() as session:
             if kept.tries >= MOST_TRIES:
+                seen = (JobRow.version == kept.version, JobRow.state == "queued")
+                mine = sa.update(JobRow).where(JobRow.id == kept.job.id, *seen)
                 words = f"the process that drew it has ended {kept.tries} times; see its log, then try again"
                 session.execute(
                     mine.values(state="failed", error=words, error_kind="StudioError", **_CHANGED)
                 )
                 return False
-            taken = session.execute(mine.values(state="running", owner=owner, started=True, **_CHANGED))
+            seen_as = {"job": kept.job.id, "seen": kept.version, "who": owner}
+            taken = session.execute(statements.TAKE, seen_as)
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # of an UPDATE
                 return False
-            _beat(session, owner)
+            if beat:
+                _beat(session, owner)
         return True
 
     def decide(self, job_id: str, owner: str, request: ResolvedRequest) -> None:
@@ -260,34 +274,25 @@ class JobStore(Repository):
         self._change(job_id, owner, owner="", **values)
 
     def _change(self, job_id: str, holder: str, **values: Any) -> None:
-        mine = sa.update(JobRow).where(JobRow.id == job_id, JobRow.owner == holder, JobRow.state == "running")
+        change = statements.HELD.values(**_CHANGED, **values)
         with self.database.writing() as session:
-            done = session.execute(mine.values(version=JobRow.version + 1, **values))
+            done = session.execute(change, {"job": job_id, "holder": holder})
             if done.rowcount != 1:  # type: ignore[attr-defined]  # of an UPDATE
                 raise LeaseLostError("another process goes on with this job")
-
-    def waits(self, owner: str, *, only: Collection[str] | None, priority: int) -> bool:
-        """Whether a job of that priority waits that `claim` would give this process."""
-        with self.database.reading() as session:
-            return session.scalar(_waiting_for(owner, only, priority)) is not None
-
-    def running_owners(self, *, priority: int) -> list[str]:
-        """The processes that run jobs of that priority."""
-        with self.database.reading() as session:
-            return list(session.scalars(_owners(priority)))
 
     def news(
         self, owner: str, *, only: Collection[str] | None, priority: int, look: bool
     ) -> tuple[list[str], bool, list[str]]:
-        """What a process that works asks again and again, in one go: its running jobs that somebody, perhaps in another
-        process, wants to stop; as `waits`; as `running_owners`. `look`: or else only the first, others are empty."""
-        stopped = sa.select(JobRow.id).where(JobRow.state == "running", JobRow.cancel.is_(True))
+        """What a process that works asks again and again, in one statement: its running jobs that somebody, perhaps in
+        another process, wants to stop; whether a job of that priority waits that `claim` would give it; the processes
+        that run jobs of that priority. `look`: or else only the first, the others are empty."""
+        asked = statements.news(anybodys=only is None, look=look)
+        values = {"owner": owner, **({"priority": priority, **_only(only)} if look else {})}
+        said: dict[str, list[str]] = {"stopped": [], "owner": [], "waits": []}
         with self.database.reading() as session:
-            cancelled = list(session.scalars(stopped.where(JobRow.owner == owner)))
-            if not look:
-                return cancelled, False, []
-            waiting = session.scalar(_waiting_for(owner, only, priority)) is not None
-            return cancelled, waiting, list(session.scalars(_owners(priority)))
+            for kind, value in session.execute(asked, values):
+                said[kind].append(value)
+        return said["stopped"], bool(said["waits"]), said["owner"]
 
     # ------------------------------------------------------------------ leases
 
@@ -338,6 +343,7 @@ class JobStore(Repository):
 
 
 _CHANGED: dict[str, Any] = {"version": JobRow.version + 1}
+_Rounds = dict[tuple[int, str], int]  # (priority, user) -> the round of the latest job in this transaction
 
 
 def _of_key(session: Session, spec: JobSpec) -> str | None:
@@ -356,35 +362,17 @@ def _of_key(session: Session, spec: JobSpec) -> str | None:
 
 
 def _round(session: Session, priority: int, user: str) -> int:
-    """The round in progress, or the one after the user's latest."""
-    there = sa.select(sa.func.max(JobRow.round)).where(JobRow.priority == priority)
-    begun = session.scalar(there.where(JobRow.started.is_(True))) or 0
-    counts = sa.or_(JobRow.started.is_(True), JobRow.state == "queued")
-    latest = session.scalar(there.where(JobRow.user == user, counts)) or 0
+    """The round in progress, or the one after the user's latest; read from the ends of two indexes."""
+    begun = session.scalar(statements.BEGUN, {"priority": priority}) or 0
+    latest = session.scalar(statements.LATEST, {"priority": priority, "user": user}) or 0
     return max(begun, latest + 1)
 
 
-def _may_run(owner: str, only: Collection[str] | None) -> sa.ColumnElement[bool]:
-    """Rows that a process may take, see `JobStore.claim`."""
-    free = JobRow.pinned == ""
-    if only is not None:
-        free = sa.and_(free, JobRow.id.in_(only))
-    return sa.or_(JobRow.pinned == owner, free)
-
-
-def _waiting_for(owner: str, only: Collection[str] | None, priority: int) -> sa.Select[str]:
-    """A job of that priority that a process may take."""
-    query = sa.select(JobRow.id).where(JobRow.state == "queued", JobRow.priority == priority)
-    return query.where(_may_run(owner, only), JobRow.delay == 0).limit(1)
-
-
-def _owners(priority: int) -> sa.Select[str]:
-    """The processes that run jobs of that priority."""
-    query = sa.select(JobRow.owner).where(JobRow.state == "running", JobRow.priority == priority)
-    return query.distinct()
+def _only(ids: Collection[str] | None) -> dict[str, list[str]]:
+    """As the statements call it, see `JobStore.claim`."""
+    return {} if ids is None else {"only": list(ids)}
 
 
 def _beat(session: Session, owner: str) -> None:
-    counted = sa.update(WorkerRow).where(WorkerRow.owner == owner).values(beat=WorkerRow.beat + 1)
-    if session.execute(counted).rowcount == 0:  # type: ignore[attr-defined]  # of an UPDATE
+    if session.execute(statements.BEAT, {"who": owner}).rowcount == 0:  # type: ignore[attr-defined]  # of an UPDATE
         session.add(WorkerRow(owner=owner, beat=0))

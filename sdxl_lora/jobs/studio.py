@@ -103,7 +103,8 @@ class Drawing:
         any `StudioError`, `Cancelled` among them; pictures recorded before that stay.
         """
         self.check()
-        resolved = generation.resolve(request)
+        # of what is resolved it was seen then whether it can be drawn
+        resolved = request if isinstance(request, ResolvedRequest) else generation.resolve(request)
         draw = self._drawing(resolved)
         for left in task.left(resolved.count):
             part = replace(resolved, seed=resolved.for_picture(left.start).seed, count=len(left))

@@ -7,6 +7,7 @@ letters, judged by a general CLIP. A model with a closed vocabulary says which w
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from sdxl_lora.errors import InputError
@@ -78,7 +79,7 @@ def read(values: Mapping[str, Any], *, file: object = "studio.json", **facts: An
     if given.get("products") is not None:
         given["products"] = tuple((product, tuple(names)) for product, names in given["products"].items())
     if given.get("words") is not None:
-        given["words"] = frozenset(word for entry in given["words"] for word in split(entry))
+        given["words"] = _words(tuple(given["words"]))
     return Capabilities(**given, **facts)
 
 
@@ -91,6 +92,12 @@ def write(found: Capabilities) -> dict[str, Any]:
         else {product: list(names) for product, names in found.products},
         "words": None if found.words is None else sorted(found.words),
     }
+
+
+@lru_cache(maxsize=8)
+def _words(entries: tuple[str, ...]) -> frozenset[str]:
+    """All words of some entries; a model is described for every picture."""
+    return frozenset(word for entry in entries for word in split(entry))
 
 
 def _singular(text: str) -> str:

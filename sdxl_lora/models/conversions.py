@@ -6,6 +6,7 @@ was compiled and tried there is only read here. `SDXL_LORA_HOME/cache/openvino/K
 what it takes, `KEY.failed` why there is none. Knows nothing of torch and of OpenVINO's interface.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -122,6 +123,7 @@ def cache() -> Path:
     return home() / "cache" / "openvino"
 
 
+@functools.cache
 def version() -> str:
     """OpenVINO's; empty = it is not installed."""
     try:

@@ -7,6 +7,7 @@ another one took over) finds out in the same transaction that would have recorde
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,6 +19,26 @@ from sdxl_lora.records.database import Database
 from sdxl_lora.records.reconcile import enter
 from sdxl_lora.records.tables import JobPictureRow, JobRow, PictureRow
 
+_LOST = "another process goes on with this job"
+
+# made once, since every picture needs them; the job's row is locked, so that nobody takes it over meanwhile
+_HOLDER = sa.select(JobRow.owner).where(JobRow.id == sa.bindparam("job")).with_for_update()
+_PLACE = (
+    sa.select(
+        JobRow.owner,
+        JobPictureRow.picture_id,
+        JobPictureRow.done,
+        sa.select(sa.func.max(PictureRow.id)).scalar_subquery().label("newest"),
+    )
+    .outerjoin(
+        JobPictureRow,
+        sa.and_(JobPictureRow.job == JobRow.id, JobPictureRow.index == sa.bindparam("index")),
+    )
+    .where(JobRow.id == sa.bindparam("job"))
+    .with_for_update(of=JobRow)
+)
+_INSERT = sa.insert(JobPictureRow.__table__)  # type: ignore[arg-type]  # a table
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -28,29 +49,30 @@ class Place:
     owner: str  # the process that holds the job
 
 
-def reserve(session: Session, place: Place, identifier: str) -> str | None:
-    """Writes down that the picture of `place` will have that id; another id, where it is there already.
+def reserve(session: Session, place: Place, created_at: datetime) -> tuple[str, bool]:
+    """Writes down which id the picture of `place` will have; returns it, and whether a picture is there already.
 
-    Raises `LeaseLostError` where another process holds the job.
+    `created_at`: UTC; the id sorts behind all others, too. Raises `LeaseLostError` where another process holds the job.
     """
-    _check(session, place)
-    row = session.get(JobPictureRow, (place.job, place.index))
-    if row is None:
-        session.add(JobPictureRow(job=place.job, index=place.index, picture_id=identifier, done=False))
-        return None
+    row = session.execute(_PLACE, {"job": place.job, "index": place.index}).one_or_none()
+    if row is None or row.owner != place.owner:
+        raise LeaseLostError(_LOST)
     if row.done:
-        return row.picture_id
-    row.picture_id = identifier
-    return None
+        return row.picture_id, True
+    identifier = layout.new_id(created_at, after=row.newest or "")
+    values = {"job": place.job, "index": place.index, "picture_id": identifier, "done": False}
+    if row.picture_id is None:
+        session.execute(_INSERT, values)
+    else:
+        session.execute(_of(place).values(picture_id=identifier))
+    return identifier, False
 
 
 def confirm(session: Session, place: Place) -> None:
     """The picture of `place` is recorded, once the transaction is committed. Raises as `reserve`."""
-    _check(session, place)
-    change = sa.update(JobPictureRow).where(
-        JobPictureRow.job == place.job, JobPictureRow.index == place.index
-    )
-    session.execute(change.values(done=True))
+    if session.scalar(_HOLDER, {"job": place.job}) != place.owner:
+        raise LeaseLostError(_LOST)
+    session.execute(_of(place).values(done=True))
 
 
 def names(database: Database, place: Place, identifier: str) -> bool:
@@ -86,7 +108,6 @@ def finished(database: Database, job: str, *, user: str = "") -> dict[int, str]:
     return {row.index: row.picture_id for row in rows if row.done or row.picture_id in there}
 
 
-def _check(session: Session, place: Place) -> None:
-    query = sa.select(JobRow.owner).where(JobRow.id == place.job).with_for_update()
-    if session.scalar(query) != place.owner:
-        raise LeaseLostError("another process goes on with this job")
+def _of(place: Place) -> sa.Update:
+    table = JobPictureRow.__table__
+    return sa.update(table).where(table.c.job == place.job, table.c.index == place.index)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Unpack
 
 import sqlalchemy as sa
@@ -141,9 +142,9 @@ class Store(Repository):
                 identifier = layout.new_id(created_at, after=_newest(connection))
         else:
             with self.database.writing() as connection:
-                identifier = layout.new_id(created_at, after=_newest(connection))
-                if (known := places.reserve(connection, place, identifier)) is not None:
-                    return self.get(known)
+                identifier, there = places.reserve(connection, place, created_at)
+            if there:
+                return self.get(identifier)
         path = layout.picture_path(self.home, identifier)
         values = picture_values(
             identifier,
@@ -172,7 +173,7 @@ class Store(Repository):
             if not committed:
                 path.unlink(missing_ok=True)
         self.noted(identifier)
-        return self.get(identifier)
+        return self._record(SimpleNamespace(**values))
 
     def get(self, identifier: str) -> Record:
         """The record of that id. Raises `NotFoundError` if there is none."""
@@ -310,7 +311,7 @@ class Store(Repository):
             return picture
         return path
 
-    def _record(self, row: PictureRow) -> Record:
+    def _record(self, row: PictureRow | SimpleNamespace) -> Record:
         request, left_out = known_request(row.request)
         return Record(
             id=row.id,

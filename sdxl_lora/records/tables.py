@@ -221,6 +221,8 @@ class JobRow(Base):
         sa.Index("ix_jobs_line", "state", "priority", "round", "number"),
         sa.Index("ix_jobs_user_number", "user", "number"),
         sa.Index("ix_jobs_work", "work", "number"),
+        sa.Index("ix_jobs_begun", "priority", "round", "started"),
+        sa.Index("ix_jobs_rounds", "priority", "user", "round", "started", "state"),
     )
 
     # the order of submission, whatever the clock says; SQLite counts by itself in an INTEGER only

@@ -1,7 +1,8 @@
 """What SQLAlchemy leaves to each database: INSERT that does not mind what is there, and how much a statement takes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,19 +24,13 @@ def insert_or_update(
     Args:
         only_if_older: a column; a row is replaced only where its value there is smaller than the new one.
     """
-    statement = _insert(session, row).values(values)
-    keys = [column.name for column in sa.inspect(row).primary_key]
-    new = {name: statement.excluded[name] for name in values if name not in keys}
-    condition = None
-    if only_if_older:
-        condition = getattr(row, only_if_older) < statement.excluded[only_if_older]
-    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=new, where=condition))
+    session.execute(_replacing(_dialect(session), row, tuple(values), only_if_older), dict(values))
 
 
 def insert_missing(session: Session, row: type[DeclarativeBase], values: Iterable[Mapping[str, Any]]) -> None:
     """Any number of rows of mapped class `row`; those of which something unique is there stay as they are."""
     for some in parts(list(values)):
-        session.execute(_insert(session, row).values(some).on_conflict_do_nothing())
+        session.execute(_new(_dialect(session), row), some)
 
 
 def parts(values: Sequence[_Item]) -> Iterator[list[_Item]]:
@@ -44,7 +39,29 @@ def parts(values: Sequence[_Item]) -> Iterator[list[_Item]]:
         yield list(values[start : start + _AT_ONCE])
 
 
-def _insert(session: Session, row: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(row)
-    return sqlite.insert(row)
+# statements are made once: every picture needs some, and making one costs more than the database takes
+@cache
+def _replacing(
+    dialect: str, row: type[DeclarativeBase], names: tuple[str, ...], only_if_older: str
+) -> sqlite.Insert | postgresql.Insert:
+    statement = _insert(dialect, row)
+    keys = [column.name for column in sa.inspect(row).primary_key]
+    new = {name: statement.excluded[name] for name in names if name not in keys}
+    condition = None
+    if only_if_older:
+        condition = getattr(row, only_if_older) < statement.excluded[only_if_older]
+    return statement.on_conflict_do_update(index_elements=keys, set_=new, where=condition)
+
+
+@cache
+def _new(dialect: str, row: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+    return _insert(dialect, row).on_conflict_do_nothing()
+
+
+def _insert(dialect: str, row: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+    table = cast(sa.Table, row.__table__)
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_who_has_lost_a_job_records_nothing_more_of_it(store: JobStore) -> None:
         store.report(job_id, ELSEWHERE, {}, useful=True)
     store.claim(HERE, only=None, ready=(), least=1)
     with store.database.writing() as session, pytest.raises(LeaseLostError):
-        places.reserve(session, Place(job=job_id, index=0, owner=ELSEWHERE), "20260101-000000-000000-aaaaaa")
+        places.reserve(session, Place(job=job_id, index=0, owner=ELSEWHERE), datetime.now(UTC))
     assert state(store, job_id)[:2] == ("running", HERE)
 
 
