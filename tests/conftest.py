@@ -12,12 +12,14 @@ os.environ.pop("DATABASE_URL", None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["SDXL_LORA_ENGINE"] = "torch"  # nothing is converted in the background unasked
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from sdxl_lora.models import int8
 from tests import tiny
 
 _REPORTED = ("torch", "diffusers", "transformers", "peft", "streamlit")
@@ -43,6 +45,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("SDXL_LORA_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def smallest_int8_layer() -> Iterator[int]:
+    """How many numbers it has outside tests. Here any layer is int8: tiny models have none that is large."""
+    with pytest.MonkeyPatch.context() as patch:
+        real = int8.SMALLEST
+        patch.setattr(int8, "SMALLEST", 0)
+        yield real
 
 
 @pytest.fixture(scope="session")

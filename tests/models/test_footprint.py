@@ -55,8 +55,11 @@ def test_what_is_let_go_is_not_counted_twice() -> None:
 
 
 @pytest.mark.slow
-def test_sdxls_own_sizes_are_known_before_it_is_here() -> None:
+def test_sdxls_own_sizes_are_known_before_it_is_here(
+    monkeypatch: pytest.MonkeyPatch, smallest_int8_layer: int
+) -> None:
     """fp16 with its own VAE was counted at 10.3 GB with a pretended CUDA device, 8.5 with the one that bears fp16."""
+    monkeypatch.setattr(int8, "SMALLEST", smallest_int8_layer)
     info = registry.describe("sdxl")
     assert info.folder is None
     half, small = footprint.of(info, "fp16", "cuda"), footprint.of(info, "int8", "cuda")

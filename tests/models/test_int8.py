@@ -98,6 +98,13 @@ def test_all_but_the_sensitive_layers_of_a_model_are_int8() -> None:
     assert pipeline.unet.dtype == pipeline.text_encoder.dtype == pipeline.vae.dtype == torch.float32
 
 
+def test_layers_too_small_to_save_anything_keep_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "SMALLEST", 16 * 16)
+    small, large, convolution = nn.Linear(15, 17), nn.Linear(16, 16), nn.Conv2d(8, 4, 3)
+    assert quantise_layers(nn.Sequential(small, large, convolution)) == 2
+    assert [int8.is_quantised(layer) for layer in (small, large, convolution)] == [False, True, True]
+
+
 def test_quantising_twice_changes_nothing() -> None:
     unet = tiny.sdxl_pipeline().unet
     assert quantise_layers(unet) > 50
