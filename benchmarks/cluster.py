@@ -4,7 +4,9 @@
 
 Starts a Ray cluster of several nodes on this machine (`ray.cluster_utils.Cluster`), each with one processor, and lets
 one and then two workers of one thread draw the same batch on the bundled model; the bare loop draws, judges and writes
-the same pictures in this process, with one thread, and asks nobody. What the studio itself spends on a picture (line,
+the same pictures in this process, with one thread, and asks nobody. What the machine itself lets two workers gain is
+measured beside it: bare loops of two processes at once against one of them alone; the studio and Ray's own processes
+share the same processors and can only take from that. What the studio itself spends on a picture (line,
 signature, record) is measured as processor time of this process, and, apart, on pictures of 1024 px; where machines
 draw faster than it can record, more of them bring nothing. The table for GPUs is a calculation from these figures and
 from `--gpu-seconds` for each picture, which stands in docs/log.md.
@@ -14,6 +16,8 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -88,8 +92,59 @@ def bare(requests: list[ResolvedRequest]) -> float:
             explain=False,
             settings={},
         )
-        assert any(isinstance(event, Drawn) for event in drawer.draw(order))
+        assert sum(isinstance(event, Drawn) for some in drawer.draw(order) for event in some) == 1
     return (time.perf_counter() - started) / len(requests)
+
+
+@contextmanager
+def bare_process(steps: int, pictures: int) -> Iterator["subprocess.Popen[str]"]:
+    """A process that draws the bare loop once for each line it is sent, and answers with `bare`'s seconds."""
+    command = [sys.executable, "-m", "benchmarks.cluster", "--bare-loop"]
+    more = ["--steps", str(steps), "--pictures", str(pictures)]
+    with subprocess.Popen(
+        [*command, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()  # ends it
+
+
+def ceiling(steps: int, pictures: int, rounds: int) -> float:
+    """How many times as much two processes draw at once as one alone."""
+    with bare_process(steps, pictures) as first, bare_process(steps, pictures) as second:
+        _raced([first, second])  # loads
+        gains = []
+        for _ in range(rounds):
+            [alone] = _raced([first])
+            gains.append(sum(alone / together for together in _raced([first, second])))
+    return statistics.median(gains)
+
+
+def _raced(processes: "list[subprocess.Popen[str]]") -> list[float]:
+    """What each says when all draw at the same time."""
+    for process in processes:
+        assert process.stdin is not None
+        print(file=process.stdin, flush=True)
+    found = []
+    for process in processes:
+        assert process.stdout is not None
+        found.append(float(process.stdout.readline()))
+    return found
+
+
+def answer(steps: int, pictures: int) -> None:
+    """What `bare_process` runs."""
+    requests = wishes(steps, pictures)
+    for _ in sys.stdin:
+        print(bare(requests), flush=True)
+
+
+def wishes(steps: int, pictures: int) -> list[ResolvedRequest]:
+    """The batch."""
+    resolved = generation.resolve(GenerationRequest(prompt=PROMPT, model="mini", steps=steps, seed=0))
+    return [resolved.for_picture(index) for index in range(pictures)]
 
 
 def recording(number: int) -> float:
@@ -114,8 +169,8 @@ def fleet(gpus: int, gpu_seconds: float, studio_seconds: float) -> dict[str, flo
 
 def measure(steps: int, pictures: int, rounds: int, gpu_seconds: float) -> dict[str, Any]:
     """All of it."""
-    resolved = generation.resolve(GenerationRequest(prompt=PROMPT, model="mini", steps=steps, seed=0))
-    requests = [resolved.for_picture(index) for index in range(pictures)]
+    requests = wishes(steps, pictures)
+    most = ceiling(steps, pictures, rounds)
     walls: dict[int, list[float]] = {1: [], 2: []}
     spent: list[float] = []
     bare(requests[:2])
@@ -138,6 +193,7 @@ def measure(steps: int, pictures: int, rounds: int, gpu_seconds: float) -> dict[
         "one_worker_seconds": one,
         "two_workers_seconds": two,
         "two_against_one": one / two,
+        "two_bare_processes_against_one": most,
         "queue_share": one / loop - 1,
         "studio_seconds": line,
         "recording_1024_seconds": record,
@@ -158,9 +214,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--gpu-seconds", type=float, default=2.46, help="of one GPU for a picture (2.46)")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--bare-loop", action="store_true", help=argparse.SUPPRESS)  # see `bare_process`
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ResourceWarning)  # of Ray's processes
     torch.set_num_threads(1)
+    if arguments.bare_loop:
+        answer(arguments.steps, arguments.pictures)
+        return
     found = measure(arguments.steps, arguments.pictures, arguments.rounds, arguments.gpu_seconds)
     if arguments.json:
         print(json.dumps(found))
@@ -170,6 +230,9 @@ def main() -> None:
         f"bare loop {found['bare_seconds'] * 1000:.0f} ms a picture, one worker"
         f" {found['one_worker_seconds'] * 1000:.0f} ms ({found['queue_share']:+.1%}; bar 5 %), two workers"
         f" {found['two_workers_seconds'] * 1000:.0f} ms: {found['two_against_one']:.2f} times (bar 1.8)"
+    )
+    print(
+        f"two bare loops at once, in processes of their own: {found['two_bare_processes_against_one']:.2f} times one"
     )
     print(
         f"the studio spends {found['studio_seconds'] * 1000:.1f} ms of a processor on a picture, and"

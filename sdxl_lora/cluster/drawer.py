@@ -93,17 +93,29 @@ class Drawer:
         """Says that it is there: its process's number."""
         return os.getpid()
 
-    def draw(self, order: Order) -> Iterator[Any]:
+    def draw(self, order: Order) -> Iterator[list[Any]]:
         """The events of `jobs.attempts.BestOfNRunner` without large pictures; `Drawn` for each picture, and `Refused`
-        at the end where something went wrong that can be said in one line."""
+        at the end where something went wrong that can be said in one line.
+
+        They come some at a time where nobody sits and waits, for each time costs who records more than an event.
+        """
         cancel = self._event(order.ticket)
+        every = TELLS_EVERY if order.spec.priority == "batch" else 0.0
+        held: list[Any] = []
+        told = float("-inf")
         try:
-            yield from self._drawn(order, cancel)
+            for event in self._drawn(order, cancel):
+                held.append(event)
+                if isinstance(event, Drawn) or time.monotonic() - told >= every:
+                    yield held
+                    held, told = [], time.monotonic()
         except StudioError as error:
-            yield Refused(kind=type(error).__name__, message=str(error))
+            held.append(Refused(kind=type(error).__name__, message=str(error)))
         finally:
             with self._lock:
                 self._tickets.pop(order.ticket, None)
+        if held:
+            yield held
 
     def stop(self, ticket: str) -> None:
         """Ends that run within one denoising step, also one that is still to begin."""

@@ -22,7 +22,7 @@ from sdxl_lora.errors import InputError, MachineLostError, StudioError
 log = logging.getLogger(__name__)
 
 LOCAL: Final = "local"  # a cluster of this machine alone, for as long as this process runs
-_LOOKS_EVERY = 0.1  # seconds, whether somebody cancelled
+_LOOKS_EVERY = 0.2  # seconds, whether somebody cancelled
 _MOST_WORKERS = 4096
 
 
@@ -177,7 +177,7 @@ class RayMachine:
         return self._ray.put(data)
 
     def draw(self, order: Order, cancel: threading.Event) -> Iterator[Any]:
-        """As `Drawer.draw`. Raises `MachineLostError`."""
+        """The events of `Drawer.draw`, one by one. Raises `MachineLostError`."""
         self._drawing += 1
         try:
             yield from self._drawn(order, cancel)
@@ -203,11 +203,11 @@ class RayMachine:
                 if not found:
                     continue
                 try:
-                    event = next(events)
+                    some = next(events)
                 except StopIteration:
                     over = True
                     return
-                yield self._ray.get(event)
+                yield from self._ray.get(some)
         finally:
             if not over and not told:  # nobody listens any more
                 actor.stop.options(concurrency_group="control").remote(order.ticket)

@@ -47,7 +47,7 @@ class Machine(Protocol):
         """From what machines read these bytes."""
 
     def draw(self, order: Order, cancel: threading.Event) -> Iterator[Any]:
-        """As `drawer.Drawer.draw`. Raises `MachineLostError`."""
+        """The events of `drawer.Drawer.draw`, one by one. Raises `MachineLostError`."""
 
 
 class Shelf:

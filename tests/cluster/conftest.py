@@ -1,5 +1,6 @@
 """A cluster without Ray for most tests: its machines draw in this process, and all that travels is pickled."""
 
+import itertools
 import pickle
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ class Beside:
         self.read: list[bytes] = []  # contents that it did not have
         self.seen: list[Any] = []
         self.drew = 0
+        self.messages = 0  # in which the events came
         self._drawer = Drawer(self._contents)
 
     def _contents(self, data: bytes) -> bytes:
@@ -43,9 +45,14 @@ class Beside:
     def put(self, data: bytes) -> bytes:
         return data
 
+    def _counted(self, messages: Iterator[list[Any]]) -> Iterator[list[Any]]:
+        for message in messages:
+            self.messages += 1
+            yield message
+
     def draw(self, order: Order, cancel: threading.Event) -> Iterator[Any]:
         order = pickle.loads(pickle.dumps(order))
-        for event in self._drawer.draw(order):
+        for event in itertools.chain.from_iterable(self._counted(self._drawer.draw(order))):
             if cancel.is_set():
                 self._drawer.stop(order.ticket)
             self.seen.append(event)

@@ -151,14 +151,19 @@ def test_cancelling_stops_a_machine_within_a_step(home: Path, machine: Beside) -
 
 
 def test_people_see_every_step_and_a_batch_is_told_of_now_and_then(home: Path, machine: Beside) -> None:
-    counts = []
+    counts, messages, events = [], [], []
     with door_of(home, [machine]) as door:
         for priority in ("interactive", "batch"):
             machine.seen.clear()
+            machine.messages = 0
             done(door, JobSpec(request=replace(REQUEST, steps=12, count=1), priority=priority))
             counts.append(sum(isinstance(event, StepDone) for event in machine.seen))
+            messages.append(machine.messages)
+            events.append(len(machine.seen))
     assert counts[0] == 12
     assert 2 <= counts[1] < 12
+    assert messages[0] == events[0]
+    assert messages[1] < events[1]  # a batch's come some at a time
 
 
 def test_several_machines_draw_at_a_time(home: Path, tmp_path: Path) -> None:
