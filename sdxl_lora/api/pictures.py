@@ -9,7 +9,7 @@ from typing import Final
 from PIL import Image
 
 from sdxl_lora.errors import NotFoundError, ProvenanceError, StorageError
-from sdxl_lora.provenance import certificate, settings, signing
+from sdxl_lora.provenance import settings, signing, stamping
 from sdxl_lora.records import Record, Store, carriers, metadata
 from sdxl_lora.records.iptc import SourceType
 
@@ -50,19 +50,20 @@ def _signed(copy: bytes, mime: str, kept: bytes, xmp: str, home: Path) -> bytes:
         return copy
     edited = SourceType.COMPOSITE.value in xmp
     try:
-        return signing.sign(
+        data, _ = stamping.signed(
             copy,
             mime,
-            certificate.identity(decided, home),
+            decided,
+            home,
             source_type=SourceType.COMPOSITE if edited else SourceType.GENERATED,
             original=signing.Original(data=kept, mime=MEDIA_TYPES["png"]),
-            timestamp=decided.timestamp,
         )
     except (ProvenanceError, StorageError) as error:
         if decided.mode == "required":
             raise ProvenanceError(f"not delivered, because it must be signed: {error}") from error
         log.warning("not signed: %s", error)
         return copy
+    return data
 
 
 def encoded(image: Image.Image, kind: str, quality: int = 70) -> bytes:

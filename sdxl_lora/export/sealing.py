@@ -10,7 +10,7 @@ from pathlib import Path
 from sdxl_lora.errors import ProvenanceError, StorageError
 from sdxl_lora.export.mending import Mended
 from sdxl_lora.export.picture import Picture
-from sdxl_lora.provenance import certificate, settings, signing
+from sdxl_lora.provenance import settings, signing, stamping
 from sdxl_lora.provenance.signing import Original
 from sdxl_lora.records.iptc import SourceType
 
@@ -35,17 +35,18 @@ def sealed(mended: Mended, original: Picture, home: Path) -> Mended:
         if mime is None:
             raise ProvenanceError(f"{picture.format} files are not signed")
         source = signing.MIME.get(original.format)
-        data = signing.sign(
+        data, missing = stamping.signed(
             picture.data,
             mime,
-            certificate.identity(decided, home),
+            decided,
+            home,
             source_type=kind,
             original=Original(data=original.data, mime=source, title=original.name) if source else None,
-            timestamp=decided.timestamp,
         )
     except (ProvenanceError, StorageError) as error:
         if decided.mode == "required":
             raise ProvenanceError(f"not exported, because it must be signed: {error}") from error
         log.warning("%s is not signed: %s", picture.name, error)
         return replace(mended, done=(*mended.done, f"not signed: {error}"))
-    return replace(mended, picture=replace(picture, data=data))
+    done = (*mended.done, missing) if missing else mended.done
+    return replace(mended, picture=replace(picture, data=data), done=done)

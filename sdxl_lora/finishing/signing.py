@@ -6,7 +6,7 @@ from dataclasses import replace
 from sdxl_lora.errors import ProvenanceError, StorageError
 from sdxl_lora.finishing import origin
 from sdxl_lora.finishing.chain import Piece, Stage, noted
-from sdxl_lora.provenance import certificate, settings, signing
+from sdxl_lora.provenance import certificate, settings, signing, stamping
 from sdxl_lora.records import Store
 
 log = logging.getLogger(__name__)
@@ -43,20 +43,19 @@ class Sign:
         assert piece.data is not None  # embedded before
         decided = settings.signing()
         try:
-            who = certificate.identity(decided, self._store.home)
-            signed = signing.sign(
+            signed, missing = stamping.signed(
                 piece.data,
                 signing.MIME["PNG"],
-                who,
+                decided,
+                self._store.home,
                 source_type=piece.source_type,
                 watermarked=piece.watermarked,
                 original=origin.original(piece.request, self._store.get),
                 placed=origin.placed(piece.request, self._store.get),
-                timestamp=decided.timestamp,
             )
         except (ProvenanceError, StorageError) as error:
             if decided.mode == "required":
                 raise ProvenanceError(f"not delivered, because it must be signed: {error}") from error
             log.warning("not signed: %s", error)
             return noted(piece, f"the picture is not signed: {error}")
-        return replace(piece, data=signed)
+        return noted(replace(piece, data=signed), missing)
