@@ -30,8 +30,10 @@ Verdict = Literal["match", "altered", "not found"]
 LIKE: Final = 0.86  # likeness from which it is the logo
 NEAR: Final = 0.5  # likeness from which it was meant to be
 BENT: Final = 0.6  # likeness after bends are undone, from which it was meant to be
-WORST: Final = 0.5  # likeness of the worst tenth of the logo, at least
-COLOUR: Final = 26.0  # CIEDE2000 of the colour that is most off, at most
+WORST: Final = 0.52  # likeness of the worst tenth of the logo, at least
+DETAIL: Final = 0.85  # likeness in small windows, that corners and gaps are the drawing's from
+DETAIL_WORST: Final = 0.55  # the same of the worst tenth; both have to be less
+COLOUR: Final = 23.5  # CIEDE2000 of the colour that is most off, at most
 ELSE: Final = 36.0  # the same, from which a shape that is hardly near is something else
 UNSURE: Final = 0.72  # likeness of a shape that is hardly near
 STRETCH: Final = 1.2  # of its proportions, at most; more where a side is a few pixels
@@ -39,6 +41,7 @@ _STRETCH_PX: Final = 1.2  # px by which the shorter side may be off
 OTHER: Final = 1.8  # of its proportions, from which it is something else
 _LEAST_SIDE: Final = 24  # px; what is smaller on the picture cannot be told
 _WINDOW: Final = 0.05  # of the root of the logo's area: sigma of the windows
+_SMALL_WINDOW: Final = 0.018  # the same of windows in which rounded corners and filled gaps show
 _NOISE: Final = 0.02  # standard deviation, 0..1, that says nothing
 _SEEN: Final = 0.04  # the same, from which a part of the drawing can be seen
 _FAINT: Final = 0.2  # of the drawing's contrast, at least
@@ -55,9 +58,16 @@ class Sighting:
     likeness: float = 0.0  # of structure, 0..1
     bent: float = 0.0  # the same after bends are undone
     worst: float = 0.0  # the same of the worst tenth
+    detail: float = 1.0  # the likeness in small windows
+    detail_worst: float = 1.0  # the same of the worst tenth
     colour: float = float("nan")  # CIEDE2000 of the colour that is most off
     stretch: float = 1.0  # how much longer than it should be in one direction
     corners: Corners | None = None  # px of the picture; None where nothing was found
+
+    @property
+    def sharp(self) -> bool:
+        """Whether corners and gaps are the drawing's, which a melted one has lost although its shape is near."""
+        return self.detail >= DETAIL or self.detail_worst >= DETAIL_WORST
 
 
 _NOTHING: Final = Sighting(verdict="not found", reason="nothing like the logo was found on the picture")
@@ -102,12 +112,15 @@ def compare(
     else:
         there = aligning.placed(pixels, drawing, corners, bare)
     likeness, worst = _structure(drawing, there, there.seen)
+    detail, detail_worst = _structure(drawing, there, there.seen, window=_SMALL_WINDOW)
     found = Sighting(
         verdict="match",
         reason="",
         likeness=likeness,
         bent=_structure(drawing, there, _unbent(drawing, there))[0],
         worst=worst,
+        detail=detail,
+        detail_worst=detail_worst,
         colour=_colour_error(there),
         stretch=_stretch(there.corners, logo.aspect),
         corners=there.corners,
@@ -124,6 +137,8 @@ def _judged(found: Sighting) -> Sighting:
     wrong = []
     if found.likeness < LIKE or found.worst < WORST:
         wrong.append("its shape is not the drawing's")
+    elif not found.sharp:
+        wrong.append("its corners or gaps are not the drawing's")
     if found.colour > COLOUR:
         wrong.append(f"a colour is off by {found.colour:.0f} (CIEDE2000)")
     shorter = float(geometry.lengths(found.corners).min())
@@ -137,9 +152,11 @@ def _judged(found: Sighting) -> Sighting:
 # ---------------------------------------------------------------- parts
 
 
-def _structure(drawing: Drawing, there: Aligned, seen: NDArray[np.float32]) -> tuple[float, float]:
+def _structure(
+    drawing: Drawing, there: Aligned, seen: NDArray[np.float32], *, window: float = _WINDOW
+) -> tuple[float, float]:
     """(likeness, likeness of the worst tenth), weighted by how much of the drawing can be seen in a window."""
-    sigma = max(1.2, _WINDOW * drawing.unit)
+    sigma = max(1.2, window * drawing.unit)
 
     def low(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)

@@ -61,20 +61,21 @@ def candidates(pixels: Pixels, logo: Logo) -> list[Candidate]:
     longest = max(pixels.shape[:2])
     long = max(logo.aspect, 1 / logo.aspect)
     share = _AREA * long**0.5  # px of the template's longer side
-    levels: dict[int, _Field] = {}
+    levels: dict[int, tuple[_Field, NDArray[np.float32]]] = {}  # edges, and their energy
     found: list[Candidate] = []
     size = _LEAST
     while size <= _MOST:
         level = round(min(_LARGEST_LEVEL, longest, share / size))  # px, of the picture's longer side
         if level not in levels:
-            levels[level] = field_of(_shrunk(pixels, level))
+            field = field_of(_shrunk(pixels, level))
+            levels[level] = field, np.square(field).sum(-1)
         side = max(8, round(size * level))
         drawn = logo.drawn(max(64, side * 2))
         for turn, stretch, mirrored in _SHAPES:
             template, inner = _template(drawn[:, ::-1] if mirrored else drawn, side, turn, stretch)
             if long >= _LONG:
                 template = _without_seams(template, turn + (90 if logo.aspect < 1 else 0))
-            found += _peaks(levels[level], template, inner, level / longest, mirrored)
+            found += _peaks(*levels[level], template, inner, level / longest, mirrored)
         size *= _FINE_STEP if long >= _LONG else _STEP
     return _best(found)
 
@@ -150,7 +151,14 @@ def _template(drawn: NDArray[np.uint8], side: int, turn: float, stretch: float) 
     return field_of(turned), corners
 
 
-def _peaks(field: _Field, template: _Field, inner: Corners, shrink: float, mirrored: bool) -> list[Candidate]:
+def _peaks(
+    field: _Field,
+    strength: NDArray[np.float32],
+    template: _Field,
+    inner: Corners,
+    shrink: float,
+    mirrored: bool,
+) -> list[Candidate]:
     """Up to two places, on the unshrunk picture."""
     height, width = template.shape[:2]
     if height > field.shape[0] or width > field.shape[1]:
@@ -159,7 +167,7 @@ def _peaks(field: _Field, template: _Field, inner: Corners, shrink: float, mirro
     if own < 1e-3:
         return []
     together = cv2.matchTemplate(field, template, cv2.TM_CCORR)
-    energy = cv2.boxFilter((field**2).sum(-1), cv2.CV_32F, (width, height), normalize=False, anchor=(0, 0))
+    energy = cv2.boxFilter(strength, cv2.CV_32F, (width, height), normalize=False, anchor=(0, 0))
     energy = energy[: together.shape[0], : together.shape[1]]
     map_ = together / np.sqrt(own * np.maximum(energy, _QUIET * own))
     found = []

@@ -25,6 +25,7 @@ from sdxl_lora.errors import ModelUnavailableError
 MIN_LETTERS = 4  # shorter findings on plain garments are noise, and shorter names stand in too many words
 READ = 0.9  # similarity from which the brand counts as read: one wrong letter in ten
 MISREAD = 0.4  # similarity from which a text counts as an attempt at the brand
+_USUAL_SIDE = 736  # px; rapidocr's own
 INSTALL = "pip install rapidocr==3.10.0 onnxruntime"
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], RGB
@@ -55,9 +56,12 @@ def available() -> bool:
     return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
 
 
-def read_words(pixels: Pixels) -> list[OcrLine]:
-    """All text on a picture [height, width, 3] uint8 RGB. Raises `ModelUnavailableError` without rapidocr."""
-    result = _reader()(np.ascontiguousarray(pixels[:, :, ::-1]))  # rapidocr takes BGR arrays
+def read_words(pixels: Pixels, *, at_its_size: bool = False) -> list[OcrLine]:
+    """All text on a picture [height, width, 3] uint8 RGB. Raises `ModelUnavailableError` without rapidocr.
+
+    `at_its_size`: not enlarged until its shorter side is `_USUAL_SIDE`, as is usual, which takes a strip very long.
+    """
+    result = _reader(at_its_size)(np.ascontiguousarray(pixels[:, :, ::-1]))  # rapidocr takes BGR arrays
     if result.txts is None:
         return []
     return [
@@ -106,14 +110,17 @@ def _stands_in(wanted: str, line: str) -> bool:
     return wanted in runs
 
 
-@lru_cache(maxsize=1)
-def _reader() -> Any:
+@lru_cache(maxsize=2)
+def _reader(at_its_size: bool) -> Any:
     if not available():
         raise ModelUnavailableError(f"OCR is not installed: {INSTALL}")
     from rapidocr import RapidOCR
 
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-    return RapidOCR(params={"Global.log_level": "error"})
+    params: dict[str, Any] = {"Global.log_level": "error"}
+    if at_its_size:
+        params |= {"Det.limit_type": "max", "Det.limit_side_len": _USUAL_SIDE}
+    return RapidOCR(params=params)
 
 
 class BrandTextScorer:

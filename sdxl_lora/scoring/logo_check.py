@@ -66,6 +66,8 @@ def _checked(
     words = spelled(logo)
     if not words:
         return seen
+    if seen.verdict == "match" and seen.likeness >= _CERTAIN:
+        return seen  # whatever is read
     if seen.corners is not None:
         return _with_letters(seen, lettering.judge(_read_around(image, seen.corners), words), words)
     if near is not None:
@@ -94,7 +96,7 @@ def _read_around(image: Image.Image, corners: geometry.Corners) -> list[OcrLine]
     part = _part(image, corners, 0.2)
     scale = min(4.0, _READ_SIDE / max(part.size))
     size = max(16, round(part.width * scale)), max(16, round(part.height * scale))
-    return lettering.read_words(np.asarray(part.resize(size, Image.Resampling.LANCZOS)))
+    return lettering.read_words(np.asarray(part.resize(size, Image.Resampling.LANCZOS)), at_its_size=True)
 
 
 def _read_all(image: Image.Image) -> list[OcrLine]:
@@ -115,6 +117,7 @@ def _with_letters(seen: Sighting, read: Lettering, words: str) -> Sighting:
     folded = (
         seen.likeness >= _FOLDED
         and seen.worst >= _FOLDED_WORST
+        and seen.sharp
         and seen.colour <= matching.COLOUR
         and seen.stretch <= matching.STRETCH
     )

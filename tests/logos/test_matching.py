@@ -1,13 +1,19 @@
 """A logo is found where it is, told from an altered one, and not found where it is not."""
 
+import io
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from sdxl_lora.logos import compositing, geometry, matching
 from sdxl_lora.logos.raster import Logo
 from tests.logos.marks import PEAK, svg
 
+MARKS = Path(__file__).parents[2] / "benchmarks" / "marks"
 MARK = Logo.read(PEAK, "peak.svg")
 RING = Logo.read(
     svg('<circle cx="50" cy="50" r="38" fill="none" stroke="#fff" stroke-width="14"/>'), "ring.svg"
@@ -65,6 +71,20 @@ def test_a_missing_part_is_an_altered_logo() -> None:
     width = 110 * bare.aspect * (bare.box[3] - bare.box[1]) / (MARK.aspect * (MARK.box[3] - MARK.box[1]))
     there = geometry.rectangle((140 - (110 - width) / 2, 124), width, width / bare.aspect, 4)
     assert matching.find(compositing.composite(cloth(), bare, there), MARK, near=PLACE).verdict != "match"
+
+
+@pytest.mark.parametrize("side", [70, 150])
+def test_a_melted_logo_is_an_altered_one_however_near_its_shape_is(side: int) -> None:
+    shield = Logo.open(MARKS / "crest.svg")
+    drawn = shield.drawn(600)
+    size = int(min(drawn.shape[:2]) * 0.16) | 1
+    melted = np.dstack([cv2.medianBlur(np.ascontiguousarray(part), size) for part in cv2.split(drawn)])
+    file = io.BytesIO()
+    Image.fromarray(melted).save(file, "PNG")
+    place = geometry.rectangle((128, 128), side, side / shield.aspect)
+    other = compositing.composite(cloth(), Logo.read(file.getvalue(), "melted"), place)
+    assert matching.find(compositing.composite(cloth(), shield, place), shield).verdict == "match"
+    assert matching.find(other, shield).verdict == "altered"
 
 
 def test_a_mirrored_logo_is_said_to_be_mirrored() -> None:

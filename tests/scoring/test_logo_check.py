@@ -65,6 +65,17 @@ def test_a_wordmark_with_other_letters_is_altered_however_like_it_looks() -> Non
     assert seen.verdict != "match"
 
 
+@needs_ocr
+def test_a_wordmark_that_is_certain_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever would be read could not change the verdict, and reading takes longest."""
+    logo = Logo.open(MARKS / "riverline.svg")
+    assert logo_check.spelled(logo) == "RIVERLINE"
+    corners = geometry.rectangle((160, 150), 200, 200 / logo.aspect)
+    printed = Image.fromarray(compositing.composite(np.asarray(CLOTH), logo, corners))
+    monkeypatch.setattr(lettering, "read_words", lambda *_, **__: pytest.fail("it was read"))
+    assert logo_check.check(printed, logo, near=corners).verdict == "match"
+
+
 def test_without_ocr_the_shape_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "available", lambda: False)
     logo = Logo.open(MARKS / "riverline.svg")
