@@ -41,6 +41,7 @@ class Compiled:
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Raises `NetworkFailedError`, and what the plain network raises where memory is full."""
+        compiling.allow_variants()  # pictures are drawn by threads that come and go
         try:
             return self._network(*arguments, **named)
         except torch.OutOfMemoryError:

@@ -27,8 +27,16 @@ def compile_blocks(unet: Any, *, one_size: bool, backend: str | Callable[..., An
     What was compiled is kept in `SDXL_LORA_HOME/cache/compiled`, unless `TORCHINDUCTOR_CACHE_DIR` says where.
     """
     os.environ.setdefault(_CACHE, str(home() / "cache" / "compiled"))
-    torch.compiler.config.recompile_limit = max(torch.compiler.config.recompile_limit, _VARIANTS)
+    allow_variants()
     blocks = [m for m in unet.modules() if isinstance(m, BasicTransformerBlock | ResnetBlock2D)]
     for block in blocks:
         block.compile(dynamic=False if one_size else None, backend=backend)
     return len(blocks)
+
+
+def allow_variants() -> None:
+    """Lets this thread compile one block's code for every width there is; each thread has a limit of its own (8).
+
+    Beyond it torch runs the block as it is, and says so only in its log.
+    """
+    torch.compiler.config.recompile_limit = max(torch.compiler.config.recompile_limit, _VARIANTS)

@@ -1,6 +1,7 @@
 """Compiled blocks and recorded passes draw the same pictures, beside a plain network that stays as it is."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -58,6 +59,21 @@ def test_compiled_blocks_draw_the_same_to_the_eye_and_the_plain_network_stays_as
     assert all(module._compiled_call_impl is None for module in model.engine.pipeline.unet.modules())
     again, _, _ = _drawn(replace(request, engine="torch"))
     assert [image.tobytes() for image, _ in again] == [image.tobytes() for image, _ in plain]
+
+
+def test_a_block_is_compiled_for_more_widths_than_torch_allows_a_new_thread(
+    tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    def noted(graph: Any, _: Any) -> Any:
+        limits.append((threading.current_thread(), torch.compiler.config.recompile_limit))
+        return graph
+
+    monkeypatch.setattr(compiling, "compile_blocks", partial(compiling.compile_blocks, backend=noted))
+    _drawn(_request(tiny_sdxl))
+    assert {thread for thread, _ in limits} != {threading.current_thread()}
+    assert min(limit for _, limit in limits) >= 64
 
 
 def test_a_compiler_that_fails_leaves_the_picture_to_torch_and_says_so_once(
