@@ -57,8 +57,7 @@ def build(
                 parts[name] = _part(kind, folder_of(name, info, folder, half), dtype, precision)
             pipeline = _assembled(info.architecture, folder, parts)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelUnavailableError(f"{info.name} cannot be loaded from {folder}: {reason}") from error
+        raise unavailable(info, folder, error) from error
     pipeline.set_progress_bar_config(disable=True)
     if decodes_in_single(info.architecture, pipeline.vae):
         pipeline.vae.to(torch.float32)  # what diffusers would do at every decode
@@ -70,6 +69,20 @@ def build(
         cast_unet_io(pipeline.unet, half, rest)
     offloading.switch_on(pipeline, offload, device)
     return pipeline
+
+
+def unavailable(info: registry.ModelInfo, folder: Path, error: Exception) -> ModelUnavailableError:
+    """Why a model's files cannot be loaded: the weights below `folder` that are damaged, or what was said."""
+    name = info.name if info.name == str(folder) else f"{info.name}, in {folder},"
+    for file in sorted(folder.rglob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (OSError, SafetensorError):
+            what = f"{file.relative_to(folder)} is damaged or incomplete; fetch or convert it again"
+            return ModelUnavailableError(f"{name} cannot be loaded: {what}")
+    reason = " ".join(str(error).split())[:200]
+    return ModelUnavailableError(f"{name} cannot be loaded: {reason}")
 
 
 def decodes_in_single(architecture: Architecture, vae: AutoencoderKL) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from sdxl_lora.config import Architecture
-from sdxl_lora.errors import InputError, ModelUnavailableError
+from sdxl_lora.errors import InputError
 from sdxl_lora.files import TEMPORARY_SUFFIX, storage_errors
 from sdxl_lora.models import building, capabilities, hub, int8_file, registry
 from sdxl_lora.models.quiet import quiet
@@ -67,8 +67,7 @@ def _write_parts(
             with quiet():
                 part = building.quantised(kind, source)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ModelUnavailableError(f"{info.name} cannot be loaded from {source}: {reason}") from error
+            raise building.unavailable(info, source, error) from error
         stem = "diffusion_pytorch_model" if hasattr(kind, "load_config") else "model"
         int8_file.save(part, target / name, stem)
         shutil.copyfile(source / "config.json", target / name / "config.json")

@@ -320,3 +320,11 @@ def test_control_c_ends_a_long_run_with_one_line_and_keeps_what_is_done(home: Pa
     with Store(home) as store:
         assert first in [str(record.path) for record in store.page(0, 64)]
         assert store.count() < 64
+
+
+def test_a_job_that_fails_is_said_once(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert cli.main(["generate", "a jacket", *QUICK, "--precision", "fp16"]) == 2
+    assert capsys.readouterr().err.count("precision fp16 needs a GPU") == 1
+    assert "failed" not in caplog.text  # which goes to stderr, too, where nothing else was arranged

@@ -1,5 +1,6 @@
 """One shared model per process, loaded as its files say, used by one at a time."""
 
+import re
 import shutil
 import threading
 import time
@@ -61,11 +62,16 @@ def test_weights_that_are_not_safetensors_are_never_opened(tiny_sdxl: Path, tmp_
         load(ModelConfig(model=str(folder)))
 
 
-def test_damaged_weights_are_told_in_one_line(tiny_sdxl: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["truncated", "empty", "pickled"])
+def test_damaged_weights_are_named_in_one_line(kind: str, tiny_sdxl: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_sdxl, tmp_path / "damaged"))
     weights = next((folder / "unet").glob("*.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelUnavailableError, match="cannot be loaded from") as error:
+    if kind == "pickled":
+        torch.save({"conv_in.weight": torch.zeros(3)}, weights)
+    else:
+        weights.write_bytes(weights.read_bytes()[: 1000 if kind == "truncated" else 0])
+    said = f"{weights.relative_to(folder)} is damaged or incomplete; fetch or convert it again"
+    with pytest.raises(ModelUnavailableError, match=re.escape(said)) as error:
         load(ModelConfig(model=str(folder)))
     assert "\n" not in str(error.value)
 
