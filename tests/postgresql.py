@@ -7,10 +7,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+
+from sdxl_lora.records import postgresql
 
 DEBIAN = "/usr/lib/postgresql/*/bin"
 
@@ -31,7 +35,7 @@ def _user() -> str | None:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
+def running() -> Iterator[str]:
     """Address of a running server, without a database's name. Skips the test where none can be had."""
     initdb, program = _program("initdb"), _program("postgres")
     if initdb is None or program is None:
@@ -59,3 +63,37 @@ def server() -> Iterator[str]:
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running() as address:
+        deadline = time.monotonic() + 30
+        engine = postgresql.open_server(postgresql.parse(address.format(name="postgres")))
+        while True:
+            try:
+                engine.connect().close()
+            except sa.exc.OperationalError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            else:
+                break
+        engine.dispose()
+        yield address
+
+
+def empty(server: str, name: str) -> str:
+    """Address of a new, empty database of that server."""
+    engine = postgresql.open_server(postgresql.parse(server.format(name="postgres")))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return server.format(name=name)
+
+
+@pytest.fixture
+def address(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new, empty database, which is the one of `DATABASE_URL`."""
+    found = empty(server, f"t{abs(hash(request.node.name))}")
+    monkeypatch.setenv("DATABASE_URL", found)
+    return found

@@ -139,6 +139,7 @@ class Drawer:
             raise NotFoundError(f"there is no picture {identifier[:80]!r}; it may have been deleted")
 
         holding, told = Hold(), float("-inf")
+        look: Image.Image | None = None  # the latest that nobody was told of
         batch = order.spec.priority == "batch"
         with tempfile.TemporaryDirectory(prefix="sdxl-lora-") as folder:
             if order.calibrations:
@@ -159,9 +160,11 @@ class Drawer:
                     case PictureDone():
                         pass
                     case StepDone() if batch:
+                        look = event.preview or look
                         if event.step in (1, event.steps) or time.monotonic() - told > TELLS_EVERY:
                             told = time.monotonic()
-                            yield replace(event, preview=None)
+                            yield replace(event, preview=look)  # programs may follow a batch, too
+                            look = None
                     case Attempt():
                         yield replace(event, image=None)
                     case Finished():

@@ -158,6 +158,7 @@ def test_people_see_every_step_and_a_batch_is_told_of_now_and_then(home: Path, m
             machine.messages = 0
             done(door, JobSpec(request=replace(REQUEST, steps=12, count=1), priority=priority))
             counts.append(sum(isinstance(event, StepDone) for event in machine.seen))
+            assert any(isinstance(event, StepDone) and event.preview is not None for event in machine.seen)
             messages.append(machine.messages)
             events.append(len(machine.seen))
     assert counts[0] == 12

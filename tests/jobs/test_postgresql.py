@@ -3,12 +3,9 @@
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from sdxl_lora.errors import StorageError
 from sdxl_lora.jobs.front_door import open_front_door
@@ -20,38 +17,11 @@ from sdxl_lora.records.evaluations import EvaluationStore
 from sdxl_lora.records.tables import Base
 from sdxl_lora.records.votes import Votes
 from tests.jobs.drawing import spec
-from tests.postgresql import server as own_server
+from tests.postgresql import address, server
+
+__all__ = ["address", "server"]
 
 TIMEOUT = 60.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with own_server() as address:
-        deadline = time.monotonic() + 30
-        engine = postgresql.open_server(postgresql.parse(address.format(name="postgres")))
-        while True:
-            try:
-                engine.connect().close()
-            except sa.exc.OperationalError:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            else:
-                break
-        engine.dispose()
-        yield address
-
-
-@pytest.fixture
-def address(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A new, empty database, which is the one of `DATABASE_URL`."""
-    name = f"t{abs(hash(request.node.name))}"
-    engine = postgresql.open_server(postgresql.parse(server.format(name="postgres")))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    monkeypatch.setenv("DATABASE_URL", server.format(name=name))
-    return server.format(name=name)
 
 
 def test_jobs_become_recorded_pictures_and_nothing_is_left_in_the_folder_but_files(
