@@ -24,7 +24,10 @@ class Composite:
         try:
             sewn = asked.embroidered_on(piece.image.convert("RGB"), piece.request.logos)
             finished = asked.put_on(piece.image, piece.request.logos)
-            return replace(piece, image=finished, bare=piece.image, sewn=sewn)
+            done = replace(piece, image=finished, bare=piece.image, sewn=sewn)
+            return noted(
+                done, "; ".join(asked.doubts_on(piece.image, piece.request.logos, piece.request.prompt))
+            )
         except StudioError as error:
             log.warning("no logo: %s", error)
             return noted(piece, f"the picture is without its logo: {error}")

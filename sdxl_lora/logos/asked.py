@@ -13,7 +13,7 @@ from sdxl_lora import inputs
 from sdxl_lora.editing import cutout
 from sdxl_lora.errors import ImageError, LogoError
 from sdxl_lora.inputs import Input
-from sdxl_lora.logos import compositing, geometry, placing
+from sdxl_lora.logos import compositing, geometry, ground, placing
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
 from sdxl_lora.logos.silhouette import Silhouette
@@ -90,6 +90,21 @@ def put_on(image: Image.Image, specs: Sequence[LogoSpec]) -> Image.Image:
     if image.mode == "RGBA":
         result.putalpha(image.getchannel("A"))
     return result
+
+
+def doubts_on(image: Image.Image, specs: Sequence[LogoSpec], words: str = "") -> list[str]:
+    """What is worth knowing of the places where logos go on a picture that has none yet; `words`: what it shows.
+
+    Raises as `corners_on`.
+    """
+    colours = image.convert("RGB")
+    lines = [ground.misfit(spec.at, words) for spec in specs if spec.placed]
+    lines += [
+        ground.doubt(np.asarray(colours), corners_on(colours, spec), spec.name)
+        for spec in specs
+        if spec.placed
+    ]
+    return list(dict.fromkeys(filter(None, lines)))
 
 
 def embroidered_on(image: Image.Image, specs: Sequence[LogoSpec]) -> NDArray[np.float32] | None:

@@ -56,3 +56,13 @@ def test_embroidery_is_drawn_over_by_the_model_and_stays_as_threads_where_that_f
     assert kept.image is sewn.image
     assert kept.notice == "the embroidery was not drawn over by the model: there is no model"
     assert not Embroider(fails).wanted(Composite()(placed("0.5,0.5,0.5")))
+
+
+def test_a_logo_over_a_print_is_put_on_and_the_doubt_told() -> None:
+    shirt = Image.new("RGB", (256, 256), "white")
+    shirt.paste((40, 60, 90), (60, 30, 196, 240))
+    shirt.paste("#f0d020", (110, 70, 150, 120))
+    done = Composite()(replace(placed("0.5,0.4,0.3"), image=shirt))
+    assert done.image.tobytes() != shirt.tobytes()
+    assert done.notice is not None
+    assert "not plain where peak.svg goes" in done.notice

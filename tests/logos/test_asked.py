@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sdxl_lora import inputs
 from sdxl_lora.errors import LogoError, NotFoundError
@@ -72,3 +72,24 @@ def test_a_logo_whose_file_is_gone_is_named() -> None:
     gone = LogoSpec(hash="ab" * 32, at="chest")
     with pytest.raises(NotFoundError, match=inputs.folder().name):
         asked.put_on(photo(), [gone])
+
+
+def test_a_print_that_is_there_already_is_told_and_plain_cloth_with_folds_is_not() -> None:
+    plain = np.asarray(photo()).copy()
+    x, y = np.meshgrid(np.arange(400), np.arange(400))
+    folded = np.clip(plain * (1 + 0.15 * np.sin(x / 25 + y / 50))[..., None], 0, 255).astype(np.uint8)
+    assert asked.doubts_on(Image.fromarray(folded), [spec("chest")]) == []
+    printed = Image.fromarray(folded)
+    ImageDraw.Draw(printed).ellipse((170, 80, 230, 130), fill="white")
+    [line] = asked.doubts_on(printed, [spec("chest"), spec("chest"), spec("expected")])
+    assert line.startswith("the cloth is not plain where peak.svg goes")
+    assert asked.doubts_on(printed, [spec("hem")]) == []
+
+
+def test_a_chest_is_doubted_where_the_words_name_only_garments_without_one() -> None:
+    assert (
+        "swim shorts has no chest" in asked.doubts_on(photo(), [spec("chest")], "red swim shorts, studio")[0]
+    )
+    for words in ("", "a hoodie and shorts", "a photo"):
+        assert asked.doubts_on(photo(), [spec("chest")], words) == []
+    assert asked.doubts_on(photo(), [spec("hem")], "red swim shorts") == []

@@ -31,19 +31,20 @@ def _show(source: Source) -> Wanted | None:
     stage = st.container()
     spec = _placed(digest, file.name)
     with stage:
-        fits = _dragged(source.image(), spec)
+        fits = _dragged(source.image(), spec, source.prompt)
     # logos that the picture has are in its pixels already
     return (
         Wanted(request=lambda: edits.finish(source, logos=(spec,)), drawn=spec.embroidered) if fits else None
     )
 
 
-def _dragged(picture: Image.Image, spec: LogoSpec) -> bool:
+def _dragged(picture: Image.Image, spec: LogoSpec, words: str) -> bool:
     """The picture with the logo to be moved; one line where it cannot be printed there."""
-    printed, place, problem = None, _FIRST, ""
+    printed, place, problem, doubts = None, _FIRST, "", []
     try:
         place = logo_stage.place_of(asked.corners_on(picture, spec), picture.size)
         printed = asked.put_on(picture, (spec,))
+        doubts = asked.doubts_on(picture, (spec,), words)
     except StudioError as error:
         problem = str(error)
         if spec.at == FREE and spec.x is not None and spec.y is not None and spec.width is not None:
@@ -53,6 +54,8 @@ def _dragged(picture: Image.Image, spec: LogoSpec) -> bool:
         st.error(shared.escape(problem[:1].upper() + problem[1:]), icon=":material/error:")
     else:
         st.caption("Drag it where it should be; the dots turn it and change its size.")
+    for doubt in doubts:
+        st.warning(shared.escape(doubt[:1].upper() + doubt[1:] + "."), icon=":material/warning:")
     return printed is not None
 
 
