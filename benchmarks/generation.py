@@ -64,7 +64,8 @@ def main() -> None:
             prompt=PROMPT,
             model=options.model,
             steps=options.steps,
-            guidance_end=1.0,  # as the stock pipeline has it
+            guidance_end=1.0,  # as the stock pipeline has it, which cleans nothing up either
+            cleanup_timestep=0,
             seed=1,
             count=options.count,
             precision=options.precision,

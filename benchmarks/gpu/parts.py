@@ -336,6 +336,7 @@ def request_of(
             height=side,
             guidance=5.0,
             guidance_end=1.0,
+            cleanup_timestep=0,
             precision=precision,
             loras=loras,
             **fields,

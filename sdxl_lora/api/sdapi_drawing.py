@@ -23,7 +23,7 @@ from sdxl_lora.jobs.job import Job
 from sdxl_lora.models import schedulers
 from sdxl_lora.records import Record, a1111, samplers
 from sdxl_lora.request import GenerationRequest, LoraSpec
-from sdxl_lora.request.wish import MAX_FEATHER
+from sdxl_lora.request.start import MAX_FEATHER
 
 _LORA = re.compile(r"\s*<lora:([^:<>]+)(?::([^:<>]*))?[^<>]*>")
 _NOT_DONE = {  # field -> what it is for, in the words of A1111's own pages

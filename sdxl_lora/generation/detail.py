@@ -44,7 +44,15 @@ def add(
     for number, box in enumerate(tiles(picture.size, tile)):
         part = picture.crop(box)
         seed = (request.seed + number) % (MAX_SEED + 1)
-        alone = replace(request, seed=seed, count=1, strength=request.detail, sketch_steps=0, logo_cue=NO_CUE)
+        alone = replace(
+            request,
+            seed=seed,
+            count=1,
+            strength=request.detail,
+            sketch_steps=0,
+            cleanup_timestep=0,
+            logo_cue=NO_CUE,
+        )
         begun = Start(picture=part, mask=None, whole=part, box=(0, 0, *tile), opacity=None)
         [drawn] = [
             event.image

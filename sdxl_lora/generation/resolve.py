@@ -40,6 +40,10 @@ def check(request: GenerationRequest) -> None:
     _check_multiple(decided, info.capabilities.multiple)
     _check_enlarged(decided)
     _check_finish(decided)
+    if decided.cleanup_timestep and info.capabilities.inpainting:
+        raise RequestError(
+            f"{info.name} always draws into a mask, and cleans nothing up; leave the clean-up at 0"
+        )
     cueing.check(decided, info)
     strides.check(decided)
     for spec in request.loras:

@@ -45,7 +45,14 @@ def part(
     size = (request.width, request.height)
     box = _box((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1), size, picture.size)
     least = math.ceil(100 / request.steps) / 100  # one step
-    alone = replace(request, count=1, strength=max(strength, least), sketch_steps=0, logo_cue=NO_CUE)
+    alone = replace(
+        request,
+        count=1,
+        strength=max(strength, least),
+        sketch_steps=0,
+        cleanup_timestep=0,
+        logo_cue=NO_CUE,
+    )
     before = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
     inside = np.ascontiguousarray(opacity[box[1] : box[3], box[0] : box[2]])
     begun = Start(picture=before, mask=None, whole=picture, box=box, opacity=None)

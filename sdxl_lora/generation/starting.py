@@ -90,6 +90,8 @@ def decided(request: GenerationRequest, info: ModelInfo) -> dict[str, Any]:
     own = inputs.size(request.start_picture)
     box = _seen(own, _bounds_of(request.mask), info.defaults) if request.mask else (0, 0, *own)
     found: dict[str, Any] = {}
+    if request.cleanup_timestep is None:
+        found["cleanup_timestep"] = 0  # it would take the texture of a photo away
     if request.width is None and request.height is None:
         sides = (box[2] - box[0], box[3] - box[1])
         found["width"], found["height"] = drawn_size(sides, info)

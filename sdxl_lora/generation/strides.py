@@ -19,16 +19,15 @@ from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import FIELDS, OWN_SCHEDULER, ResolvedRequest
 
-_SAMPLER = "euler"  # its name in `models.schedulers`
+SAMPLER = "euler"  # its name in `models.schedulers`
 _REMEMBERED = (
     4 * 2**20
 )  # bytes of prefix latents: 64 of the bundled model, 32 of SDXL at 1024 px in half precision
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
-# every field that changes latents, but for the strides themselves and the end of guidance
-_DECIDING = tuple(
-    f.name for f in FIELDS if f.latents and f.name not in ("steps", "sketch_steps", "guidance_end")
-)
+# what changes nothing before the handoff step, or is in the key otherwise
+_LATER = ("steps", "sketch_steps", "guidance_end", "cleanup_timestep")
+_DECIDING = tuple(f.name for f in FIELDS if f.latents and f.name not in _LATER)
 _PREFIX = 0.5  # share of the way that lies before the handoff step, at most
 
 Key = tuple[object, ...]
@@ -49,7 +48,7 @@ def check(request: ResolvedRequest) -> None:
         raise RequestError(
             f"a sketch of {request.sketch_steps} steps has no fewer than its picture of {request.steps}; choose fewer"
         )
-    if request.scheduler not in (OWN_SCHEDULER, _SAMPLER):
+    if request.scheduler not in (OWN_SCHEDULER, SAMPLER):
         raise _unable(request.scheduler)
 
 
@@ -61,7 +60,7 @@ def check_scheduler(scheduler: SchedulerMixin) -> None:
 
 def _unable(sampler: str) -> RequestError:
     return RequestError(
-        f"the sampler {sampler} cannot finish a sketch; choose {_SAMPLER}, or leave out the sketch steps"
+        f"the sampler {sampler} cannot finish a sketch; choose {SAMPLER}, or leave out the sketch steps"
     )
 
 

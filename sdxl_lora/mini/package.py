@@ -21,7 +21,7 @@ from sdxl_lora.mini.autoencoder import held_out_psnr
 from sdxl_lora.mini.pipeline import make_pipeline
 from sdxl_lora.mini.scene import GARMENTS, sample_scene
 from sdxl_lora.mini.settings import TOLD, BuildFolder, BuildSettings
-from sdxl_lora.mini.sheets import GUIDANCE, GUIDANCE_END, STEPS
+from sdxl_lora.mini.sheets import CLEANUP, GUIDANCE, GUIDANCE_END, STEPS
 from sdxl_lora.mini.verdict import format_table, report_path
 from sdxl_lora.models.capabilities import split
 
@@ -86,6 +86,7 @@ def package(folder: BuildFolder, settings: BuildSettings) -> None:
         "steps": STEPS,
         "guidance": GUIDANCE,
         "guidance_end": GUIDANCE_END,
+        "cleanup_timestep": CLEANUP,
         "width": settings.size,
         "height": settings.size,
         "capabilities": capabilities(),

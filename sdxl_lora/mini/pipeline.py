@@ -52,11 +52,12 @@ def pictures(
     seed: int,
     guidance: float,
     end: float,
+    cleanup: int,
     steps: int,
 ) -> list[Image.Image]:
     """One PIL picture per prompt; picture i has seed `seed + i`. The UNet runs in bf16, as in the studio on CPUs.
 
-    `end`: share of the way with guidance, 0..1.
+    `end`: share of the way with guidance, 0..1; `cleanup`: timestep of the step after the last, 0 = none.
     """
     made: list[Image.Image] = []
     together = 4 if pipeline.device.type == "cpu" else 48
@@ -71,6 +72,22 @@ def pictures(
                 generator=generators,
                 output_type="latent",
             ).images
+            if cleanup:
+                latents = _cleaned(pipeline, part, latents, cleanup)
         decoded = pipeline.vae.decode(latents.float() / pipeline.vae.config.scaling_factor).sample
         made += pipeline.image_processor.postprocess(decoded)
     return made
+
+
+def _cleaned(
+    pipeline: StableDiffusionXLPipeline, prompts: list[str], latents: torch.Tensor, timestep: int
+) -> torch.Tensor:
+    """Finished latents (NCHW) denoised once more without noise, as in `generation.engine`."""
+    pipeline.scheduler.set_timesteps(timesteps=[timestep])
+    start = (
+        latents / pipeline.scheduler.init_noise_sigma
+    )  # the pipeline takes them for noise, and scales them
+    cleaned: torch.Tensor = pipeline(
+        prompts, timesteps=[timestep], latents=start, guidance_scale=1.0, output_type="latent"
+    ).images
+    return cleaned

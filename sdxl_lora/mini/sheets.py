@@ -16,6 +16,7 @@ from sdxl_lora.mini.scene import sample_scene
 COLUMNS = 8
 GUIDANCE = 3.0
 GUIDANCE_END = 0.6
+CLEANUP = 99  # timestep
 STEPS = 20
 
 
@@ -36,4 +37,7 @@ def denoiser_sheet(pipeline: StableDiffusionXLPipeline, path: Path, count: int =
     """What the model draws for `count` held-out captions, always the same ones."""
     words = random.Random(4)
     prompts = [caption(sample_scene(words, held_out=True), words, full=True) for _ in range(count)]
-    save_sheet(pictures(pipeline, prompts, seed=1, guidance=GUIDANCE, end=GUIDANCE_END, steps=STEPS), path)
+    images = pictures(
+        pipeline, prompts, seed=1, guidance=GUIDANCE, end=GUIDANCE_END, cleanup=CLEANUP, steps=STEPS
+    )
+    save_sheet(images, path)

@@ -27,7 +27,7 @@ from sdxl_lora.mini.pipeline import pictures
 from sdxl_lora.mini.renderer import render
 from sdxl_lora.mini.scene import Scene, sample_scene
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
-from sdxl_lora.mini.sheets import GUIDANCE, GUIDANCE_END, STEPS, save_sheet
+from sdxl_lora.mini.sheets import CLEANUP, GUIDANCE, GUIDANCE_END, STEPS, save_sheet
 
 PROMPT_SEED = 2026  # of the scenes that are judged
 FORMS = {
@@ -98,6 +98,7 @@ def evaluate(
     *,
     guidance: float = GUIDANCE,
     end: float = GUIDANCE_END,
+    cleanup: int = CLEANUP,
 ) -> dict[str, Row]:
     """Generate one picture per held-out scene, judge it and its real render, and measure how far they are apart.
 
@@ -112,7 +113,15 @@ def evaluate(
     images = []
     for start in tqdm(range(0, len(prompts), 4), unit="batch", desc="judge", disable=None):
         part = prompts[start : start + 4]
-        images += pictures(pipeline, part, seed=PROMPT_SEED + start, guidance=guidance, end=end, steps=STEPS)
+        images += pictures(
+            pipeline,
+            part,
+            seed=PROMPT_SEED + start,
+            guidance=guidance,
+            end=end,
+            cleanup=cleanup,
+            steps=STEPS,
+        )
     save_sheet(images[:64], stage / "generated.jpg")
     made = np.stack([np.asarray(image) for image in images])
     renders = np.stack([render(scene, settings.size) for scene in scenes])
@@ -123,6 +132,7 @@ def evaluate(
     report = {
         "guidance": guidance,
         "guidance_end": end,
+        "cleanup_timestep": cleanup,
         "steps": STEPS,
         "prompts": len(prompts),
         "table": table,

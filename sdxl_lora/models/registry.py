@@ -33,6 +33,7 @@ class ModelDefaults:
     steps: int = 30
     guidance: float = 5.0
     guidance_end: float = 1.0
+    cleanup_timestep: int = 0  # 0 = none
     width: int = 1024  # px
     height: int = 1024  # px
     scheduler: str | None = None  # None = the one in the model's own files
@@ -77,7 +78,9 @@ _HUB_MODELS = {
         licence="CreativeML Open RAIL-M: commercial use allowed, with use restrictions",
     ),
 }
-_MINI_DEFAULTS = ModelDefaults(steps=20, guidance=3.0, guidance_end=0.6, width=256, height=256)
+_MINI_DEFAULTS = ModelDefaults(
+    steps=20, guidance=3.0, guidance_end=0.6, cleanup_timestep=99, width=256, height=256
+)
 _MINI_CAPABILITIES = {
     "letters": False,
     "people": False,

@@ -18,6 +18,7 @@ from sdxl_lora.request.wish import (
     MAX_SEED,
     MAX_SIDE,
     MAX_STEPS,
+    MAX_TIMESTEP,
     OWN_SCHEDULER,
     GenerationRequest,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_SEED",
     "MAX_SIDE",
     "MAX_STEPS",
+    "MAX_TIMESTEP",
     "OWN_SCHEDULER",
     "Field",
     "GenerationRequest",

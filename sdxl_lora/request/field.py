@@ -58,8 +58,10 @@ def declared(kind: Kind, *, default: Any = None, **facts: Any) -> Any:
 
 
 def table(request: type) -> tuple[Field, ...]:
-    """The declared fields of a request's class, in its order."""
-    found = ((f.name, f.metadata.get(_KEY)) for f in dataclasses.fields(request))
+    """The declared fields of a request's class in its order, and after them those of its bases."""
+    own = [f for f in dataclasses.fields(request) if f.name in request.__annotations__]
+    bases = [f for f in dataclasses.fields(request) if f.name not in request.__annotations__]
+    found = ((f.name, f.metadata.get(_KEY)) for f in own + bases)
     return tuple(dataclasses.replace(spec, name=name) for name, spec in found if spec is not None)
 
 

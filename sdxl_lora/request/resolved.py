@@ -1,6 +1,7 @@
 """A request in which nothing is open any more: what a picture is made from, and what its record says."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 from sdxl_lora.config import EngineName, Precision
 from sdxl_lora.errors import RequestError
@@ -18,6 +19,7 @@ class ResolvedRequest(GenerationRequest):
     steps: int
     guidance: float
     guidance_end: float
+    cleanup_timestep: int  # 0 = none
     seed: int
     width: int  # px
     height: int  # px
@@ -34,6 +36,12 @@ class ResolvedRequest(GenerationRequest):
         if missing:
             raise RequestError(f"not decided: {', '.join(missing)}; see generation.resolve")
         super().__post_init__()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Inverse of `to_dict`, also of one that was written before a field was there. Raises `RequestError`."""
+        before = {field.name: field.otherwise for field in FIELDS if field.from_model}
+        return super().from_dict({**before, **values})
 
     def wish(self) -> GenerationRequest:
         """The wish for this very picture, as a record keeps it: its contents are remembered, and not insisted on."""

@@ -38,8 +38,11 @@ class Judge(Protocol):
 
 
 def sketch_of(request: ResolvedRequest, steps: int) -> ResolvedRequest:
-    """The request of a sketch of that many steps, guided to its end: long strides need it (docs/log.md)."""
-    return replace(request, steps=steps, sketch_steps=0, guidance_end=1.0)
+    """The request of a sketch of that many steps, guided to its end: long strides need it (docs/log.md).
+
+    It is judged and not shown, so that it is not cleaned up.
+    """
+    return replace(request, steps=steps, sketch_steps=0, guidance_end=1.0, cleanup_timestep=0)
 
 
 def finished_from(request: ResolvedRequest, steps: int) -> ResolvedRequest:

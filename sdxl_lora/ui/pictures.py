@@ -256,6 +256,7 @@ def settings(record: Record) -> list[tuple[str, str]]:
         ("Steps", str(request.steps)),
         ("Sketch", f"of {request.sketch_steps} steps, finished" if request.sketch_steps else ""),
         ("Guidance", _guidance(request)),
+        ("Clean-up", f"at timestep {request.cleanup_timestep}" if request.cleanup_timestep else ""),
         ("Scheduler", request.scheduler or ""),
         ("Precision", request.precision),
         ("Engine", "" if request.engine == "auto" else request.engine),

@@ -43,7 +43,7 @@ def test_what_the_user_said_is_kept(open_request: GenerationRequest) -> None:
         scheduler="ddim",
     )
     decided = resolve(said)
-    left_open = ("sketch_steps", "strength", "mask_feather", "model_sha256")
+    left_open = ("sketch_steps", "cleanup_timestep", "strength", "mask_feather", "model_sha256")
     kept = {name: value for name, value in vars(said).items() if name not in left_open}
     assert {name: getattr(decided, name) for name in kept} == kept
 

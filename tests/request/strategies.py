@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from sdxl_lora.request import MAX_COUNT, MAX_SEED, MAX_STEPS, GenerationRequest, LoraSpec
+from sdxl_lora.request import MAX_COUNT, MAX_SEED, MAX_STEPS, MAX_TIMESTEP, GenerationRequest, LoraSpec
 
 # no control characters and no lone surrogates, which are refused
 WORDS = st.text(
@@ -25,6 +25,7 @@ REQUESTS = st.builds(
     steps=st.none() | st.integers(1, MAX_STEPS),
     guidance=st.none() | st.floats(0, 30),
     guidance_end=st.none() | st.floats(0, 1),
+    cleanup_timestep=st.none() | st.integers(0, MAX_TIMESTEP),
     seed=st.none() | st.integers(0, MAX_SEED),
     count=st.integers(1, MAX_COUNT),
     width=_SIDES,

@@ -14,6 +14,7 @@ from sdxl_lora.errors import RequestError
 from sdxl_lora.records import a1111, metadata
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest, schema
 from tests.request.strategies import REQUESTS, WORDS
+from tests.search.fakes import REQUEST
 
 PICTURE = Image.new("RGB", (8, 8))
 
@@ -58,13 +59,19 @@ def test_an_old_record_opens_without_the_fields_it_could_not_know() -> None:
     assert (request.template, request.model_sha256, request.loras[0].sha256) == ("", "", "")
 
 
+def test_a_resolved_request_from_before_a_field_was_there_means_what_it_meant_then() -> None:
+    old = REQUEST.to_dict()
+    del old["cleanup_timestep"]
+    assert ResolvedRequest.from_dict(old) == replace(REQUEST, cleanup_timestep=0)
+
+
 def test_nothing_of_a_resolved_request_is_open() -> None:
     assert set(ResolvedRequest.__annotations__) >= {field.name for field in FIELDS if field.open}
     with pytest.raises(RequestError, match=r"not decided: seed; see generation\.resolve"):
         ResolvedRequest(
             prompt="p", steps=1, guidance=1.0, guidance_end=1.0, seed=None, width=64, height=64,  # type: ignore[arg-type]
-            precision="fp32", engine="torch", scheduler="own", sketch_steps=0, strength=1.0, mask_feather=0,
-            model_sha256="",
+            cleanup_timestep=0, precision="fp32", engine="torch", scheduler="own", sketch_steps=0, strength=1.0,
+            mask_feather=0, model_sha256="",
         )  # fmt: skip
 
 

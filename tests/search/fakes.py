@@ -19,6 +19,7 @@ REQUEST = ResolvedRequest(
     steps=STEPS,
     guidance=3.0,
     guidance_end=0.6,
+    cleanup_timestep=99,
     width=64,
     height=64,
     precision="fp32",
