@@ -83,6 +83,9 @@ class TimedSettings:
     unet_batch: int = 8
     unet_rate: float = 1e-3
     unet_decay: float = 0.45  # share of the UNet's time over which its rate falls
+    unet_rollouts: float = (
+        0.4  # the last share of its time, in which it learns on its own way (`mini.rollouts`)
+    )
 
     @property
     def vae_factor(self) -> int:

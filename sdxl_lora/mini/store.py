@@ -19,6 +19,7 @@ from sdxl_lora.mini.stream import CELL, WEIGHT_SCALE, Examples, ExampleStream
 
 EMBLEM_SHARE = 0.7  # of a UNet batch: shapes of emblems are learned last, so they are shown more
 ENCODED_AT_ONCE = 32  # pictures
+FLAT_GRADIENT = 2.0  # sRGB steps per px; cells with less, on average, are flat
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,23 @@ class LatentBatch:
 
     latents: Tensor  # (N, 4, h, w), unit variance
     weights: Tensor  # (N, 1, h, w)
+    flat: Tensor  # (N, 1, h, w) bool, see `flat_cells`
     ids: Tensor  # (N, 77) of the first tokenizer
     ids_2: Tensor  # (N, 77) of the second
+
+    def joined(self, other: "LatentBatch") -> "LatentBatch":
+        """Both, one after the other."""
+        return LatentBatch(*(torch.cat(pair) for pair in zip(self._tensors(), other._tensors(), strict=True)))
+
+    def exchanged(self, rows: Tensor, other: "LatentBatch") -> "LatentBatch":
+        """With the rows (N,) bool of `other`, which is as long."""
+        pairs = zip(self._tensors(), other._tensors(), strict=True)
+        return LatentBatch(
+            *(torch.where(rows.view(-1, *[1] * (mine.ndim - 1)), theirs, mine) for mine, theirs in pairs)
+        )
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.latents, self.weights, self.flat, self.ids, self.ids_2
 
 
 class ExampleStore:
@@ -44,6 +60,7 @@ class ExampleStore:
         self._pictures: list[Tensor] = []
         self._centres: list[NDArray[np.float32]] = []
         self._weights: Tensor | None = None
+        self._flat: Tensor | None = None
         self._tokens: Tensor | None = None
         self._emblem = np.zeros(capacity, bool)
         self._with_emblem = self._plain = torch.zeros(0, dtype=torch.long)
@@ -85,29 +102,37 @@ class ExampleStore:
 
     def draw(self, count: int) -> LatentBatch:
         """A random batch; `EMBLEM_SHARE` of it shows an emblem."""
-        if self.latents is None or self._weights is None or self._tokens is None:
+        if self.latents is None or self._weights is None or self._flat is None or self._tokens is None:
             raise RuntimeError("the store has no latents yet; call encode_with first")
         marked = round(count * EMBLEM_SHARE)
         chosen = torch.cat([_pick(self._with_emblem, marked), _pick(self._plain, count - marked)])
         caption = torch.randint(self._tokens.shape[1], (count,), device=self.device)
         tokens = self._tokens[chosen, caption].long()
         weights = self._weights[chosen].float()[:, None] / WEIGHT_SCALE
+        flat = self._flat[chosen].float()
         latents = self.latents[chosen].float()
         return LatentBatch(
-            latents, F.interpolate(weights, size=latents.shape[-2:]), tokens[:, 0], tokens[:, 1]
+            latents,
+            F.interpolate(weights, size=latents.shape[-2:]),
+            F.interpolate(flat, size=latents.shape[-2:]) > 0,
+            tokens[:, 0],
+            tokens[:, 1],
         )
 
     def _add(self, examples: Examples) -> None:
         """Append, or replace the oldest."""
         pictures = torch.from_numpy(examples.pictures).to(self.device)
-        if self._weights is None or self._tokens is None:
+        flat = flat_cells(pictures, CELL)
+        if self._weights is None or self._flat is None or self._tokens is None:
             self._weights = _room_for(examples.weights, self.capacity, self.device)
+            self._flat = torch.empty((self.capacity, *flat.shape[1:]), dtype=torch.bool, device=self.device)
             self._tokens = _room_for(examples.tokens, self.capacity, self.device)
         if self._vae is None and self.count + len(pictures) > self.capacity:
             return  # full before there is a VAE: the pictures held are plenty
         start = self.seen % self.capacity
         place = torch.arange(start, start + len(pictures)) % self.capacity
         there = place.to(self.device)
+        self._flat[there] = flat
         self._weights[there] = torch.from_numpy(examples.weights).to(self.device)
         self._tokens[there] = torch.from_numpy(examples.tokens).to(self.device)
         self._emblem[place.numpy()] = examples.emblem
@@ -134,6 +159,16 @@ class ExampleStore:
 def pixels_of(pictures: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in -1..1, channels last."""
     return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def flat_cells(pictures: Tensor, cell: int, steepest: float = FLAT_GRADIENT) -> Tensor:
+    """(N, 1, H / cell, W / cell) bool: cells of pictures (N, H, W, 3) uint8 with hardly a gradient, in sRGB steps per
+    px on average; the same as `mini.gap` counts as plain."""
+    grey = pictures.float().mean(3)[:, None]
+    across = grey.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])[None, None] / 8
+    padded = F.pad(grey, (1, 1, 1, 1), mode="reflect")
+    slope = torch.hypot(F.conv2d(padded, across), F.conv2d(padded, across.mT))
+    return F.avg_pool2d(slope, cell) < steepest
 
 
 def emblem_centres(weights: NDArray[np.uint8]) -> NDArray[np.float32]:

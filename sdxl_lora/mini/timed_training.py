@@ -29,8 +29,11 @@ from sdxl_lora.mini.autoencoder import (
 from sdxl_lora.mini.batches import CAPTION_DROPOUT, Batch
 from sdxl_lora.mini.clock import Span, warmup_hold_decay
 from sdxl_lora.mini.denoiser import CaptionEncoder, make_unet, training_alphas, velocity_loss
-from sdxl_lora.mini.optimisation import MovingAverage, clip_and_step
+from sdxl_lora.mini.optimisation import MovingAverage, autocast, clip_and_step
 from sdxl_lora.mini.patch_critic import Adversary
+from sdxl_lora.mini.rollouts import SHARE as ROLLOUT_SHARE
+from sdxl_lora.mini.rollouts import Rollouts, levels
+from sdxl_lora.mini.rollouts import loss as rollout_loss
 from sdxl_lora.mini.settings import TimedSettings
 from sdxl_lora.mini.store import ExampleStore, pixels_of
 
@@ -198,13 +201,19 @@ def train_unet(
     if settings.compile:
         model = torch.compile(unet, dynamic=False)  # type: ignore[assignment]  # a module, though typed as a function
     alphas = training_alphas().to(settings.device)
+    rollouts: Rollouts | None = None
     pace = Pace("unet", span, settings.unet_batch)
     looked = saved = time.monotonic()
     while (progress := span.progress) < 1:
         rate = settings.unet_rate * warmup_hold_decay(progress, warmup=0.02, decay=settings.unet_decay)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = _unet_loss(model, encode, store, alphas, settings)
+        if rollouts is None and progress >= 1 - settings.unet_rollouts:
+            rollouts = Rollouts(store, alphas, round(settings.unet_batch * ROLLOUT_SHARE))
+        if rollouts is None:
+            loss = _unet_loss(model, encode, store, alphas, settings)
+        else:
+            loss = _rollout_loss(model, encode, rollouts, settings)
         loss.backward()
         clip_and_step(parameters, optimizer, 1.0)
         average.update(unet)
@@ -241,6 +250,24 @@ def _unet_loss(
         torch.randint(0, len(alphas), (count,), device=device),
     )
     return velocity_loss(model, batch, text, alphas)
+
+
+def _rollout_loss(
+    model: nn.Module, encode: CaptionEncoder, rollouts: Rollouts, settings: TimedSettings
+) -> Tensor:
+    """Of a batch most of which are rollouts; they go a step on."""
+    count, device, alphas = settings.unet_batch, settings.device, rollouts.alphas
+    drawn, dropped, noisy, timesteps = rollouts.batch(count - rollouts.count)
+    hidden, pooled = encode.encode(drawn.ids, drawn.ids_2, dropped)
+    sizes = whole_picture_sizes(count, settings.size, device)
+    with autocast(device):
+        conditions = {"text_embeds": pooled, "time_ids": sizes}
+        shown = noisy.contiguous(memory_format=torch.channels_last)
+        velocity = model(shown, timesteps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
+    alpha, sigma = levels(timesteps, alphas)
+    predicted = alpha * noisy - sigma * velocity.float()
+    rollouts.advance(predicted[: rollouts.count].detach())
+    return rollout_loss(predicted, drawn, timesteps, alphas)
 
 
 def whole_picture_sizes(count: int, size: int, device: str) -> Tensor:
