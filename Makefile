@@ -21,7 +21,7 @@ DEVELOPMENT_STAMP := $(call stamp,development,$(DEVELOPMENT))
 
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 
-.PHONY: run test check lint docs setup setup-dev port clean
+.PHONY: run test check lint docs setup setup-dev port gpu-carry clean
 
 run: port setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -77,6 +77,15 @@ $(BIN)/pip:
 port: | $(BIN)/pip
 	@$(BIN)/python -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("", int(sys.argv[1])))' $(PORT) 2>/dev/null \
 	|| { echo "error: port $(PORT) is in use or not allowed; choose another, for example: PORT=8502 make run" >&2; exit 2; }
+
+# packages for benchmarks/gpu on a machine without a network and with Python 3.12 (benchmarks/gpu/README.md)
+CARRIED := diffusers|peft|importlib.metadata|lazy.importer|datasets|dill|multiprocess
+
+gpu-carry: setup
+	rm -rf .carry/site && mkdir -p .carry/site
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --only-binary=:all: --python-version 3.12 \
+		--target .carry/site $$($(BIN)/python -m pip freeze | grep -iE '^($(CARRIED))==')
+	tar -C .carry/site -cJf .carry/site.tar.xz .
 
 clean:
 	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache

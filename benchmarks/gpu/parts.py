@@ -16,6 +16,7 @@ from PIL import Image
 
 from benchmarks import full_size
 from benchmarks import training as bench
+from benchmarks.gpu import profiling
 from benchmarks.gpu.results import Run, peak_gb, synchronise
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import registry
@@ -154,7 +155,7 @@ def generation(run: Run) -> None:
             peak_gb=peak_gb(reset=True),
             share_of_floor=round(FLOOR_SECONDS / statistics.median(each), 3),
         )
-        if precision == "bf16" and run.device == "cuda":
+        if precision == "bf16":
             _profile(run, way, loaded, request_of(model, side, 4, precision, count=1, **fields))
         del loaded
     unload()
@@ -177,14 +178,15 @@ def training(run: Run) -> None:
             f"--training_cache_dir={WORK / 'cache'}",
             f"--resolution={side_of(run)}",
             "--center_crop",
-            f"--max_train_steps={4 if run.tiny else 20}",
+            f"--max_train_steps={4 if run.tiny else 25}",
             "--checkpointing_steps=100000",
             "--seed=0",
             "--report_to=none",
             "--mixed_precision=bf16",
             *extra,
         ]
-        done = python(["-c", _TRAIN, *flags])
+        profiled = {"PROFILED_UPDATES": "2" if run.tiny else "5"}
+        done = python(["-c", _TRAIN, *flags], profiled)
         rows = [row for row in done.stdout.splitlines() if row.startswith("RESULT ")]
         if not rows:
             run.say("training", name=name, failed=done.stderr[-500:])
@@ -224,20 +226,31 @@ def lora_generation(run: Run) -> None:
 
 _TRAIN = """
 import json, statistics, sys, time
+import os
 import sdxl_lora, torch
+from benchmarks.gpu import profiling
 from sdxl_lora.training import events, flags, loop, setup
-began, times, caching = time.perf_counter(), [], 0
+began, times, caching, profiler, found = time.perf_counter(), [], 0, None, {}
+profiled = int(os.environ["PROFILED_UPDATES"])
 for event in loop.train(setup.prepare(flags.parse(sys.argv[1:]), print)):
-    if isinstance(event, events.Started) and torch.cuda.is_available():
-        caching = torch.cuda.max_memory_allocated()
-        torch.cuda.empty_cache(); torch.cuda.reset_peak_memory_stats()
+    if isinstance(event, events.Started):
+        total = event.total
+        if torch.cuda.is_available():
+            caching = torch.cuda.max_memory_allocated()
+            torch.cuda.empty_cache(); torch.cuda.reset_peak_memory_stats()
     if isinstance(event, events.StepRecord):
-        times.append(event.seconds); pictures = event.pictures
+        if profiler is None:
+            times.append(event.seconds); pictures = event.pictures
+            if event.step == total - profiled:
+                profiler = profiling.started()
+if profiler is not None:
+    profiler.stop()
+    found = profiling.summary(profiler, profiled)
 steady = statistics.median(times[len(times) // 3 :])
 peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 print("RESULT " + json.dumps({"pictures_per_s": round(pictures / steady, 2), "s_per_update": round(steady, 4),
     "first_update_s": round(times[0], 2), "peak_gb": round(peak / 1e9, 2), "caching_peak_gb": round(caching / 1e9, 2),
-    "whole_s": round(time.perf_counter() - began, 1)}))
+    "whole_s": round(time.perf_counter() - began, 1), "profile_of_an_update": found}))
 """
 
 
@@ -285,23 +298,21 @@ def _stock_seconds(pipeline: Any, steps: int, side: int, batch: int) -> float:
 
 
 def _profile(run: Run, way: str, loaded: Any, request: Any) -> None:
-    from torch.profiler import ProfilerActivity, profile
-
+    """Why a step takes as long as it does: the same picture without the profiler, then with it."""
     began = time.perf_counter()
-    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiler:
-        list(generate(loaded, request))
-        synchronise()
+    list(generate(loaded, request))
+    synchronise()
     wall = time.perf_counter() - began
-    events = sorted(profiler.key_averages(), key=lambda e: -e.self_device_time_total)
-    busy = sum(e.self_device_time_total for e in events) / 1e6
-    top = [(e.key[:70], e.count, round(e.self_device_time_total / 1e3, 1)) for e in events[:14]]
+    profiler = profiling.started()
+    list(generate(loaded, request))
+    synchronise()
+    profiler.stop()
     run.say(
         "generation",
-        who="profile of 4 steps",
+        who=f"profile of {request.steps} steps and their decoding, each",
         way=way,
-        wall_s=round(wall, 3),
-        gpu_busy_s=round(busy, 3),
-        top=top,
+        wall_ms=round(1e3 * wall / request.steps, 1),
+        **profiling.summary(profiler, request.steps),
     )
 
 
