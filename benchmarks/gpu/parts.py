@@ -225,8 +225,7 @@ def lora_generation(run: Run) -> None:
 
 
 _TRAIN = """
-import json, statistics, sys, time
-import os
+import json, os, statistics, sys, time
 import sdxl_lora, torch
 from benchmarks.gpu import profiling
 from sdxl_lora.training import events, flags, loop, setup
@@ -265,7 +264,6 @@ def _stock(run: Run, model: str, side: int, steps: int) -> None:
     for batch in (1, 4):
         if run.left < 30:
             continue
-
         _stock_seconds(pipeline, 2, side, batch)
         seconds = statistics.median(_stock_seconds(pipeline, steps, side, batch) for _ in range(2))
         run.say(
@@ -298,7 +296,7 @@ def _stock_seconds(pipeline: Any, steps: int, side: int, batch: int) -> float:
 
 
 def _profile(run: Run, way: str, loaded: Any, request: Any) -> None:
-    """Why a step takes as long as it does: the same picture without the profiler, then with it."""
+    """Why a step takes so long: the same picture without the profiler, then with it."""
     began = time.perf_counter()
     list(generate(loaded, request))
     synchronise()

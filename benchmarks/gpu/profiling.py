@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch._C._profiler import _ExperimentalConfig
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
@@ -13,11 +14,12 @@ _LONGEST_NAME = 70
 
 
 def started() -> Any:
-    """A profiler that runs until its `stop` is called."""
+    """A profiler of all threads, since pictures are drawn by others; it runs until its `stop` is called."""
     activities = [ProfilerActivity.CPU]
     if torch.cuda.is_available():
         activities.append(ProfilerActivity.CUDA)
-    profiler = profile(activities=activities)
+    everywhere = _ExperimentalConfig(profile_all_threads=True)
+    profiler = profile(activities=activities, experimental_config=everywhere)
     profiler.start()
     return profiler
 
