@@ -12,7 +12,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from sdxl_lora.records import Store
 from tests.browser.conftest import ROOT, resize, serving
 from tests.browser.test_accessibility import axe, scheme, violations
-from tests.browser.test_studio import PHONE, click, settled, visible, wait
+from tests.browser.test_studio import PHONE, click, count, settled, visible, wait
 
 __all__ = ["axe"]
 
@@ -88,6 +88,70 @@ def test_deleting_closes_the_details_and_undo_brings_the_card_back(
     visible(browser, card(SHOES))
     click(browser, "button", "Undo")
     visible(browser, card(JACKET))
+    assert_nothing_broke(browser)
+
+
+def fits(browser: WebDriver) -> bool:
+    """Whether nothing has to be scrolled to sideways."""
+    width = "return Math.max(...[document.documentElement, document.querySelector('[data-testid=stMain]')]"
+    return bool(browser.execute_script(f"{width}.map(one => one.scrollWidth - one.clientWidth)) <= 0"))
+
+
+def test_the_trash_shows_what_was_deleted_and_brings_it_back_or_deletes_it_for_good(
+    browser: WebDriver, gallery: tuple[str, Path], axe: str
+) -> None:
+    address, home = gallery
+    with Store(home) as store:
+        store.trash.put([JACKET, SHOES])
+    browser.get(f"{address}?view=trash")
+    visible(browser, "h1", "Trash")
+    restore = f"[class*='st-key-trash-{JACKET}-restore'] button"
+    visible(browser, restore, "Bring back")
+    for shade in ("light", "dark"):
+        scheme(browser, shade)
+        assert violations(browser, axe) == []
+    resize(browser, *PHONE)
+    wait(browser, fits)
+    assert violations(browser, axe) == []
+    click(browser, restore)
+    wait(browser, lambda _: is_gone(browser, restore))
+    click(browser, "[class*='st-key-trash-empty'] button", "Empty the trash")
+    visible(browser, "button", "Delete for good")
+    assert violations(browser, axe) == []
+    click(browser, "button", "Bring all back")
+    visible(browser, "h2", "The trash is empty")
+    assert violations(browser, axe) == []
+    with Store(home) as store:
+        assert {JACKET, SHOES} <= set(store.ids())
+    assert_nothing_broke(browser)
+
+
+def test_two_settings_are_drawn_against_each_other_and_a_bookmark_shows_them_again(
+    browser: WebDriver, gallery: tuple[str, Path], axe: str
+) -> None:
+    asked = "grid.x=guidance&grid.xs=2,%203&grid.y=seed&grid.ys=5-6"
+    address = f"{gallery[0].removesuffix('gallery')}grid?picture={JACKET}&{asked}"
+    browser.get(address)
+    visible(browser, "button", "Draw 4 pictures")
+    for shade in ("light", "dark"):
+        scheme(browser, shade)
+        assert violations(browser, axe) == []
+    click(browser, "button", "Draw 4 pictures")
+    visible(browser, "button", "Download as one picture")
+    for row in range(2):
+        wait(browser, lambda _, row=row: count(browser, f"[class*='st-key-grid-axes-{row}'] img") == 2)  # type: ignore[misc]
+    for shade in ("light", "dark"):
+        scheme(browser, shade)
+        assert violations(browser, axe) == []
+    browser.get("about:blank")
+    resize(browser, *PHONE)
+    browser.get(address)
+    visible(browser, "button", "Download as one picture")
+    wait(browser, fits)
+    assert violations(browser, axe) == []
+    assert not [one for one in browser.find_elements("css selector", "button") if one.text.startswith("Draw")]
+    with Store(gallery[1]) as store:
+        assert store.count(search="", model="mini") >= 4
     assert_nothing_broke(browser)
 
 
