@@ -143,9 +143,9 @@ def fetch_file(repository: str, filename: str) -> Path:
     found = cached_file(repository, filename)
     if found:
         return found
-    ask(repository)
     with _hub_errors(repository):
-        if filename not in huggingface_hub.HfApi().list_repo_files(repository):
+        info = huggingface_hub.HfApi().model_info(repository, timeout=TIMEOUT)
+        if filename not in {file.rfilename for file in info.siblings or ()}:
             raise InputError(f"{repository} has no file {filename}")
         return Path(huggingface_hub.hf_hub_download(repository, filename))
 
