@@ -115,3 +115,10 @@ def test_the_index_of_the_log_names_paragraphs_that_are_in_the_entry_it_links_to
 
 def test_the_index_of_the_log_copies_no_number() -> None:
     assert re.findall(r"\d+", re.sub(r"^\[.*$", "", INDEX, flags=re.MULTILINE)) == []
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = {name for text in map(documents.read, ALL) for name in re.findall(r"`(test_\w+)`", text)}
+    assert len(named) > 10  # docs/gpu.md has one for each defect
+    assert {name for name in named if f"def {name}(" not in sources} == set()
