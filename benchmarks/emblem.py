@@ -29,8 +29,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sdxl_lora.mini import captions, sample_data
+from sdxl_lora.mini.pipeline import pictures
 from sdxl_lora.mini.scene import COLOURS, EMBLEMS, Scene, sample_scene
-from sdxl_lora.models import guidance, registry
+from sdxl_lora.models import registry
 
 CLASSES = ("crest", "other", "none")
 SIDE = 128  # px, what the recogniser sees
@@ -176,15 +177,15 @@ def _draw(
     pipeline: StableDiffusionXLPipeline, prompts: Sequence[str], seed: int, output: Path | None, name: str
 ) -> list[Image.Image]:
     defaults = registry.describe("mini").defaults
-    images: list[Image.Image] = []
-    for number, prompt in enumerate(prompts):
-        generator = torch.Generator().manual_seed(seed + number)
-        images += pipeline(
-            prompt,
-            num_inference_steps=defaults.steps,
-            generator=generator,
-            **guidance.arguments(pipeline, defaults.guidance, defaults.guidance_end),
-        ).images
+    images = pictures(
+        pipeline,
+        list(prompts),
+        seed=seed,
+        guidance=defaults.guidance,
+        end=defaults.guidance_end,
+        cleanup=defaults.cleanup_timestep,
+        steps=defaults.steps,
+    )
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(images):

@@ -59,7 +59,7 @@ VAE: {psnr:.2f} dB PSNR on held-out renders.
 ## How well it follows prompts
 A classifier that was trained on other renders only, and had no part in making the model, judged one picture for each of
 {prompts} prompts with combinations that training never showed ({steps} steps, guidance {guidance} on the first
-{end:.0%} of the way).
+{end:.0%} of the way, cleaned up at timestep {cleanup}).
 `python -m sdxl_lora build-mini --evaluate` prints this table.
 
 {table}
@@ -192,7 +192,9 @@ def model_card(
     how, pictures = f"--profile {_profile_name(settings)}", settings.pictures
     if (told := folder.stage("unet") / TOLD).exists():
         note = json.loads(told.read_text())
-        how, pictures = f"--minutes {note['settings']['minutes']:g}", note["examples"]
+        taken_over = "taken_over_from" in note  # a model from its minutes, trained on
+        how = "--start-from MODEL" if taken_over else f"--minutes {note['settings']['minutes']:g}"
+        pictures = note["examples"]
     return CARD.format(
         size=settings.size,
         garments=len(scene.GARMENTS),
@@ -210,6 +212,7 @@ def model_card(
         steps=report["steps"],
         guidance=report["guidance"],
         end=report["guidance_end"],
+        cleanup=report["cleanup_timestep"],
         table=format_table(report["table"]),
     )
 
