@@ -21,13 +21,15 @@ from sdxl_lora.mini.batches import CAPTION_DROPOUT
 from sdxl_lora.mini.store import ExampleStore, LatentBatch
 
 SHARE = 0.7  # of a batch; the others are renders with the noise of any timestep, so that nothing is forgotten
-FIRST = (200, 600)  # timesteps at which rollouts begin: before, it is not decided yet what lies where
+# Timesteps at which rollouts begin. With more noise it is not decided yet what lies where: asked for the render's own
+# planks, the UNet unlearns to draw any (docs/log.md).
+FIRST = (120, 380)
 STRIDES = (33, 50, 100)  # timesteps of a step: of pictures of 30, 20 and 10 steps
 STRIDE_SHARES = (0.2, 0.6, 0.2)
 LAST = 10  # below this timestep a rollout is at its end
 CLEANUP = (60, 160)  # timesteps of cleanup steps
-FLAT_UNTIL = 600  # timestep; with more noise it is not known yet what is flat
-FLAT_WEIGHT = 0.4
+FLAT_UNTIL = 380  # timestep; with more noise it is not known yet what is flat
+FLAT_WEIGHT = 0.2
 FLAT_UNIT = (
     1e-3  # squared difference of latents of unit variance from which on errors count by their logarithm
 )
