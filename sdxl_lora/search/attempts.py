@@ -40,9 +40,9 @@ class Judge(Protocol):
 def sketch_of(request: ResolvedRequest, steps: int) -> ResolvedRequest:
     """The request of a sketch of that many steps, guided to its end: long strides need it (docs/log.md).
 
-    It is judged and not shown, so that it is not cleaned up.
+    It is cleaned up as its picture is, though it is not shown: mottled, it foretells less (docs/log.md).
     """
-    return replace(request, steps=steps, sketch_steps=0, guidance_end=1.0, cleanup_timestep=0)
+    return replace(request, steps=steps, sketch_steps=0, guidance_end=1.0)
 
 
 def finished_from(request: ResolvedRequest, steps: int) -> ResolvedRequest:
