@@ -79,6 +79,7 @@ def _serve(folder: Path, steps: int) -> None:
 def _person(server: Any, app: Any, folder: Path, steps: int) -> None:
     """Asks for pictures as the page does, and notes how long each took."""
     from sdxl_lora.jobs.spec import JobSpec
+    from sdxl_lora.models import conversions
     from sdxl_lora.request import GenerationRequest
 
     while not server.started:
@@ -94,6 +95,8 @@ def _person(server: Any, app: Any, folder: Path, steps: int) -> None:
         return time.perf_counter() - started
 
     wait(0)  # loads the model
+    conversions.wait()  # it would share the processors with the load, and bring its network into memory in the middle
+    wait(0)
     alone = [wait(number) for number in range(1, _ALONE + 1)]
     port = server.servers[0].sockets[0].getsockname()[1]
     (folder / "ready.json").write_text(json.dumps({"port": port, "alone": alone}))

@@ -21,6 +21,7 @@ from sdxl_lora.finishing.chain import Chain, Piece, Stage
 from sdxl_lora.generation import PictureDone
 from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
 from sdxl_lora.jobs.spec import JobSpec
+from sdxl_lora.models import conversions
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
@@ -68,6 +69,8 @@ def main() -> None:
     requests = [resolved.for_picture(index) for index in range(arguments.pictures)]
     found: dict[str, list[tuple[float, float]]] = {"bare": [], "jobs": []}
     with tempfile.TemporaryDirectory() as folder, open_front_door(Path(folder)) as door:
+        bare(door, requests[:1])
+        conversions.wait()  # it would share the processors with some rounds, and change the engine between two
         for number in range(arguments.rounds + 1):
             for name, run in (("bare", bare), ("jobs", jobs)):
                 measured = timed(lambda run=run: run(door, requests), arguments.pictures)  # type: ignore[misc]
