@@ -179,18 +179,23 @@ def save_inpainting(folder: Path, architecture: Architecture = "sdxl") -> Path:
     return folder
 
 
-def save_clip(folder: Path) -> Path:
-    """Saves a randomly initialised `CLIPModel` (32 px pictures) with its processor."""
-    torch.manual_seed(0)
-    vision = CLIPVisionConfig(
+def vision_config(projection: int) -> CLIPVisionConfig:
+    """A picture tower for 32 px, whose results are `projection` wide."""
+    return CLIPVisionConfig(
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
         image_size=32,
         patch_size=8,
-        projection_dim=32,
+        projection_dim=projection,
     )
+
+
+def save_clip(folder: Path) -> Path:
+    """Saves a randomly initialised `CLIPModel` (32 px pictures) with its processor."""
+    torch.manual_seed(0)
+    vision = vision_config(32)
     text = text_config()
     config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=32)
     CLIPModel(config).save_pretrained(folder)
@@ -234,17 +239,7 @@ def save_ip_adapter(folder: Path, architecture: Architecture = "sdxl", width: in
                 state[f"ip_adapter.{place}.{part}.weight"] = torch.randn(hidden, text)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "ip-adapter.safetensors")
-    encoder = CLIPVisionModelWithProjection(
-        CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-            projection_dim=width,
-        )
-    )
+    encoder = CLIPVisionModelWithProjection(vision_config(width))
     encoder.save_pretrained(folder / "image_encoder", safe_serialization=True)
     return folder
 

@@ -8,12 +8,10 @@ Exit codes: 0 done, 2 something has to be put right first (one line on stderr sa
 
 import argparse
 import importlib
-import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -73,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with terminal.streams(), _failures_said_once(words[:1]):
+        with terminal.streams():
             _quieten_libraries()
             arguments = build_parser(words).parse_args(words)
             return int(arguments.run(arguments))
@@ -121,24 +119,6 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module.add_arguments(verb_parser)
             verb_parser.set_defaults(run=module.run)
     return parser
-
-
-@contextmanager
-def _failures_said_once(verb: Sequence[str]) -> Iterator[None]:
-    """A verb that waits for its one job says itself why it failed; the queue's log would say it once more."""
-    if verb not in (["generate"], ["edit"], ["set"]):
-        yield
-        return
-    worker = logging.getLogger("sdxl_lora.jobs.worker")
-    worker.addFilter(_is_no_failure)
-    try:
-        yield
-    finally:
-        worker.removeFilter(_is_no_failure)
-
-
-def _is_no_failure(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("job %s failed")
 
 
 def _quieten_libraries() -> None:

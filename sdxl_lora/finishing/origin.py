@@ -49,13 +49,7 @@ def original(request: GenerationRequest, find: Callable[[str], Record]) -> Origi
     """The file that a picture was made from, with its own credentials; None: from nothing, or it is gone."""
     if not request.start_picture:
         return None
-    if request.made_from:
-        try:
-            record = find(request.made_from)
-            return Original(data=_read(record.path), mime="image/png", title=f"picture {record.id}")
-        except StudioError as error:
-            log.info("the pixels of a picture that was deleted stand for it: %s", error)
-    return _input(request.start_picture, "the start picture")
+    return _made_from(request, find) or _input(request.start_picture, "the start picture")
 
 
 def placed(request: GenerationRequest, find: Callable[[str], Record]) -> tuple[Original, ...]:
@@ -72,13 +66,20 @@ def placed(request: GenerationRequest, find: Callable[[str], Record]) -> tuple[O
 
 def _product(request: GenerationRequest, find: Callable[[str], Record]) -> Original | None:
     """The picture that the product was cut out of, where that is one of the studio; else the cut-out."""
-    if request.made_from and not request.start_picture:
-        try:
-            record = find(request.made_from)
-            return Original(data=_read(record.path), mime="image/png", title=f"picture {record.id}")
-        except StudioError as error:
-            log.info("the product stands for the picture that it was cut out of: %s", error)
-    return _input(request.product, "the product")
+    cut_out_of = None if request.start_picture else _made_from(request, find)
+    return cut_out_of or _input(request.product, "the product")
+
+
+def _made_from(request: GenerationRequest, find: Callable[[str], Record]) -> Original | None:
+    """The picture of this studio that it was made from; None: of none, or of one that was deleted."""
+    if not request.made_from:
+        return None
+    try:
+        record = find(request.made_from)
+        return Original(data=_read(record.path), mime="image/png", title=f"picture {record.id}")
+    except StudioError as error:
+        log.info("the pixels of a picture that was deleted stand for it: %s", error)
+        return None
 
 
 def _input(digest: str, title: str) -> Original | None:

@@ -7,18 +7,14 @@ are blended after every step instead. All tiles get the picture's words.
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdxl_lora.generation.engine import generate
-from sdxl_lora.generation.events import PictureDone
-from sdxl_lora.generation.starting import Start
+from sdxl_lora.generation.drawing_over import drawn_over
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import MAX_SEED, ResolvedRequest
-from sdxl_lora.request.cue import NO_CUE
 
 _OVERLAP = 0.25  # of a tile's side, at least
 
@@ -44,21 +40,7 @@ def add(
     for number, box in enumerate(tiles(picture.size, tile)):
         part = picture.crop(box)
         seed = (request.seed + number) % (MAX_SEED + 1)
-        alone = replace(
-            request,
-            seed=seed,
-            count=1,
-            strength=request.detail,
-            sketch_steps=0,
-            cleanup_timestep=0,
-            logo_cue=NO_CUE,
-        )
-        begun = Start(picture=part, mask=None, whole=part, box=(0, 0, *tile), opacity=None)
-        [drawn] = [
-            event.image
-            for event in generate(model, alone, cancel=cancel, start=begun)
-            if isinstance(event, PictureDone)
-        ]
+        drawn = drawn_over(model, request, part, request.detail, seed=seed, cancel=cancel)
         share = _ramp(box, picture.size)
         left, top, right, bottom = box
         sums[top:bottom, left:right] += np.asarray(drawn, np.float32) * share

@@ -40,10 +40,7 @@ def check(request: GenerationRequest) -> None:
     _check_multiple(decided, info.capabilities.multiple)
     _check_enlarged(decided)
     _check_finish(decided)
-    if decided.cleanup_timestep and info.capabilities.inpainting:
-        raise RequestError(
-            f"{info.name} always draws into a mask, and cleans nothing up; leave the clean-up at 0"
-        )
+    _check_cleanup(decided, info)
     cueing.check(decided, info)
     strides.check(decided)
     for spec in request.loras:
@@ -111,6 +108,13 @@ def _check_finish(request: ResolvedRequest) -> None:
     for digest in (request.product, request.background):
         if inputs.HASH.fullmatch(digest):
             inputs.size(digest)
+
+
+def _check_cleanup(request: ResolvedRequest, info: registry.ModelInfo) -> None:
+    if request.cleanup_timestep and info.capabilities.inpainting:
+        raise RequestError(
+            f"{info.name} always draws into a mask, and cleans nothing up; leave the clean-up at 0"
+        )
 
 
 def _check_enlarged(request: ResolvedRequest) -> None:

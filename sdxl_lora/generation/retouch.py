@@ -6,19 +6,16 @@ picture's own (as enlargers restore colours after a model drew into tiles).
 
 import math
 import threading
-from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdxl_lora.generation.engine import generate
-from sdxl_lora.generation.events import PictureDone
+from sdxl_lora.generation.drawing_over import drawn_over
 from sdxl_lora.generation.starting import Start
 from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import ResolvedRequest
-from sdxl_lora.request.cue import NO_CUE
 
 _AROUND = 1.25  # times the part's longer side that the model sees
 _COLOURS = 1 / 32  # of the drawn size: what is coarser keeps its colour
@@ -45,23 +42,11 @@ def part(
     size = (request.width, request.height)
     box = _box((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1), size, picture.size)
     least = math.ceil(100 / request.steps) / 100  # one step
-    alone = replace(
-        request,
-        count=1,
-        strength=max(strength, least),
-        sketch_steps=0,
-        cleanup_timestep=0,
-        logo_cue=NO_CUE,
-    )
     before = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
     inside = np.ascontiguousarray(opacity[box[1] : box[3], box[0] : box[2]])
-    begun = Start(picture=before, mask=None, whole=picture, box=box, opacity=None)
-    [drawn] = [
-        event.image
-        for event in generate(model, alone, cancel=cancel, start=begun)
-        if isinstance(event, PictureDone)
-    ]
-    return replace(begun, opacity=inside).finished(_in_colours_of(before, drawn))
+    drawn = drawn_over(model, request, before, max(strength, least), seed=request.seed, cancel=cancel)
+    begun = Start(picture=before, mask=None, whole=picture, box=box, opacity=inside)
+    return begun.finished(_in_colours_of(before, drawn))
 
 
 def _box(part: Box, size: tuple[int, int], whole: tuple[int, int]) -> Box:

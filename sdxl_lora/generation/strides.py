@@ -20,9 +20,8 @@ from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import FIELDS, OWN_SCHEDULER, ResolvedRequest
 
 SAMPLER = "euler"  # its name in `models.schedulers`
-_REMEMBERED = (
-    4 * 2**20
-)  # bytes of prefix latents: 64 of the bundled model, 32 of SDXL at 1024 px in half precision
+# bytes of prefix latents: 64 of the bundled model, 32 of SDXL at 1024 px in half precision
+_REMEMBERED = 4 * 2**20
 _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 # what changes nothing before the handoff step, or is in the key otherwise

@@ -247,7 +247,7 @@ class Worker:
         self._end(live, state="queued", tries=tries + 1, delay=BACK_OFF[tries])
 
     def _fail(self, live: Live, error: StudioError) -> None:
-        log.warning("job %s failed: %s", live.job.id, error)
+        log.info("job %s failed: %s", live.job.id, error)  # the job says so itself, to whoever asked for it
         self._end(live, state="failed", error=str(error), error_kind=type(error).__name__)
 
     def _end(self, live: Live, *, state: str, **columns: Any) -> None:

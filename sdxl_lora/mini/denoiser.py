@@ -17,7 +17,7 @@ import torch.distributed
 import torch.multiprocessing
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from sdxl_lora.mini.batches import Batch, BatchSource
@@ -112,18 +112,31 @@ def velocity_loss(
     model: UNet2DConditionModel, batch: Batch, text: tuple[Tensor, Tensor], alphas: Tensor
 ) -> Tensor:
     """Weighted MSE of the predicted v = alpha * noise - sigma * latent; `alphas` = sqrt(alphas_cumprod), (1000,)."""
-    hidden, pooled = text
-    device = hidden.device
+    device = text[0].device
     clean, noise, steps = (x.to(device) for x in (batch.latents, batch.noise, batch.timesteps))
-    alpha = alphas.to(device)[steps].view(-1, 1, 1, 1)
-    sigma = (1 - alpha**2).sqrt()
-    noisy = (alpha * clean + sigma * noise).contiguous(memory_format=torch.channels_last)
-    with autocast(device.type):
-        conditions = {"text_embeds": pooled, "time_ids": batch.sizes.to(device)}
-        predicted = model(noisy, steps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
+    alpha, sigma = levels(steps, alphas.to(device))
+    predicted = predicted_velocity(model, alpha * clean + sigma * noise, steps, text, batch.sizes.to(device))
     weights = batch.weights.to(device)
-    error = (predicted.float() - (alpha * noise - sigma * clean)).pow(2)
+    error = (predicted - (alpha * noise - sigma * clean)).pow(2)
     return (weights * error).sum() / (weights.sum() * error.shape[1])
+
+
+def levels(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
+    """(alpha, sigma) of each timestep, (N, 1, 1, 1): noisy = alpha * latents + sigma * noise."""
+    alpha = alphas[timesteps].view(-1, 1, 1, 1)
+    return alpha, (1 - alpha**2).sqrt()
+
+
+def predicted_velocity(
+    model: nn.Module, noisy: Tensor, timesteps: Tensor, text: tuple[Tensor, Tensor], sizes: Tensor
+) -> Tensor:
+    """v (N, 4, h, w) in fp32 of noisy latents, `text` as of `CaptionEncoder`, `sizes` as of `Batch`; on one device."""
+    hidden, pooled = text
+    shown = noisy.contiguous(memory_format=torch.channels_last)
+    conditions = {"text_embeds": pooled, "time_ids": sizes}
+    with autocast(noisy.device.type):
+        found: Tensor = model(shown, timesteps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
+    return found.float()
 
 
 def train_denoiser(folder: BuildFolder, settings: BuildSettings) -> None:

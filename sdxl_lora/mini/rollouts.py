@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sdxl_lora.mini.batches import CAPTION_DROPOUT
+from sdxl_lora.mini.denoiser import levels
 from sdxl_lora.mini.store import ExampleStore, LatentBatch
 
 SHARE = 0.7  # of a batch; the others are renders with the noise of any timestep, so that nothing is forgotten
@@ -107,12 +108,6 @@ class Rollouts:
         shares = torch.tensor(STRIDE_SHARES, device=self.alphas.device)
         strides = torch.tensor(STRIDES, device=self.alphas.device)
         return strides[torch.multinomial(shares, self.count, replacement=True)]
-
-
-def levels(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
-    """(alpha, sigma) of each timestep, (N, 1, 1, 1): noisy = alpha * latents + sigma * noise."""
-    alpha = alphas[timesteps].view(-1, 1, 1, 1)
-    return alpha, (1 - alpha**2).sqrt()
 
 
 def noised(latents: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from sdxl_lora.mini.gap import PLAIN_GRADIENT
 from sdxl_lora.mini.loss_weights import EMBLEM_WEIGHT
 from sdxl_lora.mini.optimisation import autocast
 from sdxl_lora.mini.stream import CELL, WEIGHT_SCALE, Examples, ExampleStream
 
 EMBLEM_SHARE = 0.7  # of a UNet batch: shapes of emblems are learned last, so they are shown more
 ENCODED_AT_ONCE = 32  # pictures
-FLAT_GRADIENT = 2.0  # sRGB steps per px; cells with less, on average, are flat
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def pixels_of(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def flat_cells(pictures: Tensor, cell: int, steepest: float = FLAT_GRADIENT) -> Tensor:
+def flat_cells(pictures: Tensor, cell: int, steepest: float = PLAIN_GRADIENT) -> Tensor:
     """(N, 1, H / cell, W / cell) bool: cells of pictures (N, H, W, 3) uint8 with hardly a gradient, in sRGB steps per
     px on average; the same as `mini.gap` counts as plain."""
     grey = pictures.float().mean(3)[:, None]

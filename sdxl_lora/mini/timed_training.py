@@ -17,6 +17,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sdxl_lora.mini import rollouts as own_way
 from sdxl_lora.mini.autoencoder import (
     CLOSE_UP_SHARE,
     FREEZE_ENCODER,
@@ -28,12 +29,17 @@ from sdxl_lora.mini.autoencoder import (
 )
 from sdxl_lora.mini.batches import CAPTION_DROPOUT, Batch
 from sdxl_lora.mini.clock import Span, warmup_hold_decay
-from sdxl_lora.mini.denoiser import CaptionEncoder, make_unet, training_alphas, velocity_loss
-from sdxl_lora.mini.optimisation import MovingAverage, autocast, clip_and_step
+from sdxl_lora.mini.denoiser import (
+    CaptionEncoder,
+    levels,
+    make_unet,
+    predicted_velocity,
+    training_alphas,
+    velocity_loss,
+)
+from sdxl_lora.mini.optimisation import MovingAverage, clip_and_step
 from sdxl_lora.mini.patch_critic import Adversary
-from sdxl_lora.mini.rollouts import SHARE as ROLLOUT_SHARE
-from sdxl_lora.mini.rollouts import Rollouts, levels
-from sdxl_lora.mini.rollouts import loss as rollout_loss
+from sdxl_lora.mini.rollouts import Rollouts
 from sdxl_lora.mini.settings import TimedSettings
 from sdxl_lora.mini.store import ExampleStore, pixels_of
 
@@ -209,7 +215,7 @@ def train_unet(
         for group in optimizer.param_groups:
             group["lr"] = rate
         if rollouts is None and progress >= 1 - settings.unet_rollouts:
-            rollouts = Rollouts(store, alphas, round(settings.unet_batch * ROLLOUT_SHARE))
+            rollouts = Rollouts(store, alphas, round(settings.unet_batch * own_way.SHARE))
         if rollouts is None:
             loss = _unet_loss(model, encode, store, alphas, settings)
         else:
@@ -258,16 +264,12 @@ def _rollout_loss(
     """Of a batch most of which are rollouts; they go a step on."""
     count, device, alphas = settings.unet_batch, settings.device, rollouts.alphas
     drawn, dropped, noisy, timesteps = rollouts.batch(count - rollouts.count)
-    hidden, pooled = encode.encode(drawn.ids, drawn.ids_2, dropped)
+    text = encode.encode(drawn.ids, drawn.ids_2, dropped)
     sizes = whole_picture_sizes(count, settings.size, device)
-    with autocast(device):
-        conditions = {"text_embeds": pooled, "time_ids": sizes}
-        shown = noisy.contiguous(memory_format=torch.channels_last)
-        velocity = model(shown, timesteps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
     alpha, sigma = levels(timesteps, alphas)
-    predicted = alpha * noisy - sigma * velocity.float()
+    predicted = alpha * noisy - sigma * predicted_velocity(model, noisy, timesteps, text, sizes)
     rollouts.advance(predicted[: rollouts.count].detach())
-    return rollout_loss(predicted, drawn, timesteps, alphas)
+    return own_way.loss(predicted, drawn, timesteps, alphas)
 
 
 def whole_picture_sizes(count: int, size: int, device: str) -> Tensor:

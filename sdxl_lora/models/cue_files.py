@@ -18,9 +18,8 @@ from sdxl_lora import plain_json
 from sdxl_lora.errors import InputError, ModelUnavailableError
 from sdxl_lora.models import hub, identity
 
-CONTROLNET: Final = (
-    "diffusers/controlnet-canny-sdxl-1.0"  # OpenRAIL: commercial use allowed, with restrictions
-)
+# OpenRAIL: commercial use allowed, with restrictions
+CONTROLNET: Final = "diffusers/controlnet-canny-sdxl-1.0"
 IP_ADAPTER: Final = "h94/IP-Adapter"  # Apache-2.0
 _USUAL_ADAPTER: Final = "sdxl_models/ip-adapter_sdxl_vit-h.safetensors"
 _WEIGHTS: Final = ("diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors")

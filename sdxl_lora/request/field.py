@@ -59,9 +59,10 @@ def declared(kind: Kind, *, default: Any = None, **facts: Any) -> Any:
 
 def table(request: type) -> tuple[Field, ...]:
     """The declared fields of a request's class in its order, and after them those of its bases."""
-    own = [f for f in dataclasses.fields(request) if f.name in request.__annotations__]
-    bases = [f for f in dataclasses.fields(request) if f.name not in request.__annotations__]
-    found = ((f.name, f.metadata.get(_KEY)) for f in own + bases)
+    own_first = sorted(
+        dataclasses.fields(request), key=lambda field: field.name not in request.__annotations__
+    )
+    found = ((f.name, f.metadata.get(_KEY)) for f in own_first)
     return tuple(dataclasses.replace(spec, name=name) for name, spec in found if spec is not None)
 
 

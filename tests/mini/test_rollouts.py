@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdxl_lora.mini.denoiser import training_alphas
-from sdxl_lora.mini.rollouts import CLEANUP, FIRST, LAST, Rollouts, levels, loss, unevenness
+from sdxl_lora.mini.denoiser import levels, training_alphas
+from sdxl_lora.mini.rollouts import CLEANUP, FIRST, LAST, Rollouts, loss, unevenness
 from sdxl_lora.mini.store import LatentBatch, flat_cells
 
 ALPHAS = training_alphas()
