@@ -26,7 +26,6 @@ from sdxl_lora.files import storage_errors, write_atomically
 
 SMALLEST_SIDE = 64  # px
 MAX_PIXELS = 50_000_000
-MAX_FILE_BYTES = 256 * 2**20  # of a picture from outside: 50 megapixels of 16 bits, hardly compressed
 MAX_VECTOR_BYTES = 4 * 2**20
 HASH = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = ("png", "svg")
@@ -78,8 +77,8 @@ def keep(
     """
     notes: tuple[str, ...] = ()
     if isinstance(picture, bytes):
-        if len(picture) > MAX_FILE_BYTES:
-            raise ImageError(f"{name} is larger than {MAX_FILE_BYTES // 2**20} MB; use a smaller file")
+        if len(picture) > images.MAX_FILE_BYTES:
+            raise ImageError(f"{name} is larger than {images.MAX_FILE_BYTES // 2**20} MB; use a smaller file")
         image, facts = images.decode(picture, name, most=MAX_PIXELS, alpha=alpha)
         notes = facts.notes
     else:
@@ -93,12 +92,7 @@ def keep(
 
 def keep_file(path: Path, *, alpha: bool = False, smallest: int = SMALLEST_SIDE) -> Input:
     """`keep` of a file on this machine. Raises `ImageError` also where it cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ImageError(f"{path} cannot be opened: {error.strerror}; check the path") from error
-    return keep(data, name=path.name, alpha=alpha, smallest=smallest)
+    return keep(images.content(path), name=path.name, alpha=alpha, smallest=smallest)
 
 
 def keep_vector(data: bytes, *, name: str = "the drawing") -> Input:

@@ -15,6 +15,7 @@ from sdxl_lora.api.bodies import Body
 from sdxl_lora.api.endpoints import Call, Endpoint, json_answer
 from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.settings import Limits
+from sdxl_lora.data import images
 from sdxl_lora.editing import upscale
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.models import schedulers
@@ -163,7 +164,7 @@ async def _png_info(call: Call) -> Response:
     def read() -> dict[str, Any]:
         data = sent.decoded(call.values["image"], "image")
         sent.pixels(data, "image")  # a picture, and not too large
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
             texts = carriers.texts_of(image)
         info = texts.get(carriers.PARAMETERS, "")
         return {"info": info, "items": texts, "parameters": a1111.settings_of(info)}

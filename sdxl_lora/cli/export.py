@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdxl_lora import config, files
-from sdxl_lora.cli import reading, terminal
+from sdxl_lora.cli import terminal
 from sdxl_lora.errors import InputError
 
 _SIGNS = {"ok": "ok      ", "warning": "warning ", "fail": "FAIL    "}
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Checks, and mends where an output folder is given. Raises `InputError`, `StorageError`."""
     from sdxl_lora import export
+    from sdxl_lora.data import images
 
     if arguments.list:
         return _list(arguments.json)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     kind = arguments.format.upper().replace("JPG", "JPEG") if arguments.format else None
     found, taken = [], set()
     for path in arguments.files:
-        picture = export.read(reading.content(path), path.name)
+        picture = export.read(images.content(path), path.name)
         row: dict[str, Any] = {"path": str(path), "findings": _told(export.check(picture, preset))}
         if arguments.output is not None:
             mended = export.mend(picture, preset, format=kind, quality=arguments.quality)

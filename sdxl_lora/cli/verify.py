@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from sdxl_lora import config
-from sdxl_lora.cli import reading, terminal
+from sdxl_lora.cli import terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,11 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Looks at every file. Raises `ImageError`, `ProvenanceError`."""
+    from sdxl_lora.data import images
     from sdxl_lora.provenance.verifying import verify
 
     found = []
     for path in arguments.files:
-        verdict = verify(reading.content(path), path.name, config.home())
+        verdict = verify(images.content(path), path.name, config.home())
         found.append({"path": str(path), **verdict.to_dict()})
         if not arguments.json:
             first, *more = verdict.lines

@@ -4,7 +4,8 @@ done to it.
 Training, scoring, evaluation and comparisons read with this, so that the same file is the same picture everywhere.
 Every treatment is stated, none is silent: EXIF rotation is applied, alpha is laid on white (catalogue pictures stand on
 white), 16 bits and floating-point numbers are rounded to 8, grey is repeated over three channels, CMYK goes through its
-embedded profile, of an animation the first frame is used.
+embedded profile, of an animation the first frame is used. Only formats of pictures are tried (`FORMATS`): Pillow knows
+others, for which it starts Ghostscript, or unpacks whatever a file holds before its size is known.
 Knows nothing of sizes or captions.
 """
 
@@ -13,6 +14,8 @@ import struct
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -27,9 +30,19 @@ _UNREAD: dict[str, Callable[[bytes], bool]] = {
         data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1")
     ),
     "JPEG XL": lambda data: data[:2] == b"\xff\x0a" or data[4:12] == b"JXL \r\n\x87\n",
+    "EPS": lambda data: data[:4] == b"%!PS" or data[:4] == b"\xc5\xd0\xd3\xc6",
+    "a drawing (SVG)": lambda data: (
+        data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"<svg" in data[:4_096]
+    ),
     "a video": lambda data: data[4:8] == b"ftyp" and data[8:12] in (b"isom", b"mp42", b"qt  "),
 }
 MAX_PIXELS = 200_000_000  # more is a decompression bomb, not a product photo
+MAX_FILE_BYTES: Final = 256 * 2**20  # 50 megapixels of 16 bits, hardly compressed
+# Pillow's names; MPO, of phones with two lenses, comes with JPEG
+FORMATS: Final = (
+    *("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB"),
+    *("JPEG2000", "PPM", "TGA", "PSD", "QOI", "SGI", "PCX"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +58,18 @@ class ImageFacts:
     notes: tuple[str, ...] = ()  # what was done to it, for people
 
 
+def content(path: Path, *, most: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes of a picture file. Raises `ImageError` where it cannot be opened, or has more than `most` bytes."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened: {error.strerror or error}; check the path") from error
+    if len(data) > most:
+        raise ImageError(f"{path} is larger than {most // 2**20} MB; use a smaller file")
+    return data
+
+
 def decode(
     data: bytes, name: str, *, most: int | None = None, alpha: bool = False
 ) -> tuple[Image.Image, ImageFacts]:
@@ -57,7 +82,7 @@ def decode(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is the next line's
-            with Image.open(io.BytesIO(data)) as opened:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
                 if opened.width * opened.height > most:
                     size = f"{opened.width}x{opened.height} px, larger than {most:,} pixels"
                     raise ImageError(f"{name} is {size}; make it smaller")

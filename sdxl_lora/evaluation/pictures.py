@@ -18,6 +18,7 @@ from sdxl_lora.errors import ImageError
 Pixels = NDArray[np.uint8]  # [height, width, 3], sRGB
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+MAX_FILE_BYTES = 2**30  # 200 megapixels, hardly compressed
 CARD_VALUE = 243  # the backdrop of the original project's catalogue photos
 BASELINE_SHIFT = 8 / 256  # of the side: 8 px of the 256 px the original's numbers were taken at
 
@@ -120,13 +121,7 @@ def _sha256(path: Path, _modified: int, _size: int) -> str:
 
 def read_picture(path: Path) -> Picture:
     """Decodes `path` to 8-bit sRGB. Raises `ImageError` if missing, damaged, huge or no picture."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"there is no picture {path}") from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
-    return decode(data, str(path))
+    return decode(images.content(path, most=MAX_FILE_BYTES), str(path))
 
 
 def decode(data: bytes, name: str) -> Picture:

@@ -60,7 +60,7 @@ def read(data: bytes, name: str) -> Picture:
     """The picture in a file. Raises `ImageError` naming `name`, see `data.images.decode`."""
     rgb, facts = images.decode(data, name)
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=images.FORMATS) as opened:
             kind, profile = (
                 _NAMES.get(opened.format or "", opened.format or ""),
                 opened.info.get("icc_profile"),

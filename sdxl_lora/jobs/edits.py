@@ -14,6 +14,7 @@ from typing import Any, Final
 from PIL import Image
 
 from sdxl_lora import config, inputs
+from sdxl_lora.data import images
 from sdxl_lora.editing import cutout, outpainting
 from sdxl_lora.editing.outpainting import Anchor
 from sdxl_lora.errors import ImageError, InputError, PromptError
@@ -70,10 +71,7 @@ def of_bytes(data: bytes, name: str, *, made_from: str = "") -> Source:
 
 def of_file(path: Path) -> Source:
     """A picture on this machine; one of the studio's, or a copy under its name, is known. Raises as `of_bytes`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be opened: {error.strerror}; check the path") from error
+    data = images.content(path)
     known = layout.is_id(path.stem) and layout.picture_path(config.home(), path.stem).is_file()
     return of_bytes(data, path.name, made_from=path.stem if known else "")
 

@@ -118,16 +118,12 @@ def _request(
 
 def _read(path: Path) -> Image.Image:
     """Upright, RGB, or RGBA where it has transparency. Raises `ImageError`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be opened: {error.strerror}; check the path") from error
-    return _decoded(data, path.name)
+    return _decoded(images.content(path), path.name)
 
 
 def _decoded(data: bytes, name: str) -> Image.Image:
-    if len(data) > inputs.MAX_FILE_BYTES:
-        raise ImageError(f"{name} is larger than {inputs.MAX_FILE_BYTES // 2**20} MB; use a smaller file")
+    if len(data) > images.MAX_FILE_BYTES:
+        raise ImageError(f"{name} is larger than {images.MAX_FILE_BYTES // 2**20} MB; use a smaller file")
     return images.decode(data, name, most=inputs.MAX_PIXELS, alpha=True)[0]
 
 

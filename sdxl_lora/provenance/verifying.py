@@ -49,7 +49,7 @@ def verify(data: bytes, name: str, home: Path) -> Verdict:
     """The verdict on a file's bytes. Raises `ImageError` naming `name` for what is no picture, `ProvenanceError`."""
     rgb, _ = images.decode(data, name)
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=images.FORMATS) as opened:
             kind, texts = opened.format or "", carriers.texts_of(opened)
     except OSError:  # floating-point numbers, which Pillow does not know
         kind, texts = "", {}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sdxl_lora.data import geometry
 from sdxl_lora.data.geometry import Placement, Size
-from sdxl_lora.data.images import decode
+from sdxl_lora.data.images import FORMATS, decode
 from sdxl_lora.data.masks import Masks, open_masks
 from sdxl_lora.data.sources import Source, join
 from sdxl_lora.errors import DataError, ImageError
@@ -191,7 +191,7 @@ def _read_headers(source: Source, workers: int) -> tuple[list[Size], list[str]]:
 def header_size(data: bytes, name: str) -> Size:
     """(height, width) of an encoded picture once it is upright, without reading its pixels where possible."""
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             height, width = opened.height, opened.width
             turned = opened.getexif().get(0x0112, 1) in _TURNING
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -102,7 +102,7 @@ def test_a_held_out_judge_is_reported_or_said_to_be_missing(
     ("words", "start"),
     [
         ([], "name the pictures to score"),
-        (["nowhere.png"], "there is no picture nowhere.png"),
+        (["nowhere.png"], "nowhere.png cannot be opened: No such file"),
         (["{picture}"], "{picture} does not say what it should show; give --prompt"),
         (["{picture}", "--prompt", " "], "the prompt is empty"),
         (["--calibrate"], "--calibrate makes its own pictures"),

@@ -1,5 +1,6 @@
 """Every picture becomes upright, opaque RGB, and what it was is reported."""
 
+import gzip
 import io
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sdxl_lora.data.images import decode
+from sdxl_lora.data.images import content, decode
 from sdxl_lora.errors import ImageError
 from tests.data.conftest import encoded
 
@@ -81,7 +82,12 @@ def test_floating_point_pixels_of_no_known_range_are_refused_and_not_guessed(val
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [(b"\0\0\0\x18ftypheic" + b"\0" * 40, "HEIC"), (b"\xff\x0a" + b"\0" * 40, "JPEG XL")],
+    [
+        (b"\0\0\0\x18ftypheic" + b"\0" * 40, "HEIC"),
+        (b"\xff\x0a" + b"\0" * 40, "JPEG XL"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n{} loop\n", "EPS"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', r"a drawing \(SVG\)"),
+    ],
 )
 def test_a_format_that_is_not_read_is_called_by_its_name(data, kind):
     with pytest.raises(ImageError, match=f"^phone.heic is {kind}, which is not read here; convert it to PNG"):
@@ -107,6 +113,33 @@ def test_an_animated_picture_gives_its_first_frame(noise):
 def test_what_is_no_picture_is_named(data):
     with pytest.raises(ImageError, match=r"^shirt.png cannot be read as a picture"):
         decode(data, "shirt.png")
+
+
+def test_only_formats_of_pictures_are_tried():
+    """Pillow unpacks a compressed FITS table whole before it looks at its size."""
+    cards = ("SIMPLE  = T", "XTENSION= 'BINTABLE'", "ZCMPTYPE= 'GZIP_1  '", "ZBITPIX = 8", "ZNAXIS  = 2")
+    cards += (
+        "ZNAXIS1 = 64",
+        "ZNAXIS2 = 64",
+        "BITPIX  = 8",
+        "NAXIS   = 2",
+        "NAXIS1  = 64",
+        "NAXIS2  = 64",
+        "END",
+    )
+    table = "".join(card.ljust(80) for card in cards).ljust(2880).encode() + gzip.compress(bytes(64 * 64))
+    with pytest.raises(ImageError, match=r"^shirt.png cannot be read as a picture; replace"):
+        decode(table, "shirt.png")
+
+
+def test_no_more_of_a_file_is_read_than_a_picture_can_have(tmp_path):
+    (tmp_path / "shirt.png").write_bytes(bytes(3 * 2**20))
+    with pytest.raises(ImageError, match=r"shirt.png is larger than 2 MB; use a smaller file"):
+        content(tmp_path / "shirt.png", most=2 * 2**20)
+    with pytest.raises(
+        ImageError, match=r"none.png cannot be opened: No such file or directory; check the path"
+    ):
+        content(tmp_path / "none.png")
 
 
 def test_a_cut_off_picture_is_named(noise):
