@@ -34,7 +34,8 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     SDXL_LORA_HOME=/data \
     HF_HOME=/models
-USER studio
+# by number, so that a cluster that forbids root can tell
+USER 10001:10001
 VOLUME ["/data", "/models"]
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \

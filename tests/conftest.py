@@ -1,4 +1,7 @@
-"""What all tests share: a data folder of their own, no network, tiny models of the real classes."""
+"""What all tests share: a data folder of their own, no network, tiny models of the real classes.
+
+Torch is imported by fixtures only: the process that hands tests to the others would wait for it and use none of it.
+"""
 
 import os
 import tempfile
@@ -18,9 +21,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-
-from sdxl_lora.models import int8
-from tests import tiny
 
 _REPORTED = ("torch", "diffusers", "transformers", "peft", "streamlit")
 
@@ -50,6 +50,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def smallest_int8_layer() -> Iterator[int]:
     """How many numbers it has outside tests. Here any layer is int8: tiny models have none that is large."""
+    from sdxl_lora.models import int8
+
     with pytest.MonkeyPatch.context() as patch:
         real = int8.SMALLEST
         patch.setattr(int8, "SMALLEST", 0)
@@ -59,16 +61,22 @@ def smallest_int8_layer() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a tiny SDXL. Read-only: copy it before changing anything."""
+    from tests import tiny
+
     return tiny.save_sdxl(tmp_path_factory.mktemp("models") / "tiny-sdxl")
 
 
 @pytest.fixture(scope="session")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a tiny Stable Diffusion 1.x. Read-only: copy it before changing anything."""
+    from tests import tiny
+
     return tiny.save_sd(tmp_path_factory.mktemp("models") / "tiny-sd")
 
 
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a tiny CLIP model and processor, 32 px pictures."""
+    from tests import tiny
+
     return tiny.save_clip(tmp_path_factory.mktemp("models") / "tiny-clip")

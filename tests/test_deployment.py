@@ -56,8 +56,12 @@ def test_packages_come_from_the_pinned_files_only() -> None:
 
 
 def test_the_container_has_a_user_without_rights_volumes_and_a_health_check() -> None:
-    assert instructions("USER") == ["studio"]
-    assert LINES.index("USER studio") > max(i for i, line in enumerate(LINES) if line.startswith("RUN"))
+    [user] = instructions("USER")
+    identifier, group = user.split(":")
+    assert f"--gid {group} studio " in DOCKERFILE
+    assert f"--uid {identifier} " in DOCKERFILE
+    assert identifier != "0"
+    assert LINES.index(f"USER {user}") > max(i for i, line in enumerate(LINES) if line.startswith("RUN"))
     assert 'VOLUME ["/data", "/models"]' in LINES
     assert "SDXL_LORA_HOME=/data" in DOCKERFILE
     [check] = instructions("HEALTHCHECK")

@@ -108,9 +108,9 @@ def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Pat
     pytest.fail(f"the studio did not start: {log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    """A Chromium with a profile of its own, 1360 x 900 px."""
+    """A Chromium with a profile of its own, in which the studio keeps nothing but who votes."""
     options = webdriver.ChromeOptions()
     options.binary_location = chromium[0]
     for argument in (*_ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):

@@ -3,7 +3,6 @@
 import io
 import urllib.request
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from tests.browser.conftest import resize, serving
+from tests.browser.conftest import resize
 from tests.browser.test_accessibility import axe, scheme, violations
 from tests.browser.test_studio import PHONE, click, open_page, settled, visible, wait
 
@@ -22,16 +21,6 @@ pytestmark = pytest.mark.browser
 FILE = "input[type=file]"
 CAPTION = "[data-testid=stCaptionContainer]"
 TABLE = "sku;Farbe;Preis\nA-1;rot;10\nA-2;{navy|green};20\nA-1;red;30\n"
-
-
-@pytest.fixture(scope="module")
-def studio(
-    chromium: tuple[str, str], tiny_mini: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """Address of a studio without pictures."""
-    home = tmp_path_factory.mktemp("catalog") / "home"
-    with serving(tmp_path_factory.mktemp("catalog-server"), home, tiny_mini) as address:
-        yield address
 
 
 def press(browser: WebDriver, key: str) -> None:
@@ -45,13 +34,13 @@ def fits(browser: WebDriver, width: int) -> bool:
 
 
 def test_a_table_becomes_a_catalogue_that_is_looked_through_by_keyboard_and_downloaded(
-    browser: WebDriver, studio: str, tmp_path: Path
+    browser: WebDriver, server: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "products.csv"
     path.write_text(TABLE, encoding="utf-8")
-    open_page(browser, f"{studio}/catalog")
+    open_page(browser, f"{server}/catalog")
     browser.find_element(By.CSS_SELECTOR, FILE).send_keys(str(path))
-    visible(browser, "p", "3 pictures; how long is known after the first")
+    visible(browser, "p", "3 pictures")
     visible(browser, "summary", "1 row cannot be made")
     resize(browser, *PHONE)
     wait(browser, lambda _: fits(browser, PHONE[0]))
@@ -59,7 +48,7 @@ def test_a_table_becomes_a_catalogue_that_is_looked_through_by_keyboard_and_down
     click(browser, "button", "Make all 3")
     visible(browser, CAPTION, "You may close this page")
     browser.get("about:blank")  # closed, and opened again by somebody who only knows the page
-    open_page(browser, f"{studio}/catalog")
+    open_page(browser, f"{server}/catalog")
     visible(browser, CAPTION, "0 approved, 0 rejected, 3 not looked at yet.")
     press(browser, "a")
     visible(browser, CAPTION, "1 approved, 0 rejected, 2 not looked at yet.")
@@ -81,10 +70,10 @@ def test_a_table_becomes_a_catalogue_that_is_looked_through_by_keyboard_and_down
 
 @pytest.mark.parametrize("shade", ["light", "dark"])
 def test_the_catalogue_breaks_no_rule_and_fits_a_phone(
-    browser: WebDriver, studio: str, axe: str, shade: str
+    browser: WebDriver, server: str, axe: str, shade: str
 ) -> None:
     scheme(browser, shade)
-    open_page(browser, f"{studio}/catalog")
+    open_page(browser, f"{server}/catalog")
     visible(browser, "h2", "Look through")
     assert violations(browser, axe) == []
     resize(browser, *PHONE)

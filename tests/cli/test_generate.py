@@ -301,7 +301,7 @@ def test_the_program_prints_json_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals work differently there")
 def test_control_c_ends_a_long_run_with_one_line_and_keeps_what_is_done(home: Path) -> None:
-    words = ["a jacket", *QUICK, "--steps", "150", "--count", "64"]
+    words = ["a jacket", *QUICK, "--steps", "30", "--count", "64"]
     command = [sys.executable, "-m", "sdxl_lora", "generate", *words]
     with subprocess.Popen(
         command,

@@ -1,11 +1,13 @@
 """Pages run in Streamlit's AppTest, through `app.py`, on tiny real models and a studio of their own."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.jobs.spec import JobSpec
@@ -23,6 +25,15 @@ TIMEOUT = 60.0  # seconds; only reached when something is broken
 def plain(text: str) -> str:
     """What a person reads of escaped Markdown."""
     return re.sub(r"\\(.)", r"\1", text)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_read_once() -> Iterator[None]:
+    """Every AppTest reads what is installed anew, for components: longer than most pages take, and always the same."""
+    found = functools.cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 @pytest.fixture(autouse=True)
