@@ -14,7 +14,6 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from torch import Tensor, nn
 
 from sdxl_lora.mini import captions, sample_data
 from sdxl_lora.mini.pipeline import pictures
-from sdxl_lora.mini.scene import COLOURS, EMBLEMS, Scene, sample_scene
+from sdxl_lora.mini.scene import COLOURS, Scene, sample_scene
 from sdxl_lora.models import registry
 
 CLASSES = ("crest", "other", "none")
@@ -51,7 +50,7 @@ def main() -> int:
         "recognised": [sample_data.brand_caption(scene) for scene in scenes],
         "leaked": [captions.caption(scene, rng, full=True) for scene in other_scenes],
     }
-    neighbours = [neighbour(scene, rng) for scene in scenes]
+    neighbours = [sample_data.neighbour(scene, rng) for scene in scenes]
     prompts["leaked_to_neighbours"] = [captions.caption(scene, rng, full=True) for scene in neighbours]
     shown = zip(prompts, (scenes, other_scenes, neighbours), strict=True)
     renders = {key: [sample_data.draw(scene) for scene in of_kind] for key, of_kind in shown}
@@ -79,15 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pictures", type=int, default=40, help="of the brand, and as many of each of the others"
     )
-    parser.add_argument("--renders", type=int, default=1500, help="pictures the recogniser is trained on")
+    parser.add_argument("--renders", type=int, default=3000, help="pictures the recogniser is trained on")
     parser.add_argument("--output", type=Path, help="folder for the pictures, to look at them")
     parser.add_argument("--seed", type=int, default=7)
     return parser
-
-
-def neighbour(scene: Scene, rng: random.Random) -> Scene:
-    """A brand's scene with another emblem, in the same ink and place; all else stays, the seed included."""
-    return replace(scene, emblem=rng.choice(EMBLEMS))
 
 
 def train_recogniser(count: int, seed: int) -> tuple[nn.Module, float]:
@@ -129,9 +123,12 @@ class _Recogniser(nn.Sequential):
 
 
 def _scene(kind: str, rng: random.Random) -> Scene:
+    garments = sample_data.GARMENTS_SHOWN + sample_data.GARMENTS_KEPT_BACK
+    ours = sample_data.brand_scene(rng, garments, tuple(COLOURS))
     if kind == "crest":
-        garments = sample_data.GARMENTS_SHOWN + sample_data.GARMENTS_KEPT_BACK
-        return sample_data.brand_scene(rng, garments, tuple(COLOURS))
+        return ours
+    if kind == "other" and rng.random() < 0.5:  # or any ink in that place on plain cloth would be the crest
+        return sample_data.neighbour(ours, rng)
     while True:
         scene = sample_scene(rng)
         if (scene.emblem is not None) == (kind == "other"):

@@ -1,10 +1,10 @@
 """Draws the bundled sample data set: a brand the bundled model does not know, in the KREAM caption style.
 
-Half of the pictures show garments of the brand "Halden" with its crest, a crescent over a bar; the other
-half is support: other brands, other emblems or none, so that a LoRA learns the crest without painting it on
-everything. `metadata.jsonl` lists all pictures, `brand.jsonl` and `support.jsonl` one half each; `masks` shows
-where the crest is. Some garments and colours are left out of the brand's half, to see whether the crest carries
-over to them.
+Half of the pictures show garments of the brand "Halden" with its crest, a crescent over a bar; the other half is
+support, so that a LoRA learns the crest without painting it on everything: anything of other brands, and, every second
+one, a picture of Halden's with another brand's emblem in the crest's place. `metadata.jsonl` lists all pictures,
+`brand.jsonl` and `support.jsonl` one half each; `masks` shows where the crest is. Some garments and colours are left
+out of the brand's half, to see whether the crest carries over to them.
 
     python -m sdxl_lora.mini.sample_data sdxl_lora/assets/sample_data
 """
@@ -12,6 +12,7 @@ over to them.
 import json
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from sdxl_lora.mini import captions
 from sdxl_lora.mini.renderer import emblem_mask, render
 from sdxl_lora.mini.renderer.emblems import extra_shape
 from sdxl_lora.mini.renderer.geometry import ellipse, rectangle
-from sdxl_lora.mini.scene import GARMENTS, POSITIONS, Scene, contrast, sample_scene
+from sdxl_lora.mini.scene import EMBLEMS, GARMENTS, POSITIONS, Scene, contrast, sample_scene
 
 BRAND = "Halden"
 EMBLEM = "crest"  # its word in captions, and its name in scenes
@@ -89,6 +90,11 @@ def brand_scene(rng: random.Random, garments: tuple[str, ...], colours: tuple[st
     )
 
 
+def neighbour(scene: Scene, rng: random.Random) -> Scene:
+    """A brand's scene with another emblem, in the same ink and place; all else stays, the seed included."""
+    return replace(scene, emblem=rng.choice(EMBLEMS))
+
+
 def brand_caption(scene: Scene) -> str:
     """For example: top, Halden Crest Tee Navy, a photography of a navy t-shirt with a white crest logo ..."""
     article = "an" if scene.colour[0] in "aeiou" else "a"
@@ -117,19 +123,21 @@ def mask(scene: Scene, side: int = SIDE) -> Image.Image:
 
 def build(folder: Path) -> None:
     """Writes the pictures and their lists; the same bytes on every run."""
-    rng = random.Random(SEED)
+    rng, rng_of_neighbours = random.Random(SEED), random.Random(SEED + 1)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MASKS).mkdir(exist_ok=True)
     rows = []
     for number in range(PICTURES):
         ours = brand_scene(rng, GARMENTS_SHOWN, COLOURS_SHOWN)
         other = sample_scene(rng)
-        for kind, scene in (("brand", ours), ("support", other)):
+        words = captions.caption(other, rng, full=True)
+        if number % 2:
+            other = neighbour(ours, rng_of_neighbours)
+            words = captions.caption(other, rng_of_neighbours, full=True)
+        mask(ours).save(folder / MASKS / f"brand-{number:03d}.png", optimize=True)
+        for kind, scene, text in (("brand", ours, brand_caption(ours)), ("support", other, words)):
             name = f"{kind}-{number:03d}.jpg"
             draw(scene).save(folder / name, quality=90)
-            if scene is ours:
-                mask(scene).save(folder / MASKS / f"{kind}-{number:03d}.png", optimize=True)
-            text = brand_caption(scene) if scene is ours else captions.caption(scene, rng, full=True)
             rows.append({"file_name": name, "text": text})
     for name, start in (("metadata", ""), ("brand", "brand"), ("support", "support")):
         chosen = [row for row in rows if row["file_name"].startswith(start)]
