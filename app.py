@@ -12,6 +12,7 @@ from sdxl_lora.ui import serving, shared
 
 def look() -> None:
     """One look at a page."""
+    serving.looked()
     st.set_page_config(
         page_title="Apparel Studio",
         page_icon=shared.MARK,
@@ -43,6 +44,7 @@ def look() -> None:
         shared.tell_notices()
         shared.warn_if_read_only()
         page.run()
+    serving.looked()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main() -> int:
 def _switching(door: FrontDoor, model: str, switches: int) -> tuple[dict[str, float], Image.Image]:
     """What is said of the front door, and the picture that was edited."""
     wish = GenerationRequest(prompt=PROMPT, model=model, seed=0)
-    source = edits.of_record(door.studio.store.get(_made(door, wish)[1]))
+    source = edits.of_record(door.store.get(_made(door, wish)[1]))
     kinds = [replace(edit, model=model) for edit in (edits.vary(source), _part(source))]
     for number, kind in enumerate(kinds):
         _made(door, replace(kind, seed=number))

@@ -169,7 +169,7 @@ def measure(pictures: int) -> dict[str, Any]:
 
     clock = Clock()
     started = time.perf_counter()
-    store = shared.studio().store
+    store = shared.store()
     opened = time.perf_counter() - started
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
     at.run()

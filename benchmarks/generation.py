@@ -33,8 +33,9 @@ from PIL import Image
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import conversions, registry
 from sdxl_lora.models.conversions import Conversion
+from sdxl_lora.models.device import choose_device
 from sdxl_lora.models.loading import ModelConfig, load
-from sdxl_lora.models.precision import choose_device, compute_dtype
+from sdxl_lora.models.precision import compute_dtype
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
 
 PROMPT = (

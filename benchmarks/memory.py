@@ -18,7 +18,7 @@ from typing import Any
 import sdxl_lora  # noqa: F401  first: makes torchvision importable beside a CPU build of torch
 
 from benchmarks import full_size  # isort: skip
-from sdxl_lora.models import int8_file, quantising, registry
+from sdxl_lora.models import hub, quantising, registry
 from sdxl_lora.models.building import PARTS, build
 
 
@@ -81,7 +81,7 @@ def _load(folder: str) -> dict[str, float]:
 
 
 def _weights(part: Path) -> Path:
-    file = int8_file.find(part)
+    file = hub.int8_weights(part)
     assert file is not None
     return file
 

@@ -27,8 +27,9 @@ from sdxl_lora import inputs
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs import edits
 from sdxl_lora.jobs.edits import Source
-from sdxl_lora.jobs.studio import Recorded, Studio
-from sdxl_lora.logos import asked, placing
+from sdxl_lora.jobs.events import Recorded
+from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.logos import asked, keeping, positions
 from sdxl_lora.logos.raster import Logo
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from sdxl_lora.scoring import logo_check
@@ -117,13 +118,13 @@ def _way_of(
 
 def _placed(source: Source, logo: Logo, wanted: str, row: dict[str, Any]) -> LogoSpec | None:
     """The logo at that position, or at one that the garment has."""
-    kept = asked.keep(logo.data, logo.name)
+    kept = keeping.keep(logo.data, logo.name)
     for at in dict.fromkeys((wanted, *ELSEWHERE)):
         spec = LogoSpec(hash=kept.hash, name=logo.name, at=at)
         try:
             asked.corners_on(source.image(), spec)
         except StudioError as error:
-            row["refused"] = f"{placing.POSITIONS[at].label}: {error}"
+            row["refused"] = f"{positions.POSITIONS[at].label}: {error}"
             continue
         row |= {"logo": logo.name, "at": at}
         return spec

@@ -27,8 +27,8 @@ from sdxl_lora import prompts
 from sdxl_lora.generation import PictureDone, generate, resolve
 from sdxl_lora.models import identity, registry
 from sdxl_lora.models.building import build
+from sdxl_lora.models.device import choose_device
 from sdxl_lora.models.loading import LoadedModel, wrap
-from sdxl_lora.models.precision import choose_device
 from sdxl_lora.request import GenerationRequest, LoraSpec, ResolvedRequest
 from sdxl_lora.scoring.base import scorer_for
 from sdxl_lora.search.calibrating import varied_requests

@@ -15,7 +15,8 @@ import sdxl_lora  # noqa: F401  first: makes torchvision importable beside a CPU
 import torch  # isort: skip
 
 from benchmarks import precision
-from sdxl_lora.models.precision import choose_device, choose_precision
+from sdxl_lora.models.device import choose_device
+from sdxl_lora.models.precision import choose_precision
 from sdxl_lora.scoring.base import scorer_for
 
 

@@ -2,9 +2,13 @@
 
 import streamlit as st
 
+from sdxl_lora import later
 from sdxl_lora.errors import StudioError
-from sdxl_lora.ui import comparisons as ui
-from sdxl_lora.ui import new_comparison, one_or_new, shared
+from sdxl_lora.ui import one_or_new, shared
+
+with later.importing():
+    from sdxl_lora.ui import comparisons as ui
+    from sdxl_lora.ui import new_comparison
 
 
 def show(identifier: str) -> None:

@@ -17,7 +17,7 @@ def welcome(session: str) -> None:
         if example := examples.pick("create"):
             start(example.prompt, session)
     busy_elsewhere(session)
-    records = shared.studio().store.page(0, RECENT)
+    records = shared.store().page(0, RECENT)
     if records:
         st.header("Made lately", anchor=False)
         with st.grid(3, min_column_width=150, key="grid-recent"):

@@ -2,7 +2,11 @@
 
 import streamlit as st
 
-from sdxl_lora.ui import editing, examples, feed, shared
+from sdxl_lora import later
+from sdxl_lora.ui import examples, feed, shared
+
+with later.importing():
+    from sdxl_lora.ui import editing
 
 session = shared.session_id()
 left, right = st.columns([7, 7], gap="medium")

@@ -116,7 +116,7 @@ def everything() -> None:
 
 
 shared.session_id()
-store = shared.studio().store
+store = shared.store()
 
 if st.query_params.get("view") == trash.VIEW:
     st.title("Trash", anchor=False)

@@ -2,15 +2,19 @@
 
 import streamlit as st
 
+from sdxl_lora import later
 from sdxl_lora.errors import StudioError
-from sdxl_lora.evaluation.claims import CLAIMS
-from sdxl_lora.evaluation.metrics import METRICS
-from sdxl_lora.evaluation.pairing import SLICES
-from sdxl_lora.evaluation.report import to_csv, to_json
-from sdxl_lora.evaluation.report_html import leading_metric, to_html
 from sdxl_lora.records.evaluations import EvaluationRecord
-from sdxl_lora.ui import evaluation_plots, new_evaluation, shared
-from sdxl_lora.ui import evaluations as ui
+from sdxl_lora.ui import shared
+
+with later.importing():
+    from sdxl_lora.evaluation.claims import CLAIMS
+    from sdxl_lora.evaluation.metrics import METRICS
+    from sdxl_lora.evaluation.pairing import SLICES
+    from sdxl_lora.evaluation.report import to_csv, to_json
+    from sdxl_lora.evaluation.report_html import leading_metric, to_html
+    from sdxl_lora.ui import evaluation_plots, new_evaluation
+    from sdxl_lora.ui import evaluations as ui
 
 COMMAND = "python -m sdxl_lora evaluate --generated PICTURES --reference PHOTOS --captions CAPTIONS.jsonl"
 COMMAND_LORA = (

@@ -2,7 +2,11 @@
 
 import streamlit as st
 
-from sdxl_lora.ui import examples, feed, product_sets, shared
+from sdxl_lora import later
+from sdxl_lora.ui import examples, feed, shared
+
+with later.importing():
+    from sdxl_lora.ui import product_sets
 
 session = shared.session_id()
 left, right = st.columns([6, 8], gap="medium")

@@ -8,9 +8,13 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from sdxl_lora import later
 from sdxl_lora.request import GenerationRequest, LoraSpec
 from sdxl_lora.training import runs
-from sdxl_lora.ui import checkpoints, composer, new_training, shared, trainings, tuning, words
+from sdxl_lora.ui import composer, shared, trainings, tuning, words
+
+with later.importing():
+    from sdxl_lora.ui import checkpoints, new_training
 
 _MEAN = "#4a5bd0"
 COMMAND = "bash train_sdxl_lora.sh"

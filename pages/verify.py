@@ -2,10 +2,13 @@
 
 import streamlit as st
 
-from sdxl_lora import config
-from sdxl_lora.provenance.verifying import verify
-from sdxl_lora.ui import logo_checking, shared, verifying
+from sdxl_lora import config, later
+from sdxl_lora.ui import shared, verifying
 from sdxl_lora.ui.shared import escape
+
+with later.importing():
+    from sdxl_lora.provenance.verifying import verify
+    from sdxl_lora.ui import logo_checking
 
 _ICONS = {
     "own": ":material/verified:",

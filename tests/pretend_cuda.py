@@ -24,6 +24,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from sdxl_lora.models import device as drivers
+
 TOTAL = 80 * 10**9  # bytes that the device has
 _BLOCK = 512  # bytes; the caching allocator's smallest
 _OURS = (
@@ -220,6 +222,7 @@ def _replace_cuda(device: Device) -> None:
     torch.cuda.mem_get_info = lambda *_: (TOTAL - device.live, TOTAL)
     torch.cuda.memory_allocated = torch.cuda.memory_reserved = lambda *_: device.live
     torch.cuda.max_memory_allocated = lambda *_: device.peak
+    drivers.may_have_gpu = lambda: True
     amp.amp_definitely_not_available = lambda: False
 
 

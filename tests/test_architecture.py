@@ -206,11 +206,14 @@ def is_there(name: str) -> bool:
 def defined(name: str) -> set[str]:
     """What a module defines or imports at its top."""
     found: set[str] = set()
-    for node in parse(name).body:
+    body = list(parse(name).body)
+    for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.ImportFrom | ast.Import):
             found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.If):  # a door: types know the names, `later.names` gives them
+            body += node.body
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             found |= {target.id for target in targets if isinstance(target, ast.Name)}

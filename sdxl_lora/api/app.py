@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
-from sdxl_lora import plain_json
+from sdxl_lora import later, plain_json
 from sdxl_lora.api import (
     about,
     bodies,
@@ -41,9 +41,8 @@ from sdxl_lora.api.events import HungUpError
 from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.service import Service
 from sdxl_lora.api.settings import Limits
-from sdxl_lora.cluster.door import Elsewhere
 from sdxl_lora.errors import StudioError
-from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
+from sdxl_lora.jobs.front_door import Elsewhere, FrontDoor, import_what_draws, open_front_door
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +111,8 @@ def alone(home: Path, *, limits: Limits | None = None, elsewhere: Elsewhere | No
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if elsewhere is None:  # the first picture shall not wait for what draws it
+            later.in_background(import_what_draws, when=lambda: None)
         door = functools.partial(open_front_door, home, explain=True, serves=True, elsewhere=elsewhere)
         opened.append(await to_thread.run_sync(door))
         with service.closing.on_signals():

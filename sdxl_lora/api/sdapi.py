@@ -10,13 +10,13 @@ from anyio import to_thread
 from PIL import Image
 from starlette.responses import JSONResponse, Response
 
+from sdxl_lora import later
 from sdxl_lora.api import pictures, schemas, sent
 from sdxl_lora.api.bodies import Body
 from sdxl_lora.api.endpoints import Call, Endpoint, json_answer
 from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.settings import Limits
 from sdxl_lora.data import images
-from sdxl_lora.editing import upscale
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.models import schedulers
 from sdxl_lora.records import a1111, carriers, samplers
@@ -215,5 +215,7 @@ def _larger(call: Call, image: Image.Image) -> Image.Image:
     if name != _NETWORK:
         raise UnknownNameError("upscaler", name, _UPSCALERS)
     least = max(size[0] / image.width, size[1] / image.height)
-    made = upscale.upscale(image, 2 if least <= 2 else 4)
+    with later.importing():
+        from sdxl_lora.editing.upscale import upscale
+    made = upscale(image, 2 if least <= 2 else 4)
     return made if made.size == size else made.resize(size, Image.Resampling.LANCZOS)

@@ -49,4 +49,4 @@ class Service:
     @property
     def store(self) -> Store:
         """As `door`."""
-        return self.door.studio.store
+        return self.door.store

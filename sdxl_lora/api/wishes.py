@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sdxl_lora import generation
+from sdxl_lora import generation, later
 from sdxl_lora.api.access import Caller
 from sdxl_lora.api.library import Library
 from sdxl_lora.api.problems import Problem
 from sdxl_lora.api.settings import Limits
 from sdxl_lora.errors import RequestError
-from sdxl_lora.generation import cueing
 from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.request import FIELDS, GenerationRequest, LoraSpec, templated
 from sdxl_lora.request.kinds import Kind
@@ -78,6 +77,8 @@ def check(request: GenerationRequest, limits: Limits) -> None:
             code="too_large",
             param="size",
         )
+    with later.importing():
+        from sdxl_lora.generation import cueing
     generation.check(request)
     if not cueing.is_here(request):
         raise RequestError(

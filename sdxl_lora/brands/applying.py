@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sdxl_lora.brands import kits
 from sdxl_lora.brands.kit import BrandKit
-from sdxl_lora.logos import asked
+from sdxl_lora.logos.keeping import keep
 from sdxl_lora.request import GenerationRequest, LogoSpec, LoraSpec
 
 
@@ -22,7 +22,7 @@ def applied(kit: BrandKit, request: GenerationRequest) -> GenerationRequest:
     for logo in kit.logos:
         if logo.at:
             spec = LogoSpec.parse(
-                logo.at, hash=asked.keep(kits.logo_data(kit, logo.file), logo.file).hash, name=logo.file
+                logo.at, hash=keep(kits.logo_data(kit, logo.file), logo.file).hash, name=logo.file
             )
             logos = logos if spec.hash in [other.hash for other in logos] else (*logos, spec)
     return replace(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
 from sdxl_lora.errors import InputError
-from sdxl_lora.logos import placing
+from sdxl_lora.logos import positions
 from sdxl_lora.request import LogoSpec, LoraSpec
 
 MAX_NAME: Final = 80  # characters
@@ -69,7 +69,7 @@ class BrandKit:
             if not isinstance(logo.file, str) or not _FILE.fullmatch(logo.file):
                 raise BrandError(f"a logo's file {logo.file!r:.90} is no name of an SVG or PNG")
             if logo.at:
-                placing.check_name(LogoSpec.parse(logo.at, hash=_NO_HASH).at)
+                positions.check_name(LogoSpec.parse(logo.at, hash=_NO_HASH).at)
         if not isinstance(self.lora, str):
             raise BrandError(f"the LoRA {self.lora!r} is no text")
         LoraSpec(path=self.lora, weight=self.lora_weight)

@@ -148,7 +148,7 @@ class _Filling:
         if not job.record_ids:
             return None
         try:
-            return self.door.studio.store.get(job.record_ids[0])
+            return self.door.store.get(job.record_ids[0])
         except NotFoundError:
             return None
 
@@ -158,7 +158,7 @@ class _Filling:
         if made is None:
             return None
         try:
-            return self.door.studio.store.get(made.record)
+            return self.door.store.get(made.record)
         except NotFoundError:
             return None
 
@@ -180,7 +180,7 @@ class _Filling:
         preset = export.preset(name)
         picture = export.read(data, f"{item.name}.png")
         mended = export.mend(picture, preset, name=item.name)
-        mended = export.sealed(mended, picture, self.door.studio.store.home)
+        mended = export.sealed(mended, picture, self.door.store.home)
         file = f"{name}/{mended.picture.name}"
         files.write_atomically(self.run_.folder / file, mended.picture.data)
         left = [one.text for one in export.check(mended.picture, preset) if one.state != "ok"]

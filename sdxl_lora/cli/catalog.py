@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     pool = machines.pool(arguments)
     catalogue = _opened(arguments)
     with _door(None if arguments.dry_run else pool) as door:
-        for notice in door.studio.store.notices:
+        for notice in door.store.notices:
             terminal.note(notice)
         _tell(catalogue, door, arguments)
         if not arguments.dry_run:
@@ -231,7 +231,7 @@ def _tell(catalogue: "Run", door: "FrontDoor", arguments: argparse.Namespace) ->
     if not plan.items:
         raise DataError("no row can be made; the notes above say why")
     missing = catalogue.open_items[: 1 if arguments.try_first_row else None]
-    time = estimate(door.studio.store, missing)
+    time = estimate(door.store, missing)
     if not arguments.dry_run:
         terminal.note(f"{time.words()}, into {catalogue.folder}")
     elif arguments.json:

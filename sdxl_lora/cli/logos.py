@@ -37,13 +37,13 @@ def chosen(arguments: argparse.Namespace) -> tuple[LogoSpec, ...]:
         raise RequestError("there are more --at than --logo; name the logo that each is for")
     if not arguments.logo:
         return ()
-    from sdxl_lora.logos import asked, placing
+    from sdxl_lora.logos import keeping, positions
     from sdxl_lora.logos.raster import Logo
 
     found = []
     for path, place in zip_longest(arguments.logo, arguments.at, fillvalue=_DEFAULT_PLACE):
         logo = Logo.open(Path(path))
-        spec = LogoSpec.parse(str(place), hash=asked.keep(logo.data, logo.name).hash, name=logo.name)
-        placing.check_name(spec.at)
+        spec = LogoSpec.parse(str(place), hash=keeping.keep(logo.data, logo.name).hash, name=logo.name)
+        positions.check_name(spec.at)
         found.append(spec)
     return tuple(found)

@@ -87,7 +87,7 @@ def _make_all(arguments: argparse.Namespace, request: GenerationRequest) -> Iter
         level=arguments.level or "", min_score=arguments.min_score, max_attempts=arguments.max_attempts
     )
     with open_front_door(config.home()) as door:
-        for notice in door.studio.store.notices:
+        for notice in door.store.notices:
             terminal.note(notice)
         for one in requests:
             job = door.queue.submit(JobSpec(request=one, effort=effort))
@@ -112,7 +112,7 @@ def _follow(door: "FrontDoor", job: "Job") -> Iterator["Record"]:
                 said.add(line)
             for identifier in now.record_ids:
                 if identifier not in recorded:
-                    yield door.studio.store.get(identifier)
+                    yield door.store.get(identifier)
                 recorded.add(identifier)
             job = now
     job.raise_error()

@@ -125,7 +125,7 @@ def _drawn(members: "list[Member]") -> "list[tuple[Member, Path]]":
             job.raise_error()
             for note in job.notes:
                 terminal.note(f"{member.name}: {note}")
-            made.append((member, door.studio.store.get(job.record_ids[0]).path))
+            made.append((member, door.store.get(job.record_ids[0]).path))
             bar.update(1)
     return made
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sdxl_lora.cluster import ray as rays
@@ -10,11 +10,8 @@ from sdxl_lora.cluster.ray import Pool, RayMachine
 from sdxl_lora.cluster.remote import Machine, RemoteRunner, Shelf
 from sdxl_lora.errors import StudioError
 from sdxl_lora.feedback.reviews import Reviews
-from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
+from sdxl_lora.jobs.front_door import Elsewhere, FrontDoor, open_front_door
 from sdxl_lora.jobs.studio import Studio
-from sdxl_lora.jobs.worker import Runner
-
-Elsewhere = Callable[[Studio, Reviews], Sequence[Runner]]
 
 # orders that a machine has at a time: one is drawn while the one before is recorded, so that it never stands idle
 _ON_THE_WAY = 2

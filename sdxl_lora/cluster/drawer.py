@@ -27,9 +27,10 @@ from sdxl_lora.finishing.embedding import Embed
 from sdxl_lora.finishing.watermarking import Watermark
 from sdxl_lora.generation import PictureDone, StepDone
 from sdxl_lora.jobs.attempts import BestOfNRunner
-from sdxl_lora.jobs.studio import Drawing, Recorded
+from sdxl_lora.jobs.events import Recorded
+from sdxl_lora.jobs.studio import Drawing
 from sdxl_lora.jobs.task import Task
-from sdxl_lora.models import identity, lora
+from sdxl_lora.models import identity, lora_place
 from sdxl_lora.records import Record
 from sdxl_lora.scoring.card import ScoreCard
 from sdxl_lora.search import Attempt, Finished
@@ -192,7 +193,7 @@ def _have(file: Shipped, read: Callable[[Any], bytes]) -> None:
             raise StorageError(f"{file.name} changed while it was sent; ask again")
         files.write_atomically(path, data)
     if file.kind == "lora":
-        lora.use_copy(file.name, path)
+        lora_place.use_copy(file.name, path)
 
 
 def _is_whole(path: Path, sha256: str) -> bool:

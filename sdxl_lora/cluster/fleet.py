@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from sdxl_lora.cluster import ray as rays
-from sdxl_lora.cluster.door import Elsewhere, runners_of
+from sdxl_lora.cluster.door import runners_of
 from sdxl_lora.cluster.ray import Pool, RayMachine
 from sdxl_lora.errors import StorageError
 from sdxl_lora.feedback.reviews import Reviews
+from sdxl_lora.jobs.front_door import Elsewhere
 from sdxl_lora.jobs.store import JobStore
 from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.jobs.worker import Runner

@@ -14,7 +14,7 @@ from sdxl_lora.errors import NotFoundError
 from sdxl_lora.feedback.preference import Preference
 from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.models import identity, lora
+from sdxl_lora.models import identity, lora_place
 from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
 
@@ -88,7 +88,7 @@ def named(request: GenerationRequest, put: Callable[[str, Callable[[], bytes]], 
         contents = put(digest, lambda digest=digest: inputs.read(digest))  # type: ignore[misc]
         yield Shipped(kind="input", name=digest, sha256=digest, suffix=path.suffix, contents=contents)
     for spec in request.loras:
-        path_here = lora.find_here(spec)
+        path_here = lora_place.find_here(spec)
         if path_here is None:
             continue  # of the hub, from where each machine fetches it
         digest = identity.of_lora(spec)

@@ -21,10 +21,10 @@ from sdxl_lora.cluster.order import Drawn, Order, Refused
 from sdxl_lora.errors import StudioError
 from sdxl_lora.feedback.preference import Preference
 from sdxl_lora.feedback.reviews import Reviews
-from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.events import Recorded, ServingEvent
 from sdxl_lora.jobs.job import error_class
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.jobs.task import Task
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.records import Record

@@ -4,16 +4,20 @@ about it.
 Pure arithmetic and one resize; knows nothing of files or models. Sizes are (height, width) in px throughout.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from sdxl_lora.errors import RequestError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Size = tuple[int, int]  # (height, width), px
 
@@ -105,6 +109,8 @@ def place(
 
 def cut(image: Image.Image, placement: Placement, interpolation: str = "lanczos") -> Tensor:
     """The pixels the model sees: float32, 3 x height x width, in [-1, 1]."""
+    import torch
+
     height, width = placement.resized
     resized = image.resize((width, height), INTERPOLATIONS[interpolation])
     if placement.flip:

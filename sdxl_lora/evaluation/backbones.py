@@ -19,8 +19,8 @@ from sdxl_lora import plain_json
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.evaluation import inception, perceptual, weights
 from sdxl_lora.evaluation.pictures import Picture
+from sdxl_lora.models.device import choose_device
 from sdxl_lora.models.placement import Placed
-from sdxl_lora.models.precision import choose_device
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.scoring.blip import BlipModel
 from sdxl_lora.scoring.clip import ClipScorer

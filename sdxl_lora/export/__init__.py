@@ -9,11 +9,30 @@ sealed(mended, picture, home)         the mended file signed, with the credentia
 Knows nothing of how pictures are made, of the database or of pages.
 """
 
-from sdxl_lora.export.checking import Finding, check, worst
-from sdxl_lora.export.mending import Mended, mend
-from sdxl_lora.export.picture import Picture, read
+from typing import TYPE_CHECKING
+
+from sdxl_lora import later
 from sdxl_lora.export.presets import Preset, Rule, preset, presets
-from sdxl_lora.export.sealing import sealed
+
+if TYPE_CHECKING:
+    from sdxl_lora.export.checking import Finding, check, worst
+    from sdxl_lora.export.mending import Mended, mend
+    from sdxl_lora.export.picture import Picture, read
+    from sdxl_lora.export.sealing import sealed
+else:  # these look at pixels: the door behind which scipy and the networks of `editing` are imported
+    __getattr__ = later.names(
+        __name__,
+        {
+            "Finding": "checking",
+            "Mended": "mending",
+            "Picture": "picture",
+            "check": "checking",
+            "mend": "mending",
+            "read": "picture",
+            "sealed": "sealing",
+            "worst": "checking",
+        },
+    )
 
 __all__ = [
     "Finding",

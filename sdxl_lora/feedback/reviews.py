@@ -3,10 +3,12 @@
 A brand's preference is learned anew from its votes when one was added; that takes a second or two.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -16,8 +18,10 @@ from sdxl_lora.feedback.preference import Features, Preference, learn, order
 from sdxl_lora.records import Database, Record
 from sdxl_lora.records.votes import Vote, Votes
 from sdxl_lora.scoring.base import default_scorer
-from sdxl_lora.scoring.clip import ClipScorer
 from sdxl_lora.search import Attempt
+
+if TYPE_CHECKING:
+    from sdxl_lora.scoring.clip import ClipScorer
 
 
 class Taste(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sdxl_lora.editing.upscale import upscale
 from sdxl_lora.errors import StudioError
 from sdxl_lora.finishing.chain import Piece, Stage, noted
-from sdxl_lora.models.precision import choose_device
+from sdxl_lora.models.device import choose_device
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,31 @@ count_tokens(model, text)            how much of a prompt the model reads
 finishing_steps(steps, sketch_steps) what is left from the middle of a sketch; can_finish_sketches(model)
 """
 
-from sdxl_lora.generation.embeddings import TokenCount, count_tokens
-from sdxl_lora.generation.engine import generate
+from typing import TYPE_CHECKING
+
+from sdxl_lora import later
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
-from sdxl_lora.generation.resolve import check, resolve
-from sdxl_lora.generation.starting import as_it_is
-from sdxl_lora.generation.strides import can_finish_sketches, finishing_steps
+from sdxl_lora.generation.strides import finishing_steps
+from sdxl_lora.generation.tokens import TokenCount
+
+if TYPE_CHECKING:
+    from sdxl_lora.generation.embeddings import count_tokens
+    from sdxl_lora.generation.engine import generate
+    from sdxl_lora.generation.resolving import check, resolve
+    from sdxl_lora.generation.starting import as_it_is
+    from sdxl_lora.generation.strides import can_finish_sketches
+else:  # these draw, or ask what draws: the door behind which torch and diffusers are imported
+    __getattr__ = later.names(
+        __name__,
+        {
+            "as_it_is": "starting",
+            "can_finish_sketches": "strides",
+            "check": "resolving",
+            "count_tokens": "embeddings",
+            "generate": "engine",
+            "resolve": "resolving",
+        },
+    )
 
 __all__ = [
     "Event",

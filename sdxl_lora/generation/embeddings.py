@@ -5,8 +5,7 @@ models that say so, else the embedding of the empty text. Prompts that the pipel
 emphasis, are encoded by `models.long_prompts`.
 """
 
-from dataclasses import dataclass
-
+from sdxl_lora.generation.tokens import TokenCount
 from sdxl_lora.lru_cache import LruCache
 from sdxl_lora.models.engine import Embeddings
 from sdxl_lora.models.loading import LoadedModel
@@ -14,19 +13,6 @@ from sdxl_lora.models.loading import LoadedModel
 _REMEMBERED = 64  # prompts; about 0.6 MB each for SDXL
 
 _Key = tuple[object, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenCount:
-    """How long a prompt is for a model, not counting the special tokens at both ends."""
-
-    tokens: int
-    limit: int  # tokens the model reads at once
-
-    @property
-    def chunks(self) -> int:
-        """How many times the text encoder reads; words in later chunks count less."""
-        return max(1, -(-self.tokens // self.limit))
 
 
 def count_tokens(model: LoadedModel, text: str) -> TokenCount:

@@ -9,15 +9,20 @@ Only Euler's method (arXiv 2206.00364, algorithm 1 without churn) can change its
 of earlier steps, and its schedule can be given step by step.
 """
 
-import math
+from __future__ import annotations
 
-from diffusers import EulerDiscreteScheduler, SchedulerMixin
-from torch import Tensor
+import math
+from typing import TYPE_CHECKING
 
 from sdxl_lora.errors import RequestError
 from sdxl_lora.lru_cache import LruCache
-from sdxl_lora.models.loading import LoadedModel
 from sdxl_lora.request import FIELDS, OWN_SCHEDULER, ResolvedRequest
+
+if TYPE_CHECKING:
+    from diffusers import EulerDiscreteScheduler, SchedulerMixin
+    from torch import Tensor
+
+    from sdxl_lora.models.loading import LoadedModel
 
 SAMPLER = "euler"  # its name in `models.schedulers`
 # bytes of prefix latents: 64 of the bundled model, 32 of SDXL at 1024 px in half precision
@@ -34,6 +39,8 @@ Key = tuple[object, ...]
 
 def possible(scheduler: SchedulerMixin) -> bool:
     """Whether `scheduler` can change its stride on the way."""
+    from diffusers import EulerDiscreteScheduler
+
     return isinstance(scheduler, EulerDiscreteScheduler) and not any(
         scheduler.config.get(name) for name in _OTHER_SCHEDULES
     )

@@ -17,10 +17,11 @@ from sdxl_lora import generation
 from sdxl_lora.errors import ImageError, ModelUnavailableError
 from sdxl_lora.feedback.reviews import Taste
 from sdxl_lora.finishing.chain import Piece
-from sdxl_lora.generation import Event, PictureDone, StepDone
+from sdxl_lora.generation import PictureDone, StepDone
+from sdxl_lora.jobs.events import Recorded, ServingEvent
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.jobs.studio import Drawing, Recorded
-from sdxl_lora.jobs.task import Decided, Task, Trained
+from sdxl_lora.jobs.studio import Drawing
+from sdxl_lora.jobs.task import Decided, Task
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
 from sdxl_lora.records import Record
@@ -47,7 +48,6 @@ from sdxl_lora.search.log import card_of
 
 log = logging.getLogger(__name__)
 
-ServingEvent = Decided | Trained | Begun | Event | Attempt | Finished | Recorded
 _ALONE = Task()
 
 

@@ -10,10 +10,9 @@ from typing import Literal
 from PIL import Image
 
 from sdxl_lora.generation import Started, StepDone
-from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.events import Recorded, ServingEvent
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.kept import Kept
-from sdxl_lora.jobs.studio import Recorded
 from sdxl_lora.jobs.task import Task, Trained
 from sdxl_lora.jobs.timing import Pace, Stopwatch
 from sdxl_lora.search import Attempt, Begun, Finished

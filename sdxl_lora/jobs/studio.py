@@ -7,7 +7,7 @@ is kept all the same. Threads may share one; the model serves one at a time. Kno
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -26,11 +26,12 @@ from sdxl_lora.finishing.storing import Keep
 from sdxl_lora.finishing.upscaling import Upscale
 from sdxl_lora.finishing.watermarking import Watermark
 from sdxl_lora.generation import Event, PictureDone, StepDone, detail, retouch
+from sdxl_lora.jobs.events import Recorded
 from sdxl_lora.jobs.task import Task
 from sdxl_lora.logos import asked
 from sdxl_lora.models import registry
 from sdxl_lora.models.loading import ModelConfig, load
-from sdxl_lora.records import Database, Record, Store
+from sdxl_lora.records import Database, Store
 from sdxl_lora.request import GenerationRequest, ResolvedRequest
 from sdxl_lora.scoring import base, lettering
 from sdxl_lora.scoring.base import Scorer
@@ -40,16 +41,6 @@ from sdxl_lora.scoring.probes import probes_of
 from sdxl_lora.scoring.verifier import Verifier, reported_for
 
 _ALONE = Task()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """A picture is safely kept; follows its `PictureDone`."""
-
-    index: int  # 0-based place in the request
-    record: Record
-    unscored: str | None = None  # one line: why the picture has no score
-    notice: str | None = None  # one line: what else could not be judged
 
 
 class Drawing:
@@ -172,13 +163,17 @@ class Studio(Drawing):
     """Makes pictures, and keeps them under one data folder."""
 
     def __init__(
-        self, where: Path | Database, *, scorer: Callable[[], Scorer] | None = None, explain: bool = False
+        self,
+        where: Path | Database | Store,
+        *,
+        scorer: Callable[[], Scorer] | None = None,
+        explain: bool = False,
     ) -> None:
-        """As `Drawing`. `where`: the data folder, or its database where others share it.
+        """As `Drawing`. `where`: the data folder, or its database or store where others share it.
 
         Raises `StorageError` if the data folder cannot be used.
         """
-        self.store = Store(where)
+        self.store = where if isinstance(where, Store) else Store(where)
         self._sign, self._keep = Sign(self.store), Keep(self.store)
         last: list[Step] = [Watermark(self.store.get), Embed(self.store.get), self._sign, self._keep]
         super().__init__(self.store.home, last, scorer=scorer, explain=explain)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from sdxl_lora import files
 from sdxl_lora.errors import Cancelled, MemoryLimitError, TrainingError
-from sdxl_lora.jobs.attempts import BestOfNRunner, ServingEvent
+from sdxl_lora.jobs.at_first_job import AtFirstJob
+from sdxl_lora.jobs.events import ServingEvent
 from sdxl_lora.jobs.spec import JobSpec, TrainingWish
 from sdxl_lora.jobs.task import Task, Trained
 from sdxl_lora.training import runs
@@ -122,7 +123,7 @@ class TrainingRunner:
 class Runners:
     """The queue's runner: pictures, or a training."""
 
-    def __init__(self, pictures: BestOfNRunner, training: TrainingRunner) -> None:
+    def __init__(self, pictures: AtFirstJob, training: TrainingRunner) -> None:
         self._pictures = pictures
         self._training = training
 

@@ -23,14 +23,13 @@ from sdxl_lora.errors import (
     StudioError,
 )
 from sdxl_lora.generation import StepDone
-from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.events import Recorded, ServingEvent
 from sdxl_lora.jobs.here import Here
 from sdxl_lora.jobs.keeper import Keeper
 from sdxl_lora.jobs.kept import progress_of
 from sdxl_lora.jobs.live import Live, Paces
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.jobs.store import JobStore
-from sdxl_lora.jobs.studio import Recorded
 from sdxl_lora.jobs.task import Decided, Task, Trained
 from sdxl_lora.records import places
 

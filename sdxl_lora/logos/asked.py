@@ -12,7 +12,6 @@ from PIL import Image
 from sdxl_lora import inputs
 from sdxl_lora.editing import cutout
 from sdxl_lora.errors import ImageError, LogoError
-from sdxl_lora.inputs import Input
 from sdxl_lora.logos import compositing, geometry, ground, placing
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
@@ -26,17 +25,6 @@ _RIM: Final = 0.06  # of a logo's longer side
 _SOLID: Final = 128  # of 255: alpha from which the cut-out's pixels are garment
 _logos: LruCache[str, Logo] = LruCache(32)
 _garments: LruCache[str, Silhouette] = LruCache(8)
-
-
-def keep(data: bytes, name: str) -> Input:
-    """Puts a logo's file among the inputs, where requests name it. Raises `LogoError`, `StorageError`."""
-    logo = Logo.read(data, name)
-    try:
-        if logo.kind == "svg":
-            return inputs.keep_vector(data, name=name)
-        return inputs.keep(data, name=name, alpha=True, smallest=1)
-    except ImageError as error:
-        raise LogoError(str(error)) from error
 
 
 def read(spec: LogoSpec) -> Logo:

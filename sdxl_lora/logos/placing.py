@@ -13,8 +13,8 @@ import numpy as np
 from sdxl_lora.errors import LogoError, UnknownNameError
 from sdxl_lora.logos import geometry
 from sdxl_lora.logos.geometry import Corners
+from sdxl_lora.logos.positions import POSITIONS
 from sdxl_lora.logos.silhouette import Silhouette
-from sdxl_lora.request.logo_spec import EXPECTED, FREE
 
 _ON: Final = 0.97  # of a logo's area that has to lie on the garment at a named position
 _BESIDE: Final = 0.1  # of a freely placed logo's area: with less on the garment it lies beside it
@@ -30,16 +30,6 @@ class Spot:
     centre: tuple[float, float]  # px
     room: float  # px, width of the part it is on
     angle: float = 0.0  # degrees, clockwise as seen
-
-
-@dataclass(frozen=True, kw_only=True)
-class Position:
-    """A place that most garments of a kind have."""
-
-    label: str  # for people
-    width: float  # usual width of a logo there, as a share of the part's width
-    height: float  # at most so high, in the same unit
-    find: Callable[[Silhouette], Spot]  # raises `LogoError` where the garment has none
 
 
 def _on_torso(across: float, down: float) -> Callable[[Silhouette], Spot]:
@@ -100,27 +90,19 @@ def _in_the_middle(garment: Silhouette) -> Spot:
     return Spot(centre=(x, y), room=width)
 
 
-POSITIONS: Final[dict[str, Position]] = {
-    "chest": Position(label="Chest", width=0.55, height=0.45, find=_on_torso(0.0, 0.42)),
-    "left-chest": Position(label="Left chest", width=0.22, height=0.2, find=_on_torso(0.24, 0.36)),
-    "right-chest": Position(label="Right chest", width=0.22, height=0.2, find=_on_torso(-0.24, 0.36)),
-    "back": Position(
-        label="Back, of a picture from behind", width=0.65, height=0.6, find=_on_torso(0.0, 0.45)
-    ),
-    "left-sleeve": Position(label="Left sleeve", width=0.62, height=0.8, find=_on_sleeve(1)),
-    "right-sleeve": Position(label="Right sleeve", width=0.62, height=0.8, find=_on_sleeve(-1)),
-    "left-thigh": Position(label="Left thigh", width=0.5, height=0.5, find=_on_leg(1)),
-    "right-thigh": Position(label="Right thigh", width=0.5, height=0.5, find=_on_leg(-1)),
-    "hem": Position(label="Hem", width=0.24, height=0.2, find=_at_hem),
-    "front": Position(label="Front, of a cap, bag or skirt", width=0.62, height=0.62, find=_in_the_middle),
-    "side": Position(label="Side, of a shoe", width=0.5, height=0.5, find=_in_the_middle),
+_FIND: Final[dict[str, Callable[[Silhouette], Spot]]] = {  # raises `LogoError` where the garment has none
+    "chest": _on_torso(0.0, 0.42),
+    "left-chest": _on_torso(0.24, 0.36),
+    "right-chest": _on_torso(-0.24, 0.36),
+    "back": _on_torso(0.0, 0.45),
+    "left-sleeve": _on_sleeve(1),
+    "right-sleeve": _on_sleeve(-1),
+    "left-thigh": _on_leg(1),
+    "right-thigh": _on_leg(-1),
+    "hem": _at_hem,
+    "front": _in_the_middle,
+    "side": _in_the_middle,
 }
-
-
-def check_name(name: str) -> None:
-    """Raises `UnknownNameError` for what is neither a named position nor another way to say where."""
-    if name not in (*POSITIONS, FREE, EXPECTED):
-        raise UnknownNameError("position of a logo", name, POSITIONS)
 
 
 def at(
@@ -137,7 +119,7 @@ def at(
     if name not in POSITIONS:
         raise UnknownNameError("position of a logo", name, POSITIONS)
     position = POSITIONS[name]
-    spot = position.find(garment)
+    spot = _FIND[name](garment)
     usual = min(position.width, position.height * aspect)
     share = usual if width is None else width
     for _ in range(_SHRINKS):

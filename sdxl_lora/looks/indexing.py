@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from sdxl_lora import later
 from sdxl_lora.errors import StudioError
 from sdxl_lora.looks.looking import Looks
 from sdxl_lora.records import Store
@@ -93,6 +94,7 @@ class Indexer:
         return [identifier for identifier in found if identifier not in self._unreadable]
 
     def _run(self) -> None:
+        later.wait()  # looking needs a CLIP, and nobody waits for it
         try:
             few = self._missing()
             if len(few) <= FEW:

@@ -6,10 +6,13 @@ et al., arXiv:2103.00020, section 2.3). Which CLIP: the one that judges pictures
 its contents, so that another one never meets its vectors.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +23,9 @@ from sdxl_lora.models import identity
 from sdxl_lora.records import Database
 from sdxl_lora.records.embeddings import Embeddings
 from sdxl_lora.scoring.base import scorer_for
-from sdxl_lora.scoring.clip import ClipScorer
+
+if TYPE_CHECKING:
+    from sdxl_lora.scoring.clip import ClipScorer
 
 MOST = 480  # pictures of one answer; what comes later is like nothing any more
 _BLOCK = 4096  # rows that are turned into float32 at once

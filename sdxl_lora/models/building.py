@@ -23,7 +23,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from sdxl_lora.config import Architecture, Offload, Precision
 from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.models import hub, int8, int8_file, offloading, registry
-from sdxl_lora.models.precision import Device, compute_dtype
+from sdxl_lora.models.device import Device
+from sdxl_lora.models.precision import compute_dtype
 from sdxl_lora.models.quiet import quiet
 
 DRAWING = ("unet", "vae")  # parts that run in the precision asked for, on every device
@@ -113,7 +114,7 @@ def folder_of(name: str, info: registry.ModelInfo, folder: Path, half: torch.dty
 
 
 def _part(kind: Any, folder: Path, dtype: torch.dtype, precision: Precision) -> Any:
-    if int8_file.find(folder):
+    if hub.int8_weights(folder):
         return int8_file.load(kind, folder, dtype)
     if precision == "int8":
         # as torch does it: diffusers' own `to` warns that it knows of nothing to be kept in fp32

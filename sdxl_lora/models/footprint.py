@@ -17,8 +17,9 @@ from sdxl_lora import plain_json
 from sdxl_lora.config import Offload, Precision
 from sdxl_lora.errors import InputError
 from sdxl_lora.models import building, decoding, int8, latent_space, published_sizes, registry
+from sdxl_lora.models.device import Device
 from sdxl_lora.models.live_bytes import peak_of
-from sdxl_lora.models.precision import Device, compute_dtype
+from sdxl_lora.models.precision import compute_dtype
 
 Sizes = str  # configurations of a model's parts as JSON, which can be the key of a cache
 

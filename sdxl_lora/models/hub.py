@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionResolutionError,
-)
-from tqdm.auto import tqdm
+from huggingface_hub import constants
 
 from sdxl_lora import plain_json
 from sdxl_lora.errors import InputError, ModelUnavailableError, StorageError
@@ -41,11 +34,11 @@ def is_id(name: str) -> bool:
 
 def cached_folder(repository: str) -> Path | None:
     """Folder of the newest cached version with all its weights, or None. Never asks the network."""
-    index = huggingface_hub.try_to_load_from_cache(repository, "model_index.json")
-    if not isinstance(index, str):
+    index = cached_file(repository, "model_index.json")
+    if index is None:
         return None
-    folder = Path(index).parent
-    parts = [name for name in _components(Path(index)) if (folder / name / "config.json").is_file()]
+    folder = index.parent
+    parts = [name for name in _components(index) if (folder / name / "config.json").is_file()]
     return folder if parts and all(is_whole(folder / name) for name in parts) else None
 
 
@@ -63,6 +56,11 @@ def is_whole(component: Path) -> bool:
     return True
 
 
+def int8_weights(component: Path) -> Path | None:
+    """The file of int8 weights in a component's folder, see `int8_file`; None = it has none."""
+    return next(iter(sorted(component.glob(f"*{INT8_WEIGHTS}"))), None)
+
+
 def cached_component(repository: str) -> Path | None:
     """Folder of a cached repository that holds one component, such as a VAE, or None."""
     files = [cached_file(repository, name) for name in ("config.json", "diffusion_pytorch_model.safetensors")]
@@ -71,6 +69,8 @@ def cached_component(repository: str) -> Path | None:
 
 def cached_file(repository: str, filename: str) -> Path | None:
     """A cached file of a repository, or None. Never asks the network."""
+    if not Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}").is_dir():
+        return None  # without the hub's client, which takes a tenth of a second to import
     path = huggingface_hub.try_to_load_from_cache(repository, filename)
     return Path(path) if isinstance(path, str) else None
 
@@ -153,6 +153,14 @@ def fetch_file(repository: str, filename: str) -> Path:
 @contextmanager
 def _hub_errors(repository: str) -> Iterator[None]:
     """Turns what the hub's client raises into one line that says what to do."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionResolutionError,
+    )
+
     try:
         yield
     except GatedRepoError as error:
@@ -182,8 +190,9 @@ def _hub_errors(repository: str) -> Iterator[None]:
         ) from error
 
 
-def _bar_class(progress: Progress | None, name: str, done: int, total: int) -> type[tqdm]:
+def _bar_class(progress: Progress | None, name: str, done: int, total: int) -> type[Any]:
     """A silent progress bar that reports the bytes of one file to `progress`."""
+    from tqdm.auto import tqdm
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from sdxl_lora import files, plain_json
 from sdxl_lora.config import home
 from sdxl_lora.errors import LoraError, ModelUnavailableError, RequestError, StorageError
-from sdxl_lora.models import architecture, hub, lora, registry
+from sdxl_lora.models import architecture, hub, lora_place, registry
 from sdxl_lora.request import LoraSpec
 
 SETTLED = 2.0  # seconds after a change from which size and times tell one content from another
@@ -74,7 +74,7 @@ def of_model(info: registry.ModelInfo) -> str:
 
 def of_lora(spec: LoraSpec) -> str:
     """SHA-256 of the file that a LoRA's path means. Raises `LoraError`."""
-    path = lora.find(spec)
+    path = lora_place.find(spec)
     try:
         return of_file(path)
     except OSError as error:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sdxl_lora.models import int8, tensor_file
-from sdxl_lora.models.hub import INT8_WEIGHTS
+from sdxl_lora.models.hub import INT8_WEIGHTS, int8_weights
 
 _SCALE = ".scale"  # behind the name of a layer that is int8
 _HEADER = {"format": "pt", "sdxl_lora.int8": "1"}
@@ -24,11 +24,6 @@ _HEADER = {"format": "pt", "sdxl_lora.int8": "1"}
 
 class DamagedError(ValueError):
     """A file that cannot be read, or does not fit its configuration; caught by who knows the model's name."""
-
-
-def find(folder: Path) -> Path | None:
-    """The int8 weights in a part's folder; None = it has none."""
-    return next(iter(sorted(folder.glob(f"*{INT8_WEIGHTS}"))), None)
 
 
 def save(part: nn.Module, folder: Path, stem: str) -> Path:
@@ -46,7 +41,7 @@ def load(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
 
     Raises `OSError` or `DamagedError`.
     """
-    file = find(folder)
+    file = int8_weights(folder)
     assert file is not None
     model = empty(kind, folder)
     try:

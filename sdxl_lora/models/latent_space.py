@@ -3,10 +3,13 @@
 Pure functions of a VAE's configuration. Nothing else in this project assumes a factor or a scale.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SD1_SCALE = 0.18215  # SD 1.x files predate the entry
 

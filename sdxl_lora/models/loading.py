@@ -18,7 +18,8 @@ from sdxl_lora.config import Architecture, Offload, Precision
 from sdxl_lora.errors import Cancelled, InputError, MemoryLimitError
 from sdxl_lora.models import identity, lora, offloading, registry, room, schedulers
 from sdxl_lora.models.building import build
-from sdxl_lora.models.precision import Device, choose_device, choose_precision, compute_dtype
+from sdxl_lora.models.device import Device, choose_device
+from sdxl_lora.models.precision import choose_precision, compute_dtype
 from sdxl_lora.models.torch_engine import TorchEngine
 from sdxl_lora.request import GenerationRequest, LoraSpec
 

@@ -1,8 +1,8 @@
-"""LoRA files: found, matched layer by layer before anything is changed, merged into the weights and taken out again.
+"""LoRA files: matched layer by layer before anything is changed, merged into the weights and taken out again.
 
 A LoRA is loaded exactly or refused with the reason. Merged, it costs nothing while drawing; what a layer's weights were
-is kept, so that a model without its LoRAs is bit for bit what it was. What a file holds is `lora_file`'s to say, which
-layer a name means `lora_names`', and what becomes of its weights `lora_changes`'.
+is kept, so that a model without its LoRAs is bit for bit what it was. Where a file is, is `lora_place`'s to say, what
+it holds `lora_file`'s, which layer a name means `lora_names`', and what becomes of its weights `lora_changes`'.
 """
 
 from collections import Counter
@@ -16,14 +16,13 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from sdxl_lora.errors import LoraError
-from sdxl_lora.models import hub, int8, lora_changes, lora_file, lora_names
+from sdxl_lora.models import int8, lora_changes, lora_file, lora_names
 from sdxl_lora.models.lora_file import LoraFile, inspect
+from sdxl_lora.models.lora_place import find
 from sdxl_lora.request import LoraSpec
 
-__all__ = ["STANDARD_NAME", "MergedAdapters", "check", "find", "find_here", "inspect", "load_adapters"]
+__all__ = ["MergedAdapters", "check", "inspect", "load_adapters"]
 
-STANDARD_NAME = "pytorch_lora_weights.safetensors"
-_UNSAFE = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
 _TEXT_WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}
 
 
@@ -69,52 +68,6 @@ class MergedAdapters:
     def _remember(self, module: Any, *names: str) -> None:
         for name in names:
             self.originals.append((module, name, getattr(module, name).detach().to("cpu", copy=True)))
-
-
-_copies: dict[str, Path] = {}  # path that a request names -> copy of that file on this machine
-
-
-def use_copy(path: str, copy: Path) -> None:
-    """From now on requests that name `path`, which is a file of another machine, mean this copy of it."""
-    _copies[path] = copy
-
-
-def find(spec: LoraSpec) -> Path:
-    """The file a spec means: a file, a folder with one, or a hub id (optionally `owner/name/file`)."""
-    path = find_here(spec)
-    if path is not None:
-        return path
-    owner, name, *filename = spec.path.split("/", 2)
-    return hub.fetch_file(f"{owner}/{name}", filename[0] if filename and filename[0] else STANDARD_NAME)
-
-
-def find_here(spec: LoraSpec) -> Path | None:
-    """The file on this machine that a spec means; None for a hub id, which nothing is fetched of.
-
-    Raises `LoraError` where it can be neither.
-    """
-    if spec.path in _copies:
-        return _copies[spec.path]
-    path = Path(spec.path).expanduser()
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        if path / STANDARD_NAME in files:
-            return path / STANDARD_NAME
-        if len(files) != 1:
-            held = ", ".join(file.name for file in files) or "no .safetensors file"
-            raise LoraError(f"the LoRA folder {spec.path} holds {held}; name one file")
-        return files[0]
-    if path.suffix in _UNSAFE:
-        raise LoraError(
-            f"{spec.path} is not a .safetensors file; other formats can run code, convert it first"
-        )
-    if path.is_file():
-        return path
-    owner, _, rest = spec.path.partition("/")
-    name, _, filename = rest.partition("/")
-    if hub.is_id(f"{owner}/{name}") and (not filename or filename.endswith(".safetensors")):
-        return None
-    raise LoraError(f"there is no LoRA at {spec.path}; give a .safetensors file, a folder or a hub id")
 
 
 def check(specs: Sequence[LoraSpec], pipeline: DiffusionPipeline, model: str) -> dict[LoraSpec, Path]:

@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline
 
 from sdxl_lora.config import Offload
 from sdxl_lora.errors import RequestError
-from sdxl_lora.models.precision import Device
+from sdxl_lora.models.device import Device
 
 
 def check(wanted: Offload, device: Device) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdxl_lora.models.precision import choose_device
+from sdxl_lora.models.device import choose_device
 
 
 class Placed:

@@ -1,28 +1,15 @@
-"""On which device and in which number format a model runs.
+"""In which number format a model runs.
 
 Measured figures behind the choices are in `benchmarks/generation.py` and docs.
 """
-
-from typing import Literal, cast
 
 import torch
 
 from sdxl_lora.config import Precision
 from sdxl_lora.errors import RequestError
+from sdxl_lora.models.device import Device
 
-Device = Literal["cuda", "mps", "cpu"]
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-def choose_device(wanted: str | None = None) -> Device:
-    """The device asked for, or the fastest there is. Raises `RequestError` if it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted is None:
-        return cast(Device, next(name for name, available in there.items() if available))
-    if not there.get(wanted, False):
-        usable = ", ".join(name for name, available in there.items() if available)
-        raise RequestError(f"there is no device {wanted!r} on this machine; usable: {usable}")
-    return cast(Device, wanted)
 
 
 def choose_precision(wanted: Precision, device: Device, *, quantised: bool = False) -> Precision:

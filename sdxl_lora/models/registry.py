@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sdxl_lora import plain_json
 from sdxl_lora.config import Architecture
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.models import architecture, capabilities, hub, int8_file, single_file
+from sdxl_lora.models import architecture, capabilities, device, hub, single_file
 from sdxl_lora.models.capabilities import Capabilities
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "mini"
@@ -137,14 +135,9 @@ def capabilities_of(name: str) -> Capabilities:
 
 def resolve_auto() -> str:
     """ "sdxl" where a CUDA device has room for it and its weights are here, else "mini"."""
-    if torch.cuda.is_available():
-        free, _ = torch.cuda.mem_get_info()
-        own = (
-            torch.cuda.memory_reserved()
-        )  # by this process: SDXL that is loaded must not make room look short
-        if free + own >= _ROOM_FOR_SDXL and describe("sdxl").present:
-            return "sdxl"
-    return "mini"
+    # SDXL that is loaded by this process must not make room look short
+    roomy = device.gpu_memory() >= _ROOM_FOR_SDXL
+    return "sdxl" if roomy and describe("sdxl").present else "mini"
 
 
 def fetch(name: str, progress: hub.Progress | None = None) -> ModelInfo:
@@ -202,7 +195,7 @@ def _describe_folder(name: str, folder: Path, usual: Mapping[str, Any] | None = 
             inpainting=facts.inpainting,
         ),
         bytes=sum(file.stat().st_size for files in sizes for file in files),
-        quantised=int8_file.find(folder / "unet") is not None,
+        quantised=hub.int8_weights(folder / "unet") is not None,
         folder=folder,
     )
 

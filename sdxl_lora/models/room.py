@@ -10,7 +10,7 @@ import torch
 from sdxl_lora.config import Offload, Precision
 from sdxl_lora.errors import MemoryLimitError
 from sdxl_lora.models import footprint, registry
-from sdxl_lora.models.precision import Device
+from sdxl_lora.models.device import Device
 
 BESIDES = 1.05  # of what is counted: memory between blocks, workspaces of libraries
 _PER_PIXEL = 4_000  # bytes; more than any decoder here needs

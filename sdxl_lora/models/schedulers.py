@@ -3,34 +3,29 @@
 diffusers' schedulers keep their position in the run and are not thread-safe, so every picture gets its own.
 """
 
-from typing import Any
+from __future__ import annotations
 
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    LCMScheduler,
-    SchedulerMixin,
-    UniPCMultistepScheduler,
-)
+from typing import TYPE_CHECKING, Any
 
 from sdxl_lora.errors import UnknownNameError
 from sdxl_lora.request import OWN_SCHEDULER
 
-_TABLE: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    "euler": (EulerDiscreteScheduler, {}),
-    "euler-a": (EulerAncestralDiscreteScheduler, {}),
-    "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
-    "dpm++ 2m": (DPMSolverMultistepScheduler, {}),
-    "dpm++ 2m karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-    "dpm++ 2m sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
-    "unipc": (UniPCMultistepScheduler, {}),
-    "heun": (HeunDiscreteScheduler, {}),
+if TYPE_CHECKING:
+    from diffusers import SchedulerMixin
+
+# name -> class in diffusers, by its name: pages list these before diffusers is imported
+_TABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-a": ("EulerAncestralDiscreteScheduler", {}),
+    "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+    "dpm++ 2m": ("DPMSolverMultistepScheduler", {}),
+    "dpm++ 2m karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "dpm++ 2m sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
     # for LoRAs that draw in a few steps: Lightning and Hyper, LCM (arXiv:2310.04378)
-    "euler trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
-    "lcm": (LCMScheduler, {}),
+    "euler trailing": ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
+    "lcm": ("LCMScheduler", {}),
 }
 NAMES = tuple(_TABLE)
 
@@ -43,6 +38,11 @@ def check(name: str | None) -> None:
 
 def make(name: str, own: SchedulerMixin) -> SchedulerMixin:
     """A fresh scheduler named `name` with the noise schedule of `own`."""
+    import diffusers
+
     check(name)
-    kind, settings = (type(own), {}) if name == OWN_SCHEDULER else _TABLE[name]
-    return kind.from_config(own.config, **settings)
+    if name == OWN_SCHEDULER:
+        return type(own).from_config(own.config)
+    kind, settings = _TABLE[name]
+    made: SchedulerMixin = getattr(diffusers, kind).from_config(own.config, **settings)
+    return made

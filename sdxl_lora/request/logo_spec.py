@@ -28,7 +28,7 @@ class LogoSpec:
 
     hash: str  # SHA-256 of the file among the inputs
     name: str = ""  # of the file, for people
-    at: str = "chest"  # a named position (`logos.placing.POSITIONS`), `FREE` or `EXPECTED`
+    at: str = "chest"  # a named position (`logos.positions.POSITIONS`), `FREE` or `EXPECTED`
     x: float | None = None  # centre of a free place
     y: float | None = None
     width: float | None = None  # of a named position: share of the part it is on; None = the usual one

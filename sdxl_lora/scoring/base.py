@@ -8,18 +8,23 @@ A score is only comparable with scores of the same scorer: `name` says which one
 the number wherever it is shown or kept.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
+from sdxl_lora import later
 from sdxl_lora.config import home
 from sdxl_lora.errors import InputError
 from sdxl_lora.models import registry
-from sdxl_lora.scoring.clip import ClipScorer
+
+if TYPE_CHECKING:
+    from sdxl_lora.scoring.clip import ClipScorer
 
 _FETCHED = (("clip336", "CLIP ViT-L/14 336 px cosine"), ("clip", "CLIP ViT-B/32 cosine"))  # best first
 
@@ -41,7 +46,14 @@ class Scorer(Protocol):
 
 @functools.lru_cache(maxsize=4)
 def _own(folder: Path, model: str, abstains: bool = False) -> ClipScorer:
-    return ClipScorer(folder, name=f"{model}-CLIP cosine", abstains=abstains)
+    return _clip(folder, name=f"{model}-CLIP cosine", abstains=abstains)
+
+
+def _clip(source: str | Path, **how: Any) -> ClipScorer:
+    """The door behind which torch is imported: what a CLIP is asked for needs it at once."""
+    with later.importing():
+        from sdxl_lora.scoring.clip import ClipScorer
+    return ClipScorer(source, **how)
 
 
 def default_scorer() -> ClipScorer:
@@ -59,9 +71,7 @@ def judge_of_strangers() -> ClipScorer:
 
 @functools.lru_cache(maxsize=4)
 def _other(source: str, name: str | None) -> ClipScorer:
-    return ClipScorer(
-        source, name=name, fetched=f"run `hf download {source}`, or name a folder in SDXL_LORA_CLIP"
-    )
+    return _clip(source, name=name, fetched=f"run `hf download {source}`, or name a folder in SDXL_LORA_CLIP")
 
 
 def scorer_for(model: str) -> ClipScorer:

@@ -1,10 +1,14 @@
 """How hard to try, as three plain choices: Draft, Standard, Strict."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sdxl_lora.search.attempts import Policy, Sketching
-from sdxl_lora.search.calibration import Calibration
+
+if TYPE_CHECKING:
+    from sdxl_lora.search.calibration import Calibration
 
 
 @dataclass(frozen=True, kw_only=True)

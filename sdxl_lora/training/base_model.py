@@ -180,7 +180,7 @@ def describe(name: str, folder: Path, *, vae: Path | None = None, variant: str |
         prediction_type=str(scheduler.get("prediction_type", "epsilon")),
         zero_terminal_snr=bool(scheduler.get("rescale_betas_zero_snr", False)),
         variant=variant,
-        quantised=int8_file.find(folder / "unet") is not None,
+        quantised=hub.int8_weights(folder / "unet") is not None,
     )
 
 
@@ -189,7 +189,7 @@ def _names(model: BaseModel, kind: str) -> tuple[str, ...]:
 
 
 def _load(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
-    if int8_file.find(folder):
+    if hub.int8_weights(folder):
         try:
             return int8_file.load(kind, folder, dtype).requires_grad_(False)
         except (OSError, int8_file.DamagedError) as error:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 from sdxl_lora.errors import StudioError
-from sdxl_lora.jobs.attempts import keep
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.spec import JobSpec
 from sdxl_lora.search import Attempt
@@ -149,12 +148,8 @@ def _accept_anyway(job: Job, group: Sequence[Attempt], attempt: Attempt, key: st
         reason = st.text_input("Why this one?", key=f"{key}.reason", max_chars=200)
         if st.button("Keep it", key=f"{key}.keep", type="primary"):
             try:
-                keep(
-                    shared.studio(),
-                    attempt,
-                    group,
-                    reason=reason.strip() or "chosen by hand",
-                    session=job.user,
+                shared.front_door().keep(
+                    attempt, group, reason=reason.strip() or "chosen by hand", session=job.user
                 )
             except StudioError as error:
                 st.error(shared.escape(str(error)), icon=":material/error:")

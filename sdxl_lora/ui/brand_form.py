@@ -7,7 +7,7 @@ import streamlit as st
 from sdxl_lora.brands import kits
 from sdxl_lora.brands.kit import BrandKit, KitLogo, Swatch
 from sdxl_lora.errors import StudioError
-from sdxl_lora.logos import placing
+from sdxl_lora.logos import positions
 from sdxl_lora.ui import shared
 
 _ONLY_KEPT = "Only kept"
@@ -36,7 +36,7 @@ def edit(kit: BrandKit | None) -> None:
         file = st.file_uploader(
             "Add a logo (SVG, or PNG with a transparent ground)", ["svg", "png"], key=f"{key}.file"
         )
-        at = st.selectbox("Where it goes", [*placing.POSITIONS, ""], format_func=_place, key=f"{key}.at")
+        at = st.selectbox("Where it goes", [*positions.POSITIONS, ""], format_func=_place, key=f"{key}.at")
         pressed = st.form_submit_button("Save", type="primary", icon=":material/save:")
     if pressed:
         new = {} if file is None else {file.name: file.getvalue()}
@@ -88,7 +88,7 @@ def _logos(kit: BrandKit | None, key: str) -> list[KitLogo]:
 
 
 def _place(at: str) -> str:
-    return placing.POSITIONS[at].label if at in placing.POSITIONS else at or _ONLY_KEPT
+    return positions.POSITIONS[at].label if at in positions.POSITIONS else at or _ONLY_KEPT
 
 
 def passing_on(kit: BrandKit | None) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from sdxl_lora.brands import kits
 from sdxl_lora.brands.applying import applied
-from sdxl_lora.logos import asked, placing
+from sdxl_lora.logos import keeping, positions
 from sdxl_lora.models import registry
 from sdxl_lora.request import FIELDS, GenerationRequest, LogoSpec
 from sdxl_lora.request.cue import CUES, NO_CUE
@@ -52,8 +52,8 @@ def show() -> None:
     )
     st.selectbox(
         "Where the logo goes",
-        list(placing.POSITIONS),
-        format_func=lambda name: placing.POSITIONS[name].label,
+        list(positions.POSITIONS),
+        format_func=lambda name: positions.POSITIONS[name].label,
         key=_AT,
         persist_state="session",
     )
@@ -172,7 +172,7 @@ def with_logos(request: GenerationRequest) -> GenerationRequest:
     logos: tuple[LogoSpec, ...] = tuple(state.get(_KEPT, ()))
     file = state.get(_LOGO)
     if file is not None:
-        kept = asked.keep(file.getvalue(), file.name)
+        kept = keeping.keep(file.getvalue(), file.name)
         chosen = str(state.get(f"{_LOGO}.look") or PRINT)
         spec = LogoSpec(hash=kept.hash, name=file.name, at=state.get(_AT) or "chest", look=chosen)
         logos = logos if spec in logos else (*logos, spec)

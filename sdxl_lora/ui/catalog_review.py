@@ -157,7 +157,7 @@ def _go_chosen(widget: str) -> None:
 
 def _bytes(folder: Path, one: Made, small: bool) -> bytes | None:
     record: Record | None = shared.find(one.record) if small else None
-    path = folder / one.file if record is None else shared.studio().store.thumbnail(record)
+    path = folder / one.file if record is None else shared.store().thumbnail(record)
     try:
         return path.read_bytes()
     except OSError:

@@ -114,7 +114,7 @@ def _resting(run: Run) -> None:
     with st.container(horizontal=True, key="catalog-actions", vertical_alignment="center"):
         missing = run.open_items
         if missing:
-            left = estimating.estimate(shared.studio().store, missing)
+            left = estimating.estimate(shared.store(), missing)
             st.button(
                 shared.escape(f"Make {'the rest' if made else 'them'}: {left.words()}"),
                 key="catalog.go-on",

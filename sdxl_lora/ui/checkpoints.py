@@ -150,7 +150,7 @@ def _table(
                     if record is None:
                         st.skeleton(height=130)
                         continue
-                    path = shared.studio().store.thumbnail(record)
+                    path = shared.store().thumbnail(record)
                     st.image(str(path), width="stretch", alt=f"{candidate.name}: {words}")
                     if own:
                         st.caption(shared.escape(f"mean of {len(own)}: {sum(own) / len(own):.3f}"))

@@ -3,11 +3,12 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import streamlit as st
 
-from sdxl_lora import generation
+from sdxl_lora import generation, later
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.records import metadata
@@ -67,7 +68,8 @@ def show(session: str) -> None:
             st.success(shared.escape(message), icon=":material/tune:")
     if pressed:
         try:
-            submit(branding.branded(_request(said)), session)
+            with problem, _patience():
+                submit(branding.branded(_request(said)), session)
         except StudioError as error:
             problem.error(shared.escape(str(error)), icon=":material/error:")
     if undone:
@@ -90,6 +92,13 @@ def _how_many_and_how_hard() -> None:
             persist_state="session",
         )
         attempts.choose_level()
+
+
+def _patience() -> AbstractContextManager[None]:
+    """Says why nothing happens, while what draws is still being imported after the start."""
+    return (
+        st.spinner("The studio has just started and gets ready to draw") if later.coming() else nullcontext()
+    )
 
 
 def count() -> int:

@@ -1,6 +1,6 @@
 """The form of the Edit page: a picture, a tool, a button; and the way back to every step.
 
-A step is a picture. Each is recorded with the one it was made from; undo and redo walk along that line.
+The steps themselves are in `edit_steps`.
 """
 
 from collections.abc import Sequence
@@ -14,34 +14,25 @@ from sdxl_lora.errors import NotFoundError, StudioError
 from sdxl_lora.jobs import edits
 from sdxl_lora.jobs.edits import Source
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.records import Record
 from sdxl_lora.request import GenerationRequest
-from sdxl_lora.ui import edit_tools, shared, slider
+from sdxl_lora.ui import edit_steps, edit_tools, shared, slider
 
-_STEPS = "edit.steps"  # ids of pictures, or the hash of an upload, first to last
-_PLACE = "edit.place"  # which of them is edited now
-_WAITING = "edit.waiting"  # the job whose picture becomes the next step
 _TOOL = "edit.tool"
 _FILE = "edit.file"
 _UPLOADED = "edit.uploaded"
 _PHOTOS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 
 
-def begin_with(record: Record) -> None:
-    """Opens the page with this picture at the next run."""
-    _restart([record.id])
-
-
 def begin_with_file(path: Path) -> None:
     """Begins with a picture file. Raises `ImageError`."""
     source = edits.of_bytes(path.read_bytes(), path.name)
     st.session_state[f"edit.source.{source.picture}"] = source
-    _restart([source.picture])
+    edit_steps.begin([source.picture])
 
 
 def begun() -> bool:
     """Whether there is a picture to change."""
-    return bool(_steps())
+    return bool(edit_steps.steps())
 
 
 def form(session: str) -> None:
@@ -49,14 +40,14 @@ def form(session: str) -> None:
     _take_over(session)
     st.title("Change a picture", anchor=False)
     _begin_with_upload()
-    steps = _steps()
+    steps = edit_steps.steps()
     if not steps:
         st.file_uploader("A photo to begin with", type=_PHOTOS, key=_FILE)
         st.markdown("Choose a photo here, or **Use as start** of any picture in the studio or the gallery.")
         return
     _way_back(steps)
     try:
-        source = _source(steps[_place()])
+        source = _source(steps[edit_steps.place()])
     except StudioError as error:
         st.error(shared.escape(str(error)), icon=":material/error:")
         return
@@ -92,17 +83,17 @@ def form(session: str) -> None:
 
 def compare(session: str) -> None:
     """Before and after of the step that is looked at."""
-    steps = _steps()
-    if not steps or _place() == 0:
+    steps = edit_steps.steps()
+    if not steps or edit_steps.place() == 0:
         return
     with shared.told():
-        before, after = _source(steps[_place() - 1]), _source(steps[_place()])
-        slider.show(before.image(), after.image(), f"edit-{_place()}-{after.picture[:8]}")
+        before, after = _source(steps[edit_steps.place() - 1]), _source(steps[edit_steps.place()])
+        slider.show(before.image(), after.image(), f"edit-{edit_steps.place()}-{after.picture[:8]}")
 
 
 def keep_up(session: str) -> None:
     """Runs the page again where the job ended while it was drawn: nothing on it waits for that any more."""
-    if st.session_state.get(_WAITING) is not None and not _is_waiting(session):
+    if st.session_state.get(edit_steps.WAITING) is not None and not _is_waiting(session):
         st.rerun()
 
 
@@ -115,7 +106,7 @@ def _begin_with_upload() -> None:
     with shared.told():
         source = edits.of_bytes(file.getvalue(), file.name)
         st.session_state[f"edit.source.{source.picture}"] = source
-        _restart([source.picture])
+        edit_steps.begin([source.picture])
         for note in source.notes:
             st.toast(shared.escape(note))
 
@@ -135,13 +126,13 @@ def _source(step: str) -> Source:
 def _way_back(steps: Sequence[str]) -> None:
     """Undo, redo, another beginning, and where one is."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        place = _place()
+        place = edit_steps.place()
         st.button(
             "Undo",
             key="edit.undo",
             icon=":material/undo:",
             disabled=place == 0,
-            on_click=_go,
+            on_click=edit_steps.go,
             args=(place - 1,),
         )
         st.button(
@@ -149,7 +140,7 @@ def _way_back(steps: Sequence[str]) -> None:
             key="edit.redo",
             icon=":material/redo:",
             disabled=place == len(steps) - 1,
-            on_click=_go,
+            on_click=edit_steps.go,
             args=(place + 1,),
         )
         with st.popover("Another photo", icon=":material/add_photo_alternate:"):
@@ -161,39 +152,21 @@ def _submit(request: GenerationRequest, count: int, session: str) -> None:
     wanted = replace(request, count=count)
     generation.check(wanted)
     job = shared.queue().submit(JobSpec(request=wanted, user=session))
-    st.session_state[_WAITING] = job.id
+    st.session_state[edit_steps.WAITING] = job.id
     st.rerun()
 
 
 def _take_over(session: str) -> None:
     """The first picture of the job that was sent becomes the step that is edited next."""
-    if st.session_state.get(_WAITING) is None or _is_waiting(session):
+    if st.session_state.get(edit_steps.WAITING) is None or _is_waiting(session):
         return
-    waiting = st.session_state.pop(_WAITING)
+    waiting = st.session_state.pop(edit_steps.WAITING)
     made = [job.record_ids for job in shared.queue().jobs(session) if job.id == waiting and job.record_ids]
     if made:
-        steps = [*_steps()[: _place() + 1], made[0][0]]
-        st.session_state[_STEPS], st.session_state[_PLACE] = steps, len(steps) - 1
+        edit_steps.add(made[0][0])
 
 
 def _is_waiting(session: str) -> bool:
     """Whether the job that was sent is still at it."""
-    waiting = st.session_state.get(_WAITING)
+    waiting = st.session_state.get(edit_steps.WAITING)
     return any(job.active for job in shared.queue().jobs(session) if job.id == waiting)
-
-
-def _restart(steps: list[str]) -> None:
-    st.session_state[_STEPS], st.session_state[_PLACE] = steps, len(steps) - 1
-    st.session_state.pop(_WAITING, None)
-
-
-def _steps() -> list[str]:
-    return list(st.session_state.get(_STEPS, []))
-
-
-def _place() -> int:
-    return int(st.session_state.get(_PLACE, 0))
-
-
-def _go(place: int) -> None:
-    st.session_state[_PLACE] = place

@@ -252,7 +252,7 @@ def _planned(key: str, _table: Table, _settings: Settings, _uploads: Mapping[str
 
 def _preview(plan: Plan, table: Table) -> None:
     st.header("What will be made", anchor=False)
-    time = estimating.estimate(shared.studio().store, plan.items)
+    time = estimating.estimate(shared.store(), plan.items)
     st.markdown(shared.composed(f"**{shared.escape(time.words())}**"))
     for note in plan.notes:
         if note not in table.notes:

@@ -140,7 +140,7 @@ def _thumbnails(records: Sequence[str]) -> list[bytes]:
         if record is None:
             continue  # deleted
         with contextlib.suppress(OSError):  # its file is gone
-            found.append(shared.studio().store.thumbnail(record).read_bytes())
+            found.append(shared.store().thumbnail(record).read_bytes())
     return found
 
 

@@ -89,7 +89,7 @@ def _take_off(board: Board) -> None:
 
 
 def _mark() -> None:
-    store = shared.studio().store
+    store = shared.store()
     with shared.toasted():
         for record in store.those(_picked()):
             store.mark_favourite(record.id)

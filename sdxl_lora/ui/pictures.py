@@ -19,7 +19,7 @@ from sdxl_lora.request import GenerationRequest, expansion
 from sdxl_lora.ui import (
     boards,
     composer,
-    editing,
+    edit_steps,
     gallery_filters,
     shared,
     shops,
@@ -85,7 +85,7 @@ def _signs(record: Record, key: str) -> None:
         icon=":material/auto_fix_high:",
         help="Use as start: vary it, change a part, widen it",
     ):
-        editing.begin_with(record)
+        edit_steps.begin_with(record)
         st.switch_page(shared.EDIT)
     if st.button("Put on a board", key=f"{key}.board", icon=":material/dashboard:", help="Put it on a board"):
         boards.choose([record.id])
@@ -232,7 +232,7 @@ def _made_from(record: Record) -> None:
 def file_of(record: Record, *, small: bool = False) -> bytes | None:
     """The picture's file, or its thumbnail's; None where it is gone. Read here, as Streamlit raises for lost files."""
     try:
-        return (shared.studio().store.thumbnail(record) if small else record.path).read_bytes()
+        return (shared.store().thumbnail(record) if small else record.path).read_bytes()
     except OSError:
         return None
 
@@ -350,7 +350,7 @@ def favourite(record: Record, key: str, *, keys: bool = False) -> None:
 
 def _mark(identifier: str, favourite: bool) -> None:
     with shared.toasted():
-        shared.studio().store.mark_favourite(identifier, favourite)
+        shared.store().mark_favourite(identifier, favourite)
 
 
 def _content(record: Record) -> bytes:

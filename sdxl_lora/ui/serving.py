@@ -1,10 +1,14 @@
 """What the page's server does besides showing pages: answering the HTTP API, and opening the browser.
 
-Streamlit opens no browser for an application with routes of its own, so this does what it does for others.
+Streamlit opens no browser for an application with routes of its own, so this does what it does for others. What draws
+is imported in the background, because it takes seconds that nobody shall wait for who only looks at a page: once a page
+was out and nothing was asked for a moment, since an import takes the interpreter from everybody else, or soon after the
+start where nobody looks.
 """
 
 import logging
 import threading
+import time
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,16 +21,38 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from sdxl_lora import config
+from sdxl_lora import config, later
 from sdxl_lora.api.app import ApiRoutes
 from sdxl_lora.api.service import Service
 from sdxl_lora.catalog import packing, runs
 from sdxl_lora.errors import RequestError, StudioError
+from sdxl_lora.jobs.front_door import import_what_draws
 from sdxl_lora.ui import catalogs, shared
 
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.3  # seconds until the server listens
+_STILL = 1.0  # seconds without a look at a page, after the first
+_UNSEEN = 5.0  # seconds from the start without any
+_GLANCE = 0.05  # seconds between asking for that
+
+_looks: dict[str, float] = {}  # "last" -> moment of the last look at a page, on the monotonic clock
+
+
+def looked() -> None:
+    """Somebody looks at a page, or has just been shown it."""
+    _looks["last"] = time.monotonic()
+
+
+def _first_page_is_out() -> None:
+    """Returns once that is so, and it is still; or where nobody comes."""
+    began = time.monotonic()
+    while True:
+        last = _looks.get("last")
+        quiet = time.monotonic() - (began if last is None else last)
+        if quiet >= (_UNSEEN if last is None else _STILL):
+            return
+        time.sleep(_GLANCE)
 
 
 @cache
@@ -69,6 +95,7 @@ def _go_on() -> None:
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """From the start of the server to its end."""
+    later.in_background(import_what_draws, when=_first_page_is_out)
     if not st.get_option("server.headless"):
         address = st.get_option("browser.serverAddress")
         timer = threading.Timer(_PAUSE, webbrowser.open, [f"http://{address}:{st.get_option('server.port')}"])

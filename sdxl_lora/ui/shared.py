@@ -19,8 +19,7 @@ from sdxl_lora.feedback.histories import Histories
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
 from sdxl_lora.jobs.queue import JobQueue
-from sdxl_lora.jobs.studio import Studio
-from sdxl_lora.records import Database, Record
+from sdxl_lora.records import Database, Record, Store
 
 CREATE = "pages/create.py"
 GALLERY = "pages/gallery.py"
@@ -59,15 +58,15 @@ def database() -> Database:
     return _shared(config.home()).database
 
 
-def studio() -> Studio:
-    """The one studio of this process. Raises as `database`."""
-    return _shared(config.home()).studio
+def store() -> Store:
+    """All pictures of this process's data folder. Raises as `database`."""
+    return _shared(config.home()).store
 
 
 def find(identifier: str) -> Record | None:
     """The record of a picture, or None where it was deleted, here or by another tab or process."""
     try:
-        return studio().store.get(identifier)
+        return store().get(identifier)
     except NotFoundError:
         return None
 
@@ -213,7 +212,7 @@ def tell_notices() -> None:
     """Says once per session what was repaired in the data folder when the studio started."""
     if "notices_told" not in st.session_state:
         st.session_state["notices_told"] = True
-        for notice in studio().store.notices:
+        for notice in store().notices:
             st.toast(escape(notice), icon=":material/build:", duration="long")
 
 

@@ -1,11 +1,17 @@
 """Is a picture right for a shop: the checklist while it is put right, one click per finding, the file to download."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from sdxl_lora import config, export
-from sdxl_lora.export import Finding, Mended
 from sdxl_lora.records import Record
 from sdxl_lora.ui import shared
+
+if TYPE_CHECKING:
+    from sdxl_lora.export import Finding, Mended
 
 _SIGNS = {
     "ok": ":green[:material/check:]",

@@ -34,7 +34,7 @@ def view(start: str, limit: int, words: str, filters: Filters) -> View:
 
     `words`: what they are to show; where the address names a picture, like that one instead.
     """
-    store, looks = shared.studio().store, shared.front_door().looks
+    store, looks = shared.store(), shared.front_door().looks
     among = store.ids(**filters) if any(value not in (None, "") for value in filters.values()) else None
     identifier = gallery_filters.like()
     found = looks.of_picture(identifier, among) if identifier else looks.of_words(words, among)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sdxl_lora.records import Record
-from sdxl_lora.ui import boards, editing, gallery_filters, pictures, shared, trash, votes, why
+from sdxl_lora.ui import boards, edit_steps, gallery_filters, pictures, shared, trash, votes, why
 
 _AGAIN, _START, _SIMILAR, _BOARD, _DELETE = (
     "More like this",
@@ -50,7 +50,7 @@ def _signs(record: Record, key: str) -> None:
     if chosen == _AGAIN:
         pictures.more_like(record)
     elif chosen == _START:
-        editing.begin_with(record)
+        edit_steps.begin_with(record)
         st.switch_page(shared.EDIT)
     elif chosen == _SIMILAR:
         gallery_filters.open_like(record.id)

@@ -15,7 +15,7 @@ _SHOWN = 60
 
 def put(identifiers: Sequence[str]) -> None:
     """Moves pictures to the trash; where the disk takes nothing new they are deleted for good, which makes room."""
-    store = shared.studio().store
+    store = shared.store()
     with shared.toasted():
         if store.database.read_only:
             for identifier in identifiers:
@@ -40,7 +40,7 @@ def undo_bar() -> None:
 
 def link() -> None:
     """The way to the trash, where there is something in it."""
-    if count := shared.studio().store.trash.count():
+    if count := shared.store().trash.count():
         st.page_link(
             shared.GALLERY,
             label=f"Trash: {count:,}",
@@ -51,7 +51,7 @@ def link() -> None:
 
 def show() -> None:
     """The page of the trash."""
-    store = shared.studio().store
+    store = shared.store()
     st.page_link(shared.GALLERY, label="Back to the gallery", icon=":material/arrow_back:")
     found = store.trash.all()
     if not found:
@@ -96,14 +96,14 @@ def show() -> None:
 
 def _thumbnail(one: Deleted) -> bytes | None:
     try:
-        return shared.studio().store.thumbnail_of(one.id, one.path).read_bytes()
+        return shared.store().thumbnail_of(one.id, one.path).read_bytes()
     except OSError:  # emptied in another tab
         return None
 
 
 def _restore(identifiers: list[str]) -> None:
     with shared.toasted():
-        brought = shared.studio().store.trash.restore(identifiers)
+        brought = shared.store().trash.restore(identifiers)
         if (indexer := shared.front_door().indexer) is not None:
             for identifier in brought:
                 indexer.note(identifier)
@@ -112,7 +112,7 @@ def _restore(identifiers: list[str]) -> None:
 
 def _empty() -> None:
     with shared.toasted():
-        shared.studio().store.trash.empty()
+        shared.store().trash.empty()
     _forget()
 
 

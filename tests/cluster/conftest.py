@@ -16,7 +16,7 @@ from sdxl_lora.errors import MachineLostError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.jobs.front_door import FrontDoor, open_front_door
 from sdxl_lora.jobs.studio import Studio
-from sdxl_lora.models import lora
+from sdxl_lora.models import lora_place
 from tests.stand_in import bundled, tiny_mini
 
 __all__ = ["Beside", "bundled", "clean", "door_of", "tiny_mini"]
@@ -76,4 +76,4 @@ def door_of(home: Path, machines: Sequence[Beside], *, explain: bool = False) ->
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a machine adopts ends with the test."""
-    monkeypatch.setattr(lora, "_copies", {})
+    monkeypatch.setattr(lora_place, "_copies", {})

@@ -8,7 +8,7 @@ from sdxl_lora.errors import ModelUnavailableError
 from sdxl_lora.finishing.chain import Piece
 from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.embroidering import Embroider
-from sdxl_lora.logos import asked
+from sdxl_lora.logos import keeping
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from tests.logos.marks import PEAK
 
@@ -16,7 +16,7 @@ BARE = Piece(image=Image.new("RGB", (128, 128), (40, 60, 90)), request=Generatio
 
 
 def placed(at: str) -> Piece:
-    spec = LogoSpec.parse(at, hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    spec = LogoSpec.parse(at, hash=keeping.keep(PEAK, "peak.svg").hash, name="peak.svg")
     return replace(BARE, request=replace(BARE.request, logos=(spec,)))
 
 

@@ -12,7 +12,7 @@ from sdxl_lora.finishing.origin import original, placed, source_type
 from sdxl_lora.finishing.watermarking import Watermark
 from sdxl_lora.jobs import edits, scenes
 from sdxl_lora.jobs.studio import Studio
-from sdxl_lora.logos import asked
+from sdxl_lora.logos import keeping
 from sdxl_lora.provenance import certificate, detection, settings, signing
 from sdxl_lora.records import Record
 from sdxl_lora.records.iptc import SourceType
@@ -137,7 +137,7 @@ def test_a_product_before_a_scene_and_its_logo_are_in_the_credentials(studio: St
     cut = inputs.open(source.picture).convert("RGBA")
     cut.putalpha(Image.new("L", cut.size, 255))
     scene = scenes.before(source, cut, "a beach", model="mini")
-    logo = LogoSpec(hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    logo = LogoSpec(hash=keeping.keep(PEAK, "peak.svg").hash, name="peak.svg")
     record = kept(studio, replace(scene, logos=(logo,), seed=3))
     state, manifest = shared.manifest_of(record.path.read_bytes())
     product, mark = manifest["ingredients"]

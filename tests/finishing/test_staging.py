@@ -16,7 +16,7 @@ from sdxl_lora.finishing.chain import Chain, Piece
 from sdxl_lora.finishing.compositing import Composite
 from sdxl_lora.finishing.recolouring import Recolour
 from sdxl_lora.finishing.staging import Background
-from sdxl_lora.logos import asked
+from sdxl_lora.logos import asked, keeping
 from sdxl_lora.records.iptc import SourceType
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from tests.editing.photos import garment
@@ -40,7 +40,7 @@ def test_white_is_pure_white_and_the_garment_keeps_its_pixels() -> None:
 
 
 def test_the_product_is_found_as_it_was_before_its_logo_and_wears_it() -> None:
-    spec = LogoSpec.parse("0.5,0.5,0.2", hash=asked.keep(PEAK, "peak.svg").hash)
+    spec = LogoSpec.parse("0.5,0.5,0.2", hash=keeping.keep(PEAK, "peak.svg").hash)
     chain = Chain([Composite(), Background()])
     done = chain(Piece(image=PHOTO, request=replace(REQUEST, background="white", logos=(spec,)))).image
     printed, plain = np.asarray(asked.put_on(PHOTO, (spec,))), np.asarray(finished(background="white").image)

@@ -16,7 +16,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 from sdxl_lora import inputs
 from sdxl_lora.errors import InputError, MemoryLimitError, RequestError, StudioError
 from sdxl_lora.generation import PictureDone, Started, check, cueing, generate, resolve, strides
-from sdxl_lora.logos import asked, cues, typical
+from sdxl_lora.logos import asked, cues, keeping, typical
 from sdxl_lora.models import engines, room
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load, unload
 from sdxl_lora.request import GenerationRequest, LogoSpec, LoraSpec, ResolvedRequest
@@ -37,7 +37,7 @@ def ip_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def wish(tiny_sdxl: Path, controlnet: Path, ip_adapter: Path) -> GenerationRequest:
     """A request with a logo and the networks for it, which says nothing of a cue."""
-    logo = LogoSpec(hash=asked.keep(marks.PEAK, "peak.svg").hash, name="peak.svg")
+    logo = LogoSpec(hash=keeping.keep(marks.PEAK, "peak.svg").hash, name="peak.svg")
     return GenerationRequest(
         prompt="a navy jacket",
         model=str(tiny_sdxl),

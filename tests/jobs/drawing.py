@@ -8,9 +8,9 @@ from threading import Event
 from typing import Any
 
 from sdxl_lora.jobs import attempts
+from sdxl_lora.jobs.events import Recorded, ServingEvent
 from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.spec import JobSpec
-from sdxl_lora.jobs.studio import Recorded
 from sdxl_lora.request import GenerationRequest
 
 SIZE = 64  # px
@@ -28,7 +28,7 @@ def main(home: Path, pause: float) -> None:
     """Works at the jobs under `home` until it is killed, waiting so many seconds after each picture."""
     run = attempts.BestOfNRunner.run
 
-    def slow(self: attempts.BestOfNRunner, spec: JobSpec, **more: Any) -> Iterator[attempts.ServingEvent]:
+    def slow(self: attempts.BestOfNRunner, spec: JobSpec, **more: Any) -> Iterator[ServingEvent]:
         cancel: Event = more["cancel"]
         for event in run(self, spec, **more):
             yield event

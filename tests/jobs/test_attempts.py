@@ -13,7 +13,8 @@ from sdxl_lora.errors import Cancelled, DataError, ImageError, StudioError
 from sdxl_lora.feedback.reviews import Reviews
 from sdxl_lora.generation import PictureDone, StepDone
 from sdxl_lora.jobs.attempts import keep, plan, run_attempts
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.events import Recorded
+from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.scoring.base import default_scorer
 from sdxl_lora.search import Attempt, Finished, Sketching

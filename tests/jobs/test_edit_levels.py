@@ -9,7 +9,8 @@ from PIL import Image
 
 from sdxl_lora import inputs
 from sdxl_lora.jobs.attempts import plan, run_attempts
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.events import Recorded
+from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.request import GenerationRequest
 from sdxl_lora.search import Attempt
 from sdxl_lora.search.calibration import Calibrations

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sdxl_lora.errors import MemoryLimitError, RequestError, StorageError, StudioError
 from sdxl_lora.generation import StepDone
 from sdxl_lora.jobs import worker
-from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.events import ServingEvent
 from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.queue import JobQueue

@@ -8,8 +8,9 @@ from PIL import Image
 
 from sdxl_lora.errors import ImageError, InputError, RequestError
 from sdxl_lora.jobs import product_sets
+from sdxl_lora.jobs.events import Recorded
 from sdxl_lora.jobs.product_sets import Member, Wish
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.studio import Studio
 from tests.editing.photos import garment
 
 COLOURS = ("#C3272B", "#2E6F40")

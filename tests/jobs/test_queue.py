@@ -14,7 +14,7 @@ from PIL import Image
 from sdxl_lora import generation
 from sdxl_lora.errors import Cancelled, ModelUnavailableError, RequestError, StudioError
 from sdxl_lora.generation import Started, StepDone
-from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.events import ServingEvent
 from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.kept import Kept

@@ -8,7 +8,7 @@ import pytest
 from sdxl_lora import generation
 from sdxl_lora.errors import Cancelled
 from sdxl_lora.generation import Started, StepDone
-from sdxl_lora.jobs.attempts import ServingEvent
+from sdxl_lora.jobs.events import ServingEvent
 from sdxl_lora.jobs.job import Job
 from sdxl_lora.jobs.queue import JobQueue
 from sdxl_lora.jobs.spec import Effort, JobSpec

@@ -10,7 +10,7 @@ from sdxl_lora.jobs.front_door import open_front_door
 from sdxl_lora.jobs.spec import Effort, JobSpec
 from sdxl_lora.request import GenerationRequest
 
-RESOLVE = importlib.import_module("sdxl_lora.generation.resolve")  # the room's own name is the function
+RESOLVE = importlib.import_module("sdxl_lora.generation.resolving")
 OPEN = GenerationRequest(
     prompt="a navy jacket", model="mini", count=2
 )  # no seed, steps, guidance, size, precision

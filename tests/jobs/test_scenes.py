@@ -10,7 +10,8 @@ from sdxl_lora import inputs
 from sdxl_lora.errors import PromptError
 from sdxl_lora.jobs import scenes
 from sdxl_lora.jobs.edits import Source
-from sdxl_lora.jobs.studio import Recorded, Studio
+from sdxl_lora.jobs.events import Recorded
+from sdxl_lora.jobs.studio import Studio
 from sdxl_lora.models import registry
 
 

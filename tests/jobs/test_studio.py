@@ -13,8 +13,9 @@ from PIL import Image
 from sdxl_lora import inputs
 from sdxl_lora.errors import Cancelled, InputError, StorageError, UnknownNameError
 from sdxl_lora.generation import PictureDone, Started, StepDone
-from sdxl_lora.jobs.studio import Recorded, Studio
-from sdxl_lora.logos import asked
+from sdxl_lora.jobs.events import Recorded
+from sdxl_lora.jobs.studio import Studio
+from sdxl_lora.logos import keeping
 from sdxl_lora.records import metadata
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from sdxl_lora.scoring.card import ScoreCard
@@ -157,7 +158,9 @@ def test_a_finish_that_cannot_be_meant_is_one_line_before_anything_is_drawn(
 
 
 def test_an_embroidered_logo_is_drawn_over_by_the_model_and_the_picture_says_so(home: Path) -> None:
-    sewn = LogoSpec.parse("0.5,0.5,0.5,embroidered", hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    sewn = LogoSpec.parse(
+        "0.5,0.5,0.5,embroidered", hash=keeping.keep(PEAK, "peak.svg").hash, name="peak.svg"
+    )
     printed = replace(sewn, look="print")
     pictures = {}
     for spec in (sewn, printed):

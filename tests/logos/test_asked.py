@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from sdxl_lora import inputs
 from sdxl_lora.errors import LogoError, NotFoundError
-from sdxl_lora.logos import asked
+from sdxl_lora.logos import asked, keeping
 from sdxl_lora.request import LogoSpec
 from tests.logos import garments
 from tests.logos.marks import PEAK
@@ -22,7 +22,7 @@ def photo() -> Image.Image:
 
 
 def spec(at: str) -> LogoSpec:
-    return LogoSpec.parse(at, hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    return LogoSpec.parse(at, hash=keeping.keep(PEAK, "peak.svg").hash, name="peak.svg")
 
 
 def test_a_named_position_is_found_on_the_garment_of_the_picture() -> None:
@@ -63,7 +63,7 @@ def test_a_png_is_kept_as_pixels_with_its_alpha() -> None:
     mark = Image.new("RGBA", (40, 40))
     mark.paste((255, 0, 0, 255), (5, 5, 35, 30))
     mark.save(file, "PNG")
-    kept = asked.keep(file.getvalue(), "mark.png")
+    kept = keeping.keep(file.getvalue(), "mark.png")
     assert kept.kind == "png"
     assert asked.read(LogoSpec(hash=kept.hash)).aspect == 1.2
 

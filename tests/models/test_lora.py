@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdxl_lora.errors import LoraError, ModelUnavailableError, RequestError
-from sdxl_lora.models import lora
+from sdxl_lora.models import lora, lora_place
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
 from sdxl_lora.request import LoraSpec
 from tests import tiny
@@ -100,17 +100,17 @@ def test_a_lora_works_on_a_reduced_model(tiny_sdxl: Path, files: dict[str, Path]
 def test_a_folder_means_the_standard_file_or_the_only_one(files: dict[str, Path], tmp_path: Path) -> None:
     only = tmp_path / "anything.safetensors"
     only.write_bytes(files["sd-peft"].read_bytes())
-    assert lora.find(LoraSpec(path=str(tmp_path))) == only
-    standard = tmp_path / lora.STANDARD_NAME
+    assert lora_place.find(LoraSpec(path=str(tmp_path))) == only
+    standard = tmp_path / lora_place.STANDARD_NAME
     standard.write_bytes(only.read_bytes())
-    assert lora.find(LoraSpec(path=str(tmp_path))) == standard
+    assert lora_place.find(LoraSpec(path=str(tmp_path))) == standard
 
 
 def test_a_folder_with_several_files_asks_for_one(tmp_path: Path) -> None:
     for name in ("a.safetensors", "b.safetensors"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(LoraError, match=r"holds a\.safetensors, b\.safetensors; name one file"):
-        lora.find(LoraSpec(path=str(tmp_path)))
+        lora_place.find(LoraSpec(path=str(tmp_path)))
 
 
 def test_the_header_tells_the_text_width_in_both_layouts(files: dict[str, Path]) -> None:
@@ -175,17 +175,17 @@ def test_files_that_can_run_code_are_refused(suffix: str, tmp_path: Path) -> Non
     file = tmp_path / f"lora{suffix}"
     file.write_bytes(b"anything")
     with pytest.raises(LoraError, match="can run code"):
-        lora.find(LoraSpec(path=str(file)))
+        lora_place.find(LoraSpec(path=str(file)))
 
 
 def test_a_missing_file_is_told() -> None:
     with pytest.raises(LoraError, match="there is no LoRA at"):
-        lora.find(LoraSpec(path="/no/such/file.safetensors"))
+        lora_place.find(LoraSpec(path="/no/such/file.safetensors"))
 
 
 def test_a_hub_id_that_is_not_here_says_how_to_get_it() -> None:
     with pytest.raises(ModelUnavailableError, match="someone/lora is not on this machine"):
-        lora.find(LoraSpec(path="someone/lora"))
+        lora_place.find(LoraSpec(path="someone/lora"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Device and number format are decided once, and impossible wishes are refused."""
+"""The number format is decided once, and impossible wishes are refused."""
 
 import pytest
 import torch
@@ -35,18 +35,3 @@ def test_int8_weights_are_only_drawn_with_as_they_are(wanted: Precision) -> None
     assert precision.choose_precision("auto", "cuda", quantised=True) == "int8"
     with pytest.raises(RequestError, match=f"precision {wanted} cannot bring back what they were"):
         precision.choose_precision(wanted, "cuda", quantised=True)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(RequestError, match="no device 'cuda'"):
-        precision.choose_device("cuda")
-
-
-def test_an_unknown_device_is_refused_with_the_usable_ones() -> None:
-    with pytest.raises(RequestError, match=r"no device 'tpu'.*usable: .*cpu"):
-        precision.choose_device("tpu")
-
-
-def test_the_processor_is_always_usable() -> None:
-    assert precision.choose_device("cpu") == "cpu"

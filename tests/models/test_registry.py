@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sdxl_lora.errors import InputError, ModelUnavailableError, UnknownNameError
-from sdxl_lora.models import registry
+from sdxl_lora.models import device, registry
 from tests import tiny
 from tests.models.conftest import Publish
 
@@ -72,6 +72,7 @@ def test_auto_stays_with_sdxl_once_it_is_in_the_gpus_memory(
     put_in_cache(registry.describe("sdxl").source, tiny_sdxl)
     gigabytes = 10**9
     memory = {"free": 12 * gigabytes, "own": 0}
+    monkeypatch.setattr(device, "may_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (memory["free"], 12 * gigabytes))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: memory["own"])

@@ -99,6 +99,6 @@ def make(home: Path) -> Callable[..., list[Record]]:
         ]
         for job in jobs:
             shared.queue().wait(job.id, TIMEOUT)
-        return shared.studio().store.page(0, len(prompts))
+        return shared.store().page(0, len(prompts))
 
     return pictures

@@ -42,7 +42,7 @@ def test_a_level_makes_attempts_that_are_told_with_their_reasons(open_app: Open,
     assert "2 attempts" in [expander.label for expander in at.expander]
     told = " ".join(element.help or "" for element in at.caption)
     assert "no threshold" in told
-    [record] = shared.studio().store.page()
+    [record] = shared.store().page()
     assert record.card.search
     assert record.card.search.count == 2
     assert not at.exception
@@ -61,7 +61,7 @@ def test_another_attempt_can_be_kept_with_a_reason(open_app: Open, finish: Finis
         at.text_input(key=f"attempt.{job.id}.0.{winner(job).number}.reason")  # it is in the gallery already
     at.text_input(key=f"{place}.reason").set_value("I like the light").run()
     at.button(key=f"{place}.keep").click().run()
-    newest = shared.studio().store.page()[0]
+    newest = shared.store().page()[0]
     assert newest.card.search
     assert newest.card.search.reason == "I like the light"
     assert newest.request.seed == shared.queue().attempts(job.id)[other].request.seed
@@ -83,9 +83,9 @@ def test_of_a_cancelled_job_even_the_best_attempt_can_be_taken(open_app: Open, f
     shared.queue().cancel(job.id)
     at = finish(at)
     [job] = shared.queue().jobs()
-    assert (job.state, shared.studio().store.count()) == ("cancelled", 0)
+    assert (job.state, shared.store().count()) == ("cancelled", 0)
     at.button(key=f"attempt.{job.id}.0.1.keep").click().run()
-    [record] = shared.studio().store.page()
+    [record] = shared.store().page()
     assert record.request.seed == shared.queue().attempts(job.id)[0].request.seed
     assert record.card.search
     assert record.card.search.reason == "chosen by hand"
@@ -114,7 +114,7 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
         False
     ] * 2
     assert "6 sketches, 3 whole pictures" in [expander.label for expander in at.expander]
-    [record] = shared.studio().store.page()
+    [record] = shared.store().page()
     assert record.request.steps == 6
     finished = shared.queue().attempts(job.id)[-1].finishes
     told = [element.value for element in at.caption]
@@ -133,7 +133,7 @@ def test_sketches_are_told_apart_and_one_that_is_liked_can_be_drawn_whole(
     at.button(key=f"attempt.{job.id}.0.{other.number}.whole").click().run()
     at = finish(at)
     assert shared.queue().jobs()[1].request == other.request
-    assert shared.studio().store.page()[0].request == other.request.wish()
+    assert shared.store().page()[0].request == other.request.wish()
     at = at.switch_page("pages/gallery.py").run()
     at.button(key=f"gallery.{record.id}.details").click().run()
     tried = " ".join(element.value for element in at.markdown)
@@ -189,7 +189,7 @@ def test_votes_are_kept_and_a_complaint_becomes_an_edit_that_is_seen_first(
     open_app: Open, finish: Finish
 ) -> None:
     at = generated(open_app(), finish)
-    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    [job], [record] = shared.queue().jobs(), shared.store().page()
     key = f"job.{job.id}.{record.id}"
     at.button(key=f"{key}.approve").click().run()
     assert at.button(key=f"{key}.approve").label == "Approved"
@@ -216,7 +216,7 @@ def steps(at: AppTest) -> list[str]:
 
 def test_a_vote_pressed_again_is_taken_back(open_app: Open, finish: Finish) -> None:
     at = generated(open_app(), finish)
-    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    [job], [record] = shared.queue().jobs(), shared.store().page()
     for votes in ([True], []):
         at.button(key=f"job.{job.id}.{record.id}.approve").click().run()
         assert [vote.approved for vote in shared.reviews().votes("Northpeak")] == votes
@@ -227,7 +227,7 @@ def test_a_change_is_made_with_the_same_seed_and_undo_brings_the_words_back(
 ) -> None:
     at = generated(open_app(), finish)
     before = at.text_area(key="create.prompt").value
-    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    [job], [record] = shared.queue().jobs(), shared.store().page()
     key = f"job.{job.id}.{record.id}"
     at.button(key=f"{key}.reject").click().run()
     at.text_input(key=f"{key}.wrong").set_value("make it red").run()
@@ -310,7 +310,7 @@ def test_a_new_picture_gets_the_keys_but_not_while_somebody_says_what_is_wrong(
 
 def test_every_picture_says_what_of_the_words_shows(open_app: Open, finish: Finish) -> None:
     at = generated(open_app(), finish)
-    [record] = shared.studio().store.page()
+    [record] = shared.store().page()
     assert [found.wanted for found in record.card.findings][:2] == ["navy", "windbreaker jacket"]
     told = " ".join(element.value for element in at.markdown)
     assert "**What you asked for**" in told
@@ -343,7 +343,7 @@ def test_choices_in_a_prompt_become_jobs_and_too_many_are_refused(open_app: Open
 
 def test_details_tell_how_well_the_taste_of_the_brand_is_known(open_app: Open, finish: Finish) -> None:
     at = generated(open_app(), finish)
-    [job], [record] = shared.queue().jobs(), shared.studio().store.page()
+    [job], [record] = shared.queue().jobs(), shared.store().page()
     key = f"job.{job.id}.{record.id}"
     at.button(key=f"{key}.approve").click().run()
     at.button(key=f"{key}.details").click().run()

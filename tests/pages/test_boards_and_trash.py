@@ -23,7 +23,7 @@ def test_the_trash_shows_what_was_deleted_until_it_is_emptied(open_app: Open, ma
     at.button(key=f"trash.{jacket.id}.restore").click().run()
     at.button(key="trash.confirm").click().run()
     assert at.header[0].value == "The trash is empty"
-    assert [record.id for record in shared.studio().store.page()] == [jacket.id, hat.id]
+    assert [record.id for record in shared.store().page()] == [jacket.id, hat.id]
 
 
 def test_several_pictures_are_chosen_and_put_on_a_board_or_into_the_trash(open_app: Open, make: Make) -> None:
@@ -48,7 +48,7 @@ def test_several_pictures_are_chosen_and_put_on_a_board_or_into_the_trash(open_a
     at.button(key="picks.delete").click().run()
     assert at.header[0].value == "Nothing here yet"
     at.button(key="trash.undo").click().run()
-    assert shared.studio().store.count() == 3
+    assert shared.store().count() == 3
 
 
 def test_a_board_is_chosen_in_the_details_renamed_and_deleted(open_app: Open, make: Make) -> None:

@@ -119,7 +119,7 @@ def test_all_rows_are_made_looked_through_and_deleted(uploaded: Callable[..., Ap
     press(at, "Delete this catalogue")
     at.run()
     assert not run.folder.exists()
-    assert shared.studio().store.count() == 3
+    assert shared.store().count() == 3
     assert "One row per product in" in says(at)
 
 
@@ -139,7 +139,7 @@ def test_a_picture_that_was_deleted_elsewhere_breaks_nothing(uploaded: Callable[
     at = uploaded("sku\nA\nB\n")
     press(at, "Make all 2")
     run = made(at)
-    shared.studio().store.delete(run.made[0].record)
+    shared.store().delete(run.made[0].record)
     (run.folder / "A.png").unlink()
     at.run()
     assert "The file of this picture is gone." in says(at)

@@ -47,7 +47,7 @@ def test_an_empty_studio_says_what_to_do_and_is_ready_to_go(open_app: Open) -> N
 
 def test_generate_makes_pictures_that_are_shown_with_score_and_seed(open_app: Open, finish: Finish) -> None:
     at = finish(press(open_app()))
-    records = shared.studio().store.page()
+    records = shared.store().page()
     assert len(records) == 2
     for record in records:
         assert f"Seed {record.request.seed}" in headlines(at)
@@ -67,7 +67,7 @@ def test_every_example_shows_what_the_bundled_model_drew_of_it(open_app: Open) -
 def test_an_example_runs_with_one_click_and_fills_the_form(open_app: Open, finish: Finish) -> None:
     at = open_app()
     at = finish(at.button(key="create-example-t-shirt").click().run())
-    assert shared.studio().store.count() == 2
+    assert shared.store().count() == 2
     assert "yellow star" in str(at.text_area(key="create.prompt").value)
     assert at.button_group(key="create.garment").value == "Write my own"
 
@@ -235,7 +235,7 @@ def test_a_size_that_cannot_be_drawn_is_one_line(
 def test_emoji_and_other_scripts_simply_work(open_app: Open, finish: Finish) -> None:
     at = finish(press(write(open_app(), "紺色のジャケット 🧥")))
     assert not at.error
-    assert shared.studio().store.page(0, 1)[0].request.prompt == "紺色のジャケット 🧥"
+    assert shared.store().page(0, 1)[0].request.prompt == "紺色のジャケット 🧥"
 
 
 def test_a_lora_that_is_not_there_is_said_at_once_and_nothing_is_sent(open_app: Open) -> None:
@@ -266,7 +266,7 @@ def test_a_picture_that_cannot_be_scored_is_shown_with_the_reason(
     at.number_input(key="create.steps").set_value(2)
     at = finish(press(at))
     assert "Not scored: the CLIP model" in headlines(at)
-    assert shared.studio().store.count() == 2
+    assert shared.store().count() == 2
 
 
 def test_cancel_stops_the_job_and_says_so(open_app: Open, finish: Finish) -> None:
@@ -309,12 +309,12 @@ def test_more_like_this_keeps_the_settings_and_draws_new_seeds(open_app: Open, f
     finish(at)
     again = sent()[1]
     assert (again.prompt, again.seed, again.count) == (WINDBREAKER, None, 2)
-    assert {record.request.seed for record in shared.studio().store.page(0, 2)}.isdisjoint({5, 6})
+    assert {record.request.seed for record in shared.store().page(0, 2)}.isdisjoint({5, 6})
 
 
 def test_same_seed_changed_words_fills_the_form_with_the_seed(open_app: Open, finish: Finish) -> None:
     at = finish(press(open_app()))
-    seed = shared.studio().store.page()[-1].request.seed
+    seed = shared.store().page()[-1].request.seed
     next(button for button in at.button if button.key and button.key.endswith(".words")).click().run()
     assert at.text_input(key="create.seed").value == str(seed)
     assert f"Seed {seed} is kept" in at.success[0].value
@@ -328,7 +328,7 @@ def test_a_dropped_picture_restores_every_setting(
     at.text_input(key="create.seed").set_value("77")
     at.number_input(key="create.guidance").set_value(2.5)
     at = finish(press(at))
-    first = shared.studio().store.page()[-1]
+    first = shared.store().page()[-1]
     at = open_app()
     at.file_uploader(key="create.file").set_value([("mine.png", first.path.read_bytes(), "image/png")]).run()
     assert "All settings of mine.png are filled in." in at.success[0].value
@@ -336,7 +336,7 @@ def test_a_dropped_picture_restores_every_setting(
     assert at.selectbox(key="create.slot.jacket.colour").value == "teal"
     at.button_group(key="create.count").set_value(1).run()
     finish(press(at))
-    again = shared.studio().store.page()[0]
+    again = shared.store().page()[0]
     assert again.request == first.request
     with Image.open(again.path) as one, Image.open(first.path) as other:
         assert one.tobytes() == other.tobytes()

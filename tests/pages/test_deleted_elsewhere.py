@@ -68,7 +68,7 @@ def test_a_page_goes_on_after_everything_was_deleted(
 def test_the_buttons_of_a_deleted_picture_break_nothing(open_app: Open, make: Make, action: str) -> None:
     coat, _ = make("a navy jacket", "a red coat")
     at = open_app("pages/gallery.py")
-    shared.studio().store.delete(coat.id)
+    shared.store().delete(coat.id)
     at.button(key=f"gallery.{coat.id}.{action}").click().run()
     assert not at.exception
 
@@ -78,7 +78,7 @@ def test_the_open_dialog_of_a_deleted_picture_breaks_nothing(open_app: Open, mak
     coat, jacket = make("a navy jacket", "a red coat")
     at = open_app("pages/gallery.py")
     at.button(key=f"gallery.{coat.id}.details").click().run()
-    shared.studio().store.delete(coat.id)
+    shared.store().delete(coat.id)
     at.button(key=f"details.{coat.id}.{action}").click().run()
     assert not at.exception
     if action != "recall":  # which takes the words along to the studio
@@ -92,7 +92,7 @@ def test_the_studio_says_which_of_its_pictures_were_deleted(open_app: Open, make
     at = open_app(session=SESSION)
     [key] = [b.key for b in at.button if b.key and b.key.endswith(".favourite")]
     at.run()
-    shared.studio().store.delete(key.split(".")[-2])
+    shared.store().delete(key.split(".")[-2])
     at.run()
     assert not at.exception
     assert "Deleted." in [caption.value for caption in at.caption]
@@ -105,7 +105,7 @@ def test_the_buttons_of_a_picture_deleted_under_the_studio_break_nothing(
     [record] = make("a navy jacket", session=SESSION)
     at = open_app(session=SESSION)
     [button] = [b for b in at.button if b.key and b.key.endswith(f"{record.id}.{action}")]
-    shared.studio().store.delete(record.id)
+    shared.store().delete(record.id)
     button.click().run()
     assert not at.exception
 
@@ -117,7 +117,7 @@ def test_a_rejected_picture_deleted_while_its_faults_are_named_breaks_nothing(
     at = open_app(session=SESSION)
     next(b for b in at.button if b.key and b.key.endswith(f"{record.id}.reject")).click().run()
     [field] = [f for f in at.text_input if f.key and f.key.endswith(f"{record.id}.wrong")]
-    shared.studio().store.delete(record.id)
+    shared.store().delete(record.id)
     field.input("make it red").run()
     assert not at.exception
 

@@ -29,7 +29,7 @@ def photo() -> bytes:
 
 def pictured() -> Record:
     picture = Image.open(io.BytesIO(photo()))
-    return shared.studio().store.add(picture, request=request("a navy hoodie in a forest", model="mini"))
+    return shared.store().add(picture, request=request("a navy hoodie in a forest", model="mini"))
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ def test_a_picture_of_the_gallery_opens_it_with_its_words(at: AppTest) -> None:
 def test_every_step_is_a_record_with_its_parent_and_can_be_undone_and_redone(
     at: AppTest, finish: Finish
 ) -> None:
-    before = shared.studio().store.page()[0]
+    before = shared.store().page()[0]
     at = finish(at.button(key="edit.make").click().run())
-    first = shared.studio().store.page()[0]
+    first = shared.store().page()[0]
     assert (first.request.made_from, first.request.strength) == (before.id, 0.65)
     assert "Step 2 of 2" in [caption.value for caption in at.caption]
     at.button(key="edit.undo").click().run()
     assert at.button(key="edit.undo").disabled
     at.button(key="edit.redo").click().run()
     at = finish(at.button(key="edit.make").click().run())
-    assert shared.studio().store.page()[0].request.made_from == first.id
+    assert shared.store().page()[0].request.made_from == first.id
     assert shared.find(before.id) is not None
 
 
@@ -88,7 +88,7 @@ def test_a_rectangle_is_drawn_anew_and_the_rest_stays(at: AppTest, finish: Finis
     assert at.button(key="edit.make").disabled  # nobody said what should be there
     at.text_area[0].set_value("a star").run()
     finish(at.button(key="edit.make").click().run())
-    made = shared.studio().store.page()[0]
+    made = shared.store().page()[0]
     mask = np.asarray(inputs.open(made.request.mask))
     assert 0 < (mask > 0).mean() < 0.2
     pixels, old = (
@@ -102,7 +102,7 @@ def test_a_picture_is_widened_with_its_surroundings(at: AppTest, finish: Finish)
     at.segmented_control(key="edit.tool").set_value("Widen").run()
     assert at.text_input[-1].value == "in a forest"
     finish(at.button(key="edit.make").click().run())
-    made = shared.studio().store.page()[0]
+    made = shared.store().page()[0]
     assert (made.height, round(made.width / made.height, 1)) == (96, 1.8)
 
 
@@ -113,7 +113,7 @@ def test_a_photo_from_outside_begins_and_needs_words(open_app: Open, finish: Fin
     at.text_area[0].set_value("a navy hoodie").run()
     at.segmented_control(key="edit.vary").set_value("A lot").run()
     finish(at.button(key="edit.make").click().run())
-    assert shared.studio().store.page()[0].request.prompt == "a navy hoodie"
+    assert shared.store().page()[0].request.prompt == "a navy hoodie"
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", photo()[:900]])
@@ -126,8 +126,8 @@ def test_what_is_no_picture_is_one_line(open_app: Open, data: bytes) -> None:
 
 
 def test_a_picture_that_was_deleted_meanwhile_is_said(at: AppTest) -> None:
-    record = shared.studio().store.page()[0]
-    shared.studio().store.delete(record.id)
+    record = shared.store().page()[0]
+    shared.store().delete(record.id)
     del at.session_state[f"edit.source.{record.id}"]  # as another tab would see it
     at.run()
     assert "this picture was deleted; begin with another" in at.error[0].value.replace("\\", "")
@@ -136,7 +136,7 @@ def test_a_picture_that_was_deleted_meanwhile_is_said(at: AppTest) -> None:
 def test_a_logo_is_seen_before_it_is_printed_and_the_rest_of_the_picture_stays(
     at: AppTest, finish: Finish
 ) -> None:
-    before = shared.studio().store.page()[0]
+    before = shared.store().page()[0]
     at.segmented_control(key="edit.tool").set_value("Logo").run()
     assert at.button(key="edit.make").disabled  # there is no logo yet
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="#c00"/></svg>'
@@ -144,7 +144,7 @@ def test_a_logo_is_seen_before_it_is_printed_and_the_rest_of_the_picture_stays(
     at.selectbox(key="edit.logo.at").set_value("free").run()
     at.slider(key="edit.logo.x").set_value(50).run()
     finish(at.button(key="edit.make").click().run())
-    made = shared.studio().store.page()[0]
+    made = shared.store().page()[0]
     assert (made.request.strength, made.request.made_from) == (0.0, before.id)
     [spec] = made.request.logos
     assert (spec.name, spec.at, spec.x, spec.width) == ("mark.svg", "free", 0.5, 0.2)
@@ -167,7 +167,7 @@ def test_a_background_goes_without_a_word_of_the_product(at: AppTest, finish: Fi
         assert len(at.error) == 1
         return
     finish(at.button(key="edit.make").click().run())
-    assert shared.studio().store.page()[0].request.background == "white"
+    assert shared.store().page()[0].request.background == "white"
 
 
 def test_without_a_photo_an_example_is_one_click_away(open_app: Open) -> None:
@@ -189,9 +189,9 @@ def test_a_scene_needs_words_and_is_drawn_behind_the_product(
     at.segmented_control(key="edit.background.kind").set_value("A scene").run()
     assert at.button(key="edit.make").disabled
     at.text_input(key="edit.background.scene").set_value("a wooden table").run()
-    before = shared.studio().store.page()[0]
+    before = shared.store().page()[0]
     finish(at.button(key="edit.make").click().run())
-    made = shared.studio().store.page()[0]
+    made = shared.store().page()[0]
     assert (made.request.prompt, made.request.made_from) == ("a wooden table", before.id)
     assert made.request.product
 

@@ -34,7 +34,7 @@ def test_other_colours_are_one_click_of_the_same_seed_side_by_side(open_app: Ope
     at = finish(button.click().run())
     first, *others = shared.queue().jobs()
     assert [job.request.prompt.split()[4] for job in others] == ["black", "red", "green", "grey"]
-    record = shared.studio().store.get(first.record_ids[0])
+    record = shared.store().get(first.record_ids[0])
     assert {job.request.seed for job in others} == {record.request.seed}
     assert len({job.spec.group for job in others}) == 1
     assert "Side by side: 4 variants" in headlines(at)

@@ -81,7 +81,7 @@ def test_only_the_pictures_of_one_model_or_day(open_app: Open, make: Make) -> No
     [jacket] = make("a navy jacket")
     other = replace(jacket.request, model="sdxl")
     with Image.open(jacket.path) as image:
-        foreign = shared.studio().store.add(image.convert("RGB"), request=other)
+        foreign = shared.store().add(image.convert("RGB"), request=other)
     at = open_app(PAGE)
     assert at.selectbox(key="gallery.model").options == ["Any model", "mini", "sdxl"]
     at.selectbox(key="gallery.model").set_value("sdxl").run()
@@ -199,7 +199,7 @@ def test_a_picture_whose_file_is_gone_takes_nothing_else_down(open_app: Open, ma
     assert indexer is not None
     assert indexer.wait(60)  # it makes thumbnails, too
     coat.path.unlink()
-    shared.studio().store.thumbnail(coat).unlink()
+    shared.store().thumbnail(coat).unlink()
     at = open_app(PAGE)
     assert shown(at) == [jacket.id]
     assert any("gone" in caption.value for caption in at.caption)
@@ -236,7 +236,7 @@ def test_pictures_are_found_by_brand_number_seed_score_and_lora(open_app: Open, 
         made.request, brand="Halden", sku="TEE-10", seed=77, loras=(LoraSpec(path="halden.safetensors"),)
     )
     card = ScoreCard(score=0.9, scorer="mini-CLIP cosine")
-    wanted = shared.studio().store.add(pixels, request=request, card=card)
+    wanted = shared.store().add(pixels, request=request, card=card)
     at = open_app(PAGE)
     for kind, key, value in (
         ("selectbox", "brand", "Halden"),

@@ -25,7 +25,7 @@ def test_a_grid_is_drawn_shown_and_found_again_by_its_address(
     assert at.button(key="grid.draw").label == "Draw 4 pictures"
     at.button(key="grid.draw").click().run()
     finish(at)
-    drawn = [(one.request.guidance, one.request.seed) for one in shared.studio().store.page(0, 4)]
+    drawn = [(one.request.guidance, one.request.seed) for one in shared.store().page(0, 4)]
     assert sorted(drawn) == [(2, 1), (2, 2), (3, 1), (3, 2)]
     assert "grid.draw" not in [button.key for button in at.button]
     assert [text.value for text in at.markdown if "Seed" in text.value] == ["**Seed 1**", "**Seed 2**"]

@@ -51,7 +51,7 @@ def test_a_set_is_made_and_said_to_belong_together(at: AppTest, finish: Finish) 
     assert at.button(key="products.make").label == "Make 2 pictures"
     at = finish(at.button(key="products.make").click().run())
     assert not at.exception
-    records = shared.studio().store.page()
+    records = shared.store().page()
     assert {record.request.recolour for record in records} == {"#C3272B", "#2E6F40"}
     assert {record.width for record in records} == {1024}
     assert at.success[0].value == "All 2 pictures of the set belong together."

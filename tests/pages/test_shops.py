@@ -15,7 +15,7 @@ def page() -> None:
     """The latest picture's shops alone: AppTest draws a dialog, such as that of the details, only when it is opened."""
     from sdxl_lora.ui import shared, shops
 
-    [record] = shared.studio().store.page(0, 1)
+    [record] = shared.store().page(0, 1)
     shops.show(record, record.path.read_bytes(), "a.png", "here")
 
 

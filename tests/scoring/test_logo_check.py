@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdxl_lora.logos import asked, compositing, geometry
+from sdxl_lora.logos import asked, compositing, geometry, keeping
 from sdxl_lora.logos.raster import Logo
 from sdxl_lora.request import GenerationRequest, LogoSpec
 from sdxl_lora.scoring import lettering, logo_check
@@ -38,7 +38,7 @@ class Easy:
 
 
 def asked_for(at: str) -> GenerationRequest:
-    spec = LogoSpec.parse(at, hash=asked.keep(PEAK, "peak.svg").hash, name="peak.svg")
+    spec = LogoSpec.parse(at, hash=keeping.keep(PEAK, "peak.svg").hash, name="peak.svg")
     return GenerationRequest(prompt="a cap", logos=(spec,))
 
 

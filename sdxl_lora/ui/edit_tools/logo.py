@@ -8,7 +8,7 @@ from PIL import Image
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs import edits
 from sdxl_lora.jobs.edits import Source
-from sdxl_lora.logos import asked, placing
+from sdxl_lora.logos import asked, keeping, positions
 from sdxl_lora.request import LogoSpec
 from sdxl_lora.request.logo_spec import FREE
 from sdxl_lora.ui import branding, logo_stage, shared
@@ -27,7 +27,7 @@ def _show(source: Source) -> Wanted | None:
     if file is None:
         st.image(source.image(), width="stretch", alt="The picture to begin with")
         return None
-    digest = asked.keep(file.getvalue(), file.name).hash
+    digest = keeping.keep(file.getvalue(), file.name).hash
     stage = st.container()
     spec = _placed(digest, file.name)
     with stage:
@@ -72,8 +72,8 @@ def _moved(place: Place) -> None:
 def _placed(digest: str, name: str) -> LogoSpec:
     at = st.selectbox(
         "Where it goes",
-        (*placing.POSITIONS, FREE),
-        format_func=lambda place: "Where I put it" if place == FREE else placing.POSITIONS[place].label,
+        (*positions.POSITIONS, FREE),
+        format_func=lambda place: "Where I put it" if place == FREE else positions.POSITIONS[place].label,
         key=f"{_KEY}.at",
         persist_state="session",
     )
@@ -81,7 +81,7 @@ def _placed(digest: str, name: str) -> LogoSpec:
     angle = float(st.slider("Turned, in degrees", -180, 180, 0, key=f"{_KEY}.angle"))
     if at != FREE:
         share = st.slider("Size, in % of the usual", 40, 200, 100, 5, key=f"{_KEY}.size") / 100
-        width = None if share == 1 else placing.POSITIONS[at].width * share
+        width = None if share == 1 else positions.POSITIONS[at].width * share
         return LogoSpec(hash=digest, name=name, at=at, width=width, angle=angle, look=look)
     across = _percent("From left to right, in %", 0.0, 100.0, 50.0, "x")
     down = _percent("From top to bottom, in %", 0.0, 100.0, 45.0, "y")

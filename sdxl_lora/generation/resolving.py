@@ -6,8 +6,9 @@ from dataclasses import replace
 from sdxl_lora import inputs
 from sdxl_lora.errors import RequestError
 from sdxl_lora.generation import cueing, starting, strides
-from sdxl_lora.models import engines, identity, lora, offloading, registry, schedulers
-from sdxl_lora.models.precision import choose_device, choose_precision
+from sdxl_lora.models import engines, identity, lora_place, offloading, registry, schedulers
+from sdxl_lora.models.device import choose_device
+from sdxl_lora.models.precision import choose_precision
 from sdxl_lora.request import FIELDS, GenerationRequest, ResolvedRequest
 
 _SEEDS = 2**32  # drawn seeds stay short enough to read out; given ones may be larger
@@ -44,7 +45,7 @@ def check(request: GenerationRequest) -> None:
     cueing.check(decided, info)
     strides.check(decided)
     for spec in request.loras:
-        lora.find_here(spec)
+        lora_place.find_here(spec)
 
 
 def _decided(request: GenerationRequest, info: registry.ModelInfo, **found: object) -> ResolvedRequest:
