@@ -26,11 +26,12 @@ AXE := tests/browser/node_modules/axe-core/axe.min.js
 run: port setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-# Two processes halve the time on two cores; JOBS=0 make test runs them in one.
+# Two processes halve the time on two cores; JOBS=0 make test runs them in one. Each begins with a half of its own, so that
+# what neighbouring tests share (the browser's server, loaded models) is made once, and takes from the other's in the end.
 JOBS ?= 2
 
 test: setup-dev $(AXE)
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: lint
 	$(BIN)/python -m mypy

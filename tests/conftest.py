@@ -3,6 +3,7 @@
 Torch is imported by fixtures only: the process that hands tests to the others would wait for it and use none of it.
 """
 
+import gc
 import os
 import tempfile
 
@@ -37,6 +38,11 @@ hypothesis.settings.load_profile("studio")
 
 def pytest_report_header() -> str:
     return ", ".join(f"{name} {version(name)}" for name in _REPORTED)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now stays: the garbage collector need not look through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
