@@ -103,9 +103,13 @@ def _list(as_json: bool) -> int:
     for name, one in known.items():
         print(f"{name}: {one.title}")
         for rule in one.rules:
-            least = f"at least {rule.least:g}" if rule.least is not None else ""
-            most = f"at most {rule.most:g}" if rule.most is not None else ""
             note = f"({rule.note})" if rule.note else ""
-            words = [rule.level.ljust(9), rule.check, least, most, " ".join(rule.of), note]
+            words = [
+                rule.level.ljust(9),
+                rule.check.replace("_", " "),
+                export.wanted(rule),
+                " ".join(rule.of),
+                note,
+            ]
             print("  " + " ".join(filter(None, words)), f"- {rule.source}, read {rule.read}")
     return 0

@@ -15,7 +15,7 @@ from sdxl_lora import later
 from sdxl_lora.export.presets import Preset, Rule, preset, presets
 
 if TYPE_CHECKING:
-    from sdxl_lora.export.checking import Finding, check, worst
+    from sdxl_lora.export.checking import Finding, check, wanted, worst
     from sdxl_lora.export.mending import Mended, mend
     from sdxl_lora.export.picture import Picture, read
     from sdxl_lora.export.sealing import sealed
@@ -30,6 +30,7 @@ else:  # these look at pixels: the door behind which scipy and the networks of `
             "mend": "mending",
             "read": "picture",
             "sealed": "sealing",
+            "wanted": "checking",
             "worst": "checking",
         },
     )
@@ -46,5 +47,6 @@ __all__ = [
     "presets",
     "read",
     "sealed",
+    "wanted",
     "worst",
 ]

@@ -78,41 +78,40 @@ def _shortest(picture: Picture, rule: Rule) -> _Measured:
 
 
 def _side(pixels: int, name: str, rule: Rule) -> _Measured:
-    return _Measured(_within(pixels, rule), f"{name} {pixels:,} px, wants {_range(rule, '{:,.0f} px')}")
+    return _Measured(_within(pixels, rule), f"{name} {pixels:,} px, wants {wanted(rule)}")
 
 
 def _megapixels(picture: Picture, rule: Rule) -> _Measured:
     value = picture.image.width * picture.image.height / 1e6
-    return _Measured(_within(value, rule), f"{value:.1f} megapixels, wants {_range(rule, '{:g}')}")
+    return _Measured(_within(value, rule), f"{value:.1f} megapixels, wants {wanted(rule)}")
 
 
 def _bytes(picture: Picture, rule: Rule) -> _Measured:
     size = len(picture.data)
-    return _Measured(_within(size, rule), f"{_megabytes(size)}, wants {_range(rule, '{}', _megabytes)}")
+    return _Measured(_within(size, rule), f"{_megabytes(size)}, wants {wanted(rule)}")
 
 
 def _aspect(picture: Picture, rule: Rule) -> _Measured:
     value = picture.image.width / picture.image.height
     good = _within(value, rule, slack=_ASPECT_SLACK)
-    wanted = "a square" if rule.least == rule.most == 1 else f"width to height {_range(rule, '{:.2f}')}"
-    return _Measured(good, f"{picture.image.width} x {picture.image.height} px ({value:.2f}), wants {wanted}")
+    size = f"{picture.image.width} x {picture.image.height} px"
+    return _Measured(good, f"{size} ({value:.2f}), wants {wanted(rule)}")
 
 
 def _background(picture: Picture, rule: Rule) -> _Measured:
     layout = picture.layout
-    wanted = _range(rule, "{:.0f}")
     if not layout.plain:
-        return _Measured(False, f"a scene behind the product, wants white ({wanted})")
-    return _Measured(_within(layout.value, rule), f"background {layout.value}, wants {wanted}")
+        return _Measured(False, f"a scene behind the product, wants white ({wanted(rule)})")
+    return _Measured(_within(layout.value, rule), f"background {layout.value}, wants {wanted(rule)}")
 
 
 def _fill(picture: Picture, rule: Rule) -> _Measured:
     layout = picture.layout
-    wanted = _range(rule, "{:.0%}")
     if not layout.plain:
-        return _Measured(False, f"how much the product fills cannot be told before a scene, wants {wanted}")
+        text = f"how much the product fills cannot be told before a scene, wants {wanted(rule)}"
+        return _Measured(False, text)
     good = _within(round(layout.fill, 2), rule)
-    return _Measured(good, f"the product fills {layout.fill:.0%}, wants {wanted}")
+    return _Measured(good, f"the product fills {layout.fill:.0%}, wants {wanted(rule)}")
 
 
 def _opaque(picture: Picture, rule: Rule) -> _Measured:
@@ -147,20 +146,32 @@ def _within(value: float, rule: Rule, slack: float = 0.0) -> bool:
     return low and (rule.most is None or value <= rule.most + slack)
 
 
-def _range(rule: Rule, form: str, words: Callable[[float], Any] = float) -> str:
-    least = None if rule.least is None else form.format(words(rule.least))
-    most = None if rule.most is None else form.format(words(rule.most))
+def wanted(rule: Rule) -> str:
+    """The limits of a rule with their unit; "" where it has none."""
+    least, most = (None if one is None else _LIMITS[rule.check](one) for one in (rule.least, rule.most))
+    if rule.check == "aspect" and rule.least == rule.most == 1:
+        return "a square"
+    of = "width to height " if rule.check == "aspect" else ""
     if least is None:
-        return f"at most {most}"
+        return "" if most is None else f"{of}at most {most}"
     if most is None:
-        return f"at least {least}" if rule.check != "background" or rule.least != 255 else least
-    return least if least == most else f"{least} to {most}"
+        return f"{of}at least {least}" if rule.check != "background" or rule.least != 255 else least
+    return of + (least if least == most else f"{least} to {most}")
 
 
 def _megabytes(size: float) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+_LIMITS: dict[str, Callable[[float], str]] = {  # of checks that have some
+    "longest_side": "{:,.0f} px".format,
+    "shortest_side": "{:,.0f} px".format,
+    "megapixels": "{:g}".format,
+    "bytes": _megabytes,
+    "aspect": "{:.2f}".format,
+    "background": "{:.0f}".format,
+    "fill": "{:.0%}".format,
+}
 CHECKS: dict[str, Callable[[Picture, Rule], _Measured]] = {
     "format": _format,
     "longest_side": _longest,

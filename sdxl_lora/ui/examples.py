@@ -59,7 +59,7 @@ def pick(page: str) -> Example | None:
         page: what the keys of the buttons begin with.
     """
     pressed = None
-    with st.grid(4, min_column_width=140, key=f"grid-{page}-examples"):
+    with st.grid(4, min_column_width=130, key=f"grid-{page}-examples"):
         for example in EXAMPLES:
             with st.container(gap="small"):
                 st.image(str(example.picture), width="stretch", alt=example.prompt)

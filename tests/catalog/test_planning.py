@@ -37,6 +37,10 @@ def test_columns_are_understood_by_their_names_in_any_spelling() -> None:
         "problem": "ignore",
     }
     assert found.unused == ("Price", "couleur")
+    assert [choose([name]).targets for name in ("Article No.", "Variant SKU")] == [
+        {"Article No.": "sku"},
+        {"Variant SKU": "sku"},
+    ]
 
 
 def test_a_column_can_be_mapped_and_wrong_maps_name_the_nearest() -> None:

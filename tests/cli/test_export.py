@@ -53,7 +53,11 @@ def test_the_presets_are_listed_with_their_sources(capsys: pytest.CaptureFixture
     known = as_json(capsys, "--list")["presets"]
     assert all(rule["source"] and rule["read"] for one in known.values() for rule in one["rules"])
     assert cli.main(["export", "--list"]) == 0
-    assert "sellercentral.amazon.com" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "sellercentral.amazon.com" in said
+    assert "longest side 1,000 px to 10,000 px (" in said
+    assert "bytes at most 10.0 MB (" in said
+    assert "e+0" not in said
 
 
 def test_bad_input_is_one_line(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
