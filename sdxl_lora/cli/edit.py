@@ -1,6 +1,7 @@
 """`edit IMAGE [PROMPT]`: a picture varied, a part of it drawn anew, or its frame widened; recorded like any other."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sdxl_lora.jobs.edits import Source
+    from sdxl_lora.request import LogoSpec
 
 _AFTER = {field.name for field in fields(Finish)} | {"upscale"}  # what is done to a finished picture
 _ANCHORS = ("middle", "start", "end")
@@ -84,10 +86,21 @@ def build_request(arguments: argparse.Namespace, source: "Source") -> Generation
     elif (mask := _mask(arguments, source)) is not None:
         request = edits.change_part(source, mask, arguments.prompt, strength=strength)
     elif strength is None and (placed or (_finished(arguments) and not arguments.prompt)):  # nothing is drawn
+        _check_places(source, placed)
         return replace(edits.finish(source, arguments.prompt, logos=placed), **_said(arguments))
     else:
         request = edits.vary(source, arguments.prompt, strength=strength)
     return replace(request, logos=placed or request.logos, **_said(arguments))
+
+
+def _check_places(source: "Source", placed: Sequence["LogoSpec"]) -> None:
+    """Raises `LogoError` for a logo that has no place on the picture, which would come out as it went in."""
+    from sdxl_lora.logos import asked
+
+    image = source.image()
+    for spec in placed:
+        if spec.placed:
+            asked.corners_on(image, spec)
 
 
 def _said(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,8 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from sdxl_lora.errors import StorageError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # a file's name may hold them
 
 
 def setting(name: str) -> str | None:
@@ -62,11 +65,11 @@ def streams() -> Iterator[None]:
 
 
 def tell(line: str) -> None:
-    """A line on stderr; lost where stderr takes none, for it is never a result."""
+    """A line on stderr, and one only, whatever names are in it; lost where stderr takes none: it is never a result."""
     if sys.stderr is None:  # `print` would take stdout instead
         return
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(_CONTROL.sub(" ", line), file=sys.stderr, flush=True)
     except OSError:
         _drop(sys.stderr)
 

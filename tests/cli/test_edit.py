@@ -119,6 +119,7 @@ def test_what_cannot_be_edited_is_one_line_and_leaves_nothing(
     Image.new("RGB", (32, 200)).save(tmp_path / "small.png")
     Image.new("L", (128, 96)).save(tmp_path / "empty.png")
     Image.new("L", (96, 128), 255).save(tmp_path / "turned.png")
+    (tmp_path / "two\nlines\x1b[31m.png").write_bytes(b"no picture")
     one = str(photo)
     for words, said in (
         (["none.png", "x"], "none.png cannot be opened"),
@@ -126,6 +127,7 @@ def test_what_cannot_be_edited_is_one_line_and_leaves_nothing(
         ([str(tmp_path / "page.jpg"), "x"], "page.jpg cannot be read as a picture"),
         ([str(tmp_path / "half.png"), "x"], "half.png cannot be read as a picture"),
         ([str(tmp_path / "small.png"), "x"], "its sides need 64 px"),
+        ([str(tmp_path / "two\nlines\x1b[31m.png"), "x"], "error: two lines [31m.png cannot be read"),
         ([one], "say what the picture should show"),
         ([one, "x", "--mask", str(tmp_path / "empty.png")], "the mask is empty"),
         ([one, "x", "--mask", str(tmp_path / "turned.png")], "the mask is 96x128 px, the picture 128x96"),
@@ -168,3 +170,25 @@ def test_a_place_that_is_none_is_said_in_one_line(photo: Path, tmp_path: Path, c
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert "position of a logo" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("0.5,0.5,0.95", "is larger than the garment"),
+        ("0.9,0.9,0.5", "sticks out of the picture"),
+        ("0.1,0.9,0.1", "lies beside the garment"),
+    ],
+)
+def test_a_logo_without_a_place_on_the_photo_is_refused_and_leaves_no_picture(
+    at: str, said: str, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = Image.new("RGB", (256, 192), (235, 235, 230))
+    shown.paste((200, 60, 40), (90, 40, 170, 160))
+    shown.save(tmp_path / "product.png")
+    (tmp_path / "peak.svg").write_bytes(PEAK)
+    words = [str(tmp_path / "product.png"), "--logo", str(tmp_path / "peak.svg"), "--at", at]
+    assert cli.main(["edit", *words]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+    assert not (home / "pictures").exists()
