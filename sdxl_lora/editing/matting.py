@@ -1,11 +1,14 @@
 """What of a picture is the product: a first, soft guess, by U-2-Net small or, where that is missing, by GrabCut.
 
 U-2-Net: Qin et al., "U^2-Net: Going Deeper with Nested U-Structure for Salient Object Detection", 2020, run by
-onnxruntime on one thread. Where it is unsure, colours decide: GrabCut (Rother et al., 2004) learns them from what it is
-sure of. Without the network GrabCut starts from a rectangle, and is then usable on plain backgrounds only. Edges are
-refined elsewhere (`edges`).
+onnxruntime on one thread. What it makes of a picture changes with how it is shown: where it is in doubt over whole
+parts (half a brim, carpet that could be a collar) it looks twice more, at the mirror image and from further away, at
+once, and the surest of the three counts. Where that is unsure, colours decide: GrabCut (Rother et al., 2004) learns
+them from what it is sure of. Without the network GrabCut starts from a rectangle, and is then usable on plain
+backgrounds only. Edges are refined elsewhere (`edges`).
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -27,6 +30,12 @@ _GRABCUT_SIDE = {"alone": 512, "unsure": 320}  # px, longer side
 _GRABCUT_MARGIN = 0.03  # of the side: what lies outside is background for certain
 _GRABCUT_ROUNDS = {"alone": 5, "unsure": 3}
 _SURE, _LIKELY, _UNLIKELY = 0.85, 0.4, 0.1  # of the network's matte
+_DOUBT_SIDE = 160  # px, at which doubt is measured
+_DOUBTED = (0.15, 0.85)  # of the matte: neither product nor background
+_EDGE = 4  # px of that: what is doubted over less is only a soft edge
+_DOUBTFUL = 0.025  # doubted, of the product: look again
+_KEPT = 0.8  # of what the first look was sure of, that another has to find, too
+_AWAY = 0.2  # of the longer side: how much is added on every side to look from further away
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ def guess(image: Image.Image) -> Guess:
         session = _session()
     except ModelUnavailableError as error:
         return Guess(_from_rectangle(image), "GrabCut", str(error))
-    return Guess(_settled(image, _u2netp(session, image)), "U-2-Net small")
+    return Guess(_settled(image, _surest(session, image)), "U-2-Net small")
 
 
 @lru_cache(maxsize=1)
@@ -65,6 +74,38 @@ def _u2netp(session: Any, image: Image.Image) -> Matte:
     inputs = {session.get_inputs()[0].name: values.transpose(2, 0, 1)[None].astype(np.float32)}
     [found] = session.run([session.get_outputs()[0].name], inputs)  # the first of seven is the fused one
     return cv2.resize(found[0, 0], image.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def _surest(session: Any, image: Image.Image) -> Matte:
+    """What the network sees, or, where it is in doubt, what it sees in the view of which it is surest."""
+    first = _u2netp(session, image)
+    if doubt(first) <= _DOUBTFUL:
+        return first
+    with ThreadPoolExecutor(2) as pool:
+        looks = list(pool.map(lambda look: look(session, image), (_mirrored, _from_further)))
+    sure = first > _SURE
+    alike = [matte for matte in looks if (matte[sure] > _LIKELY).mean() >= _KEPT]
+    return min((first, *alike), key=doubt)
+
+
+def doubt(matte: Matte) -> float:
+    """How much of a picture is neither product nor background, soft edges left out, as a share of the product."""
+    small = cv2.resize(matte, (_DOUBT_SIDE, _DOUBT_SIDE), interpolation=cv2.INTER_AREA)
+    unsure = ((small > _DOUBTED[0]) & (small < _DOUBTED[1])).astype(np.uint8)
+    wide = cv2.morphologyEx(unsure, cv2.MORPH_OPEN, np.ones((_EDGE, _EDGE), np.uint8))
+    return float(wide.sum() / max(1, (small > 0.5).sum()))
+
+
+def _mirrored(session: Any, image: Image.Image) -> Matte:
+    seen = _u2netp(session, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return np.ascontiguousarray(seen[:, ::-1])
+
+
+def _from_further(session: Any, image: Image.Image) -> Matte:
+    """The colours at the edges go on beyond them."""
+    edge = max(1, round(_AWAY * max(image.size)))
+    wide = cv2.copyMakeBorder(np.asarray(image), edge, edge, edge, edge, cv2.BORDER_REPLICATE)
+    return _u2netp(session, Image.fromarray(wide))[edge:-edge, edge:-edge]
 
 
 def _settled(image: Image.Image, matte: Matte) -> Matte:

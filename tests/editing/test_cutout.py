@@ -1,5 +1,7 @@
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -155,3 +157,59 @@ def test_edges_of_a_large_picture_are_found_at_a_smaller_size_and_its_pixels_sta
     pixels = np.asarray(found)
     whole = pixels[..., 3] == 255
     assert (pixels[whole][:, :3] == np.asarray(photo)[whole]).all()
+
+
+class Fickle:
+    """A network that is in doubt of half the product unless it sees the picture in a mirror."""
+
+    def __init__(self, mirrored: float, product: float = 1.0) -> None:
+        self.mirrored, self.product, self.looks = mirrored, product, 0
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="picture")]
+
+    get_outputs = get_inputs
+
+    def run(self, _: list[str], pictures: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.looks += 1
+        [picture] = pictures.values()
+        mirrored = picture[..., :160].mean() < picture[..., 160:].mean()
+        matte = np.zeros((1, 1, 320, 320), np.float32)
+        matte[..., 80:240, 80:240] = self.product if mirrored else 1.0
+        matte[..., 160:240, 80:240] = self.mirrored if mirrored else 0.5
+        return [matte]
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "product", "found"), [(1.0, 1.0, 1.0), (0.0, 1.0, 0.0), (0.0, 0.0, None)]
+)
+def test_where_the_network_is_in_doubt_its_surest_look_counts_unless_that_loses_the_product(
+    mirrored: float, product: float, found: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Fickle(mirrored, product)
+    monkeypatch.setattr(matting, "_session", lambda: network)
+    # brighter on the left, and in the middle of both colours, so that colours say nothing
+    picture = np.repeat(np.linspace(200, 60, 320).astype(np.uint8)[None, :, None], 320, axis=0)
+    matte = matting.guess(Image.fromarray(np.repeat(picture, 3, axis=2))).matte
+    assert network.looks == 3
+    assert matte[120, 160] > 0.9
+    if found is not None:
+        assert matte[200, 160] == pytest.approx(found, abs=0.05)
+
+
+def test_a_network_that_is_sure_looks_once_and_soft_edges_are_no_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Fickle(1.0)
+    monkeypatch.setattr(matting, "_session", lambda: network)
+    matting.guess(
+        Image.fromarray(np.repeat(np.linspace(60, 200, 320).astype(np.uint8)[None, :], 320, axis=0)).convert(
+            "RGB"
+        )
+    )
+    assert network.looks == 1
+    soft = np.zeros((320, 320), np.float32)
+    soft[80:240, 80:240] = 1
+    assert matting.doubt(cv2.GaussianBlur(soft, (0, 0), 2)) == 0
+    soft[80:160, 80:240] = 0.5
+    assert matting.doubt(soft) > 0.5
