@@ -175,7 +175,7 @@ def test_a_place_that_is_none_is_said_in_one_line(photo: Path, tmp_path: Path, c
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        ("0.5,0.5,0.95", "is larger than the garment"),
+        ("0.5,0.5,0.6", "is larger than the garment"),
         ("0.9,0.9,0.5", "sticks out of the picture"),
         ("0.1,0.9,0.1", "lies beside the garment"),
     ],
