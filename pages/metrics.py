@@ -45,11 +45,13 @@ def nothing_yet() -> None:
     with st.container(key="empty"):
         st.header("No evaluation yet", anchor=False)
         st.markdown(
-            "Compare a folder of pictures with photos of the same names; what has no weights says so:"
+            "Choose a folder of pictures above. They are measured by themselves, and against your photos where"
+            " these have the same names."
         )
-        st.code(COMMAND, language="bash", wrap_lines=True)
-        st.markdown("Or let the studio make the pictures, with and without a LoRA, and compare the two:")
-        st.code(COMMAND_LORA, language="bash", wrap_lines=True)
+        with st.expander("The same in a shell", icon=":material/terminal:"):
+            st.code(COMMAND, language="bash", wrap_lines=True)
+            st.caption("The studio can also make the pictures, with and without a LoRA, and compare the two:")
+            st.code(COMMAND_LORA, language="bash", wrap_lines=True)
 
 
 def choose(records: dict[str, EvaluationRecord]) -> tuple[list[str], str | None]:

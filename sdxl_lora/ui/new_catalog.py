@@ -1,6 +1,8 @@
 """The form for a new catalogue: a table, what its columns mean, what holds for all rows, and what will come of it."""
 
+import csv
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +65,8 @@ def form() -> None:
             key="catalog.example",
         )
     if upload is None:
+        st.caption("A table can be as plain as this:")
+        st.table(list(csv.DictReader(io.StringIO(EXAMPLE))), border="horizontal", hide_index=True)
         return
     data = upload.getvalue()
     table = _table(data, upload.name)

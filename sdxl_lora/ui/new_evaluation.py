@@ -56,7 +56,7 @@ def show(*, expanded: bool) -> None:
             st.error(escape(str(error)), icon=":material/error:")
             return
         if asked is None:
-            st.caption("Photos of the same names and captions are optional: metrics that lack them say so.")
+            st.caption("Without photos or captions some metrics cannot be computed; they say so.")
             return
         st.markdown("The command that makes this again:")
         st.code(asked.command, language="bash", wrap_lines=True)
@@ -103,10 +103,10 @@ def _folders() -> Asked | None:
         "Folder of the pictures", key="metrics.new.generated", placeholder="outputs/pictures"
     )
     reference = st.text_input(
-        "Folder of photos with the same names", key="metrics.new.reference", placeholder="none"
+        "Folder of photos with the same names", key="metrics.new.reference", placeholder="optional"
     )
     captions = st.text_input(
-        "File of captions", key="metrics.new.captions", placeholder="none; .jsonl, .json, .csv or .txt"
+        "File of captions", key="metrics.new.captions", placeholder="optional; .jsonl, .json, .csv or .txt"
     )
     paths = [
         Path(text.strip()).expanduser() if text.strip() else None for text in (generated, reference, captions)
