@@ -5,6 +5,7 @@ Torch is imported by fixtures only: the process that hands tests to the others w
 
 import gc
 import os
+import sqlite3
 import tempfile
 
 # before anything imports the hub's client, which reads these once
@@ -62,6 +63,23 @@ def smallest_int8_layer() -> Iterator[int]:
         real = int8.SMALLEST
         patch.setattr(int8, "SMALLEST", 0)
         yield real
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk() -> Iterator[None]:
+    """What tests write need not outlive a power cut: a flush takes milliseconds, and there are thousands."""
+    from sdxl_lora.records import sqlite
+
+    connected = sqlite._connected
+
+    def connect(connection: sqlite3.Connection, record: object) -> None:
+        connected(connection, record)
+        connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(sqlite, "_connected", connect)
+        yield
 
 
 @pytest.fixture(scope="session")
