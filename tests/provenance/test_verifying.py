@@ -127,4 +127,4 @@ def test_the_verb_prints_lines_and_one_json_object(
     assert found["signature"]["state"] == "own"
     assert set(found) == {"path", *Verdict.__dataclass_fields__}
     assert cli.main(["verify", str(tmp_path / "missing.png")]) == 2
-    assert "missing.png cannot be read" in capsys.readouterr().err
+    assert "missing.png cannot be opened" in capsys.readouterr().err
