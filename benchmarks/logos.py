@@ -100,12 +100,14 @@ class Measured:
     seconds: float
 
 
-def pictures(cases: Sequence[Case]) -> list[Image.Image]:
-    """One of each case, `SIDE` px."""
+def pictures(cases: Sequence[Case], *, first: int = 0) -> list[Image.Image]:
+    """One of each case, `SIDE` px; `first`: the place of the first one in `CASES`."""
     model = load(ModelConfig(model="mini"))
     made = []
     for index, case in enumerate(cases):
-        request = GenerationRequest(prompt=f"a photography of {case.shows}", model="mini", seed=SEED + index)
+        request = GenerationRequest(
+            prompt=f"a photography of {case.shows}", model="mini", seed=SEED + first + index
+        )
         drawn = next(e.image for e in generate(model, resolve(request)) if isinstance(e, PictureDone))
         made.append(drawn.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
     return made

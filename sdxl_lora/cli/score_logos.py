@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One verdict per picture and logo: match, altered or not found. Raises `InputError`, `StorageError`."""
+    """One verdict per picture and logo: match, altered, too small or not found. Raises `InputError`, `StorageError`."""
     if arguments.calibrate or arguments.prompt is not None:
         raise InputError("--logo is looked for alone; score the prompt in a second call")
     from PIL import Image

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdxl_lora.logos import geometry, searching
+from sdxl_lora.logos import geometry, inks, searching
 from sdxl_lora.logos.compositing import Pixels
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
@@ -36,6 +36,7 @@ class Drawing:
     ink: _Plane  # RGB 0..1, not premultiplied
     cover: _Plane  # alpha 0..1
     labels: NDArray[np.int32]  # which of its colours a pixel has; -1 outside it
+    parts: _Plane  # [height, width, parts]: how much of each pixel is of each of its colours, 0..1
     edge: int  # px of margin
     edges: _Plane  # strength of edges, 0..1
 
@@ -59,6 +60,7 @@ class Aligned:
     corners: Corners  # px of the picture
     seen: _Plane  # [height, width, 3] of the drawing with its margin, RGB 0..1
     fitted: _Plane  # the drawing in the colours found there, RGB 0..1
+    inked: inks.Inked  # how the picture shows the drawing's parts
     ground: _Plane  # the cloth under it, RGB 0..1
     colours: list[tuple[NDArray[np.float32], NDArray[np.float32], float]]  # (drawn, found, share of the logo)
 
@@ -73,11 +75,12 @@ def drawing_of(logo: Logo, corners: Corners, *, mirrored: bool = False) -> Drawi
     padded = np.pad(drawn, ((edge, edge), (edge, edge), (0, 0)))
     cover = np.asarray(padded[..., 3] / 255, np.float32)
     ink = np.asarray(padded[..., :3] / 255, np.float32)
-    there = cover >= 0.5
+    there = cover >= min(0.5, 0.9 * float(cover.max()))  # a hairline covers no pixel by half
     labels = np.full(cover.shape, -1, np.int32)
     labels[there] = searching.clusters(np.asarray(ink[there] * 255, np.float32), _COLOURS)
     light = np.concatenate([ink * cover[..., None], cover[..., None]], axis=-1)
-    return Drawing(ink=ink, cover=cover, labels=labels, edge=edge, edges=_edges(light))
+    parts = inks.shares(labels, cover)
+    return Drawing(ink=ink, cover=cover, labels=labels, parts=parts, edge=edge, edges=_edges(light))
 
 
 def aligned(pixels: Pixels, drawing: Drawing, corners: Corners) -> Aligned:
@@ -110,8 +113,9 @@ def _seen_at(pixels: Pixels, drawing: Drawing, corners: Corners, cloth: _Plane |
         outside = drawing.cover < 0.02
         colour = np.median(seen[outside], axis=0) if outside.any() else seen.mean((0, 1))
         cloth = np.asarray(np.broadcast_to(colour, seen.shape), np.float32)
-    fitted, colours = _fitted(drawing, seen, cloth)
-    return Aligned(corners=corners, seen=seen, fitted=fitted, ground=cloth, colours=colours)
+    inked, colours = _inked(drawing, seen, cloth)
+    fitted = inks.mixed(drawing.parts, inked, cloth)
+    return Aligned(corners=corners, seen=seen, fitted=fitted, inked=inked, ground=cloth, colours=colours)
 
 
 def _ecc(wanted: _Plane, found: _Plane, start: _Plane, kind: int, soft: int) -> _Plane:
@@ -164,27 +168,21 @@ def _straight(pixels: Pixels, drawing: Drawing, corners: Corners) -> _Plane:
     return seen.astype(np.float32) / 255
 
 
-def _fitted(
+def _inked(
     drawing: Drawing, seen: _Plane, ground: _Plane
-) -> tuple[_Plane, list[tuple[NDArray[np.float32], NDArray[np.float32], float]]]:
-    """The drawing in the colours that its parts have there, on the colour around it; and those colours."""
-    inked = ground.copy()
+) -> tuple[inks.Inked, list[tuple[NDArray[np.float32], NDArray[np.float32], float]]]:
+    """How its parts are there; and their colours, (drawn, found, share of the logo)."""
     total = max(1, int((drawing.labels >= 0).sum()))
-    colours = []
-    for label in np.unique(drawing.labels[drawing.labels >= 0]):
+    guess, drawn, share = [], [], []
+    for label in range(drawing.parts.shape[-1]):
         mine = drawing.labels == label
         solid = cv2.erode((mine & (drawing.cover >= _SOLID)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         solid = solid if solid.sum() >= 8 else mine
-        found = np.median(seen[solid], axis=0).astype(np.float32)
-        inked[mine] = found
-        colours.append((drawing.ink[solid].mean(axis=0), found, float(mine.sum() / total)))
-    # the soft rim of a part has the colour of the part beside it
-    rim = (drawing.labels < 0) & (drawing.cover > 0)
-    if rim.any():
-        spread = cv2.dilate(inked * (drawing.labels >= 0)[..., None], np.ones((3, 3), np.uint8))
-        inked[rim] = spread[rim]
-    cover = drawing.cover[..., None]
-    return np.asarray(inked * cover + ground * (1 - cover), np.float32), colours
+        guess.append(np.median(seen[solid], axis=0))
+        drawn.append(drawing.ink[solid].mean(axis=0))
+        share.append(float(mine.sum() / total))
+    inked = inks.found(drawing.parts, seen, ground, np.array(guess, np.float32))
+    return inked, list(zip(drawn, inked.colours, share, strict=True))
 
 
 def contrast_of(fitted: _Plane) -> _Plane | None:

@@ -8,7 +8,9 @@ Light and shadow on the cloth do not count: structure is compared window by wind
 factor of SSIM, Wang et al. 2004, eq. 10), of the drawing in the colours that its parts have there, so that a recoloured
 logo has the right structure and the wrong colours; colours are compared after one common brightness. What is bent is
 found by comparing once more after a dense flow (Farnebäck 2003) has undone it. Parts whose own colour could not be seen
-on that ground do not count. Letters are not read here; that is what `scoring.logo_check` adds.
+on that ground do not count. How alike details have to be is told by the drawing itself: much more than its molten copy
+(`rivals`) would be. Under `LEAST` px nobody could say, and what is found is too small to be judged. Letters are not
+read here; that is what `scoring.logo_check` adds.
 """
 
 from dataclasses import dataclass, replace
@@ -19,24 +21,27 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from sdxl_lora.logos import aligning, geometry, searching
+from sdxl_lora.logos import aligning, geometry, inks, rivals, searching
 from sdxl_lora.logos.aligning import Aligned, Drawing
 from sdxl_lora.logos.compositing import Pixels, to_linear, to_srgb
 from sdxl_lora.logos.geometry import Corners
 from sdxl_lora.logos.raster import Logo
 
-Verdict = Literal["match", "altered", "not found"]
+Verdict = Literal["match", "altered", "too small", "not found"]
 
-LIKE: Final = 0.86  # likeness from which it is the logo
+LIKE: Final = 0.88  # likeness from which it is the logo
 NEAR: Final = 0.5  # likeness from which it was meant to be
 BENT: Final = 0.6  # likeness after bends are undone, from which it was meant to be
-WORST: Final = 0.52  # likeness of the worst tenth of the logo, at least
-DETAIL: Final = 0.85  # likeness in small windows, that corners and gaps are the drawing's from
-DETAIL_WORST: Final = 0.55  # the same of the worst tenth; both have to be less
+WORST: Final = 0.64  # likeness of the worst tenth of the logo, at least
+DETAIL_WORST: Final = 0.51  # the same in small windows, that corners and gaps are the drawing's from
+MOLTEN: Final = 0.36  # of what the molten drawing lacks in likeness in small windows, at most
+ADDED: Final = 0.06  # of the logo's rectangle, that something else may cover between its parts
+LEAST: Final = 24.0  # px of the shorter side; details of what is smaller cannot be told
 COLOUR: Final = 23.5  # CIEDE2000 of the colour that is most off, at most
 ELSE: Final = 36.0  # the same, from which a shape that is hardly near is something else
+ASKEW: Final = 1.3  # of its proportions, from which the same is so
 UNSURE: Final = 0.72  # likeness of a shape that is hardly near
-STRETCH: Final = 1.2  # of its proportions, at most; more where a side is a few pixels
+STRETCH: Final = 1.1  # of its proportions, at most; more where a side is a few pixels
 _STRETCH_PX: Final = 1.2  # px by which the shorter side may be off
 OTHER: Final = 1.8  # of its proportions, from which it is something else
 _LEAST_SIDE: Final = 24  # px; what is smaller on the picture cannot be told
@@ -44,8 +49,11 @@ _WINDOW: Final = 0.05  # of the root of the logo's area: sigma of the windows
 _SMALL_WINDOW: Final = 0.018  # the same of windows in which rounded corners and filled gaps show
 _NOISE: Final = 0.02  # standard deviation, 0..1, that says nothing
 _SEEN: Final = 0.04  # the same, from which a part of the drawing can be seen
+_UNTOUCHED: Final = 0.01  # the same, up to which a window beside the drawing shows nothing of it
+_UNEVEN: Final = 90  # percentile of the contrast of such windows, that the cloth is taken to have everywhere
 _FAINT: Final = 0.2  # of the drawing's contrast, at least
 _SURE: Final = 0.9  # likeness from which no other candidate is looked at
+_RANKS: Final = {"not found": 0, "too small": 1}
 _MIRRORED: Final = 0.1  # how much more alike than the drawing its mirror image is, at least
 
 
@@ -58,8 +66,9 @@ class Sighting:
     likeness: float = 0.0  # of structure, 0..1
     bent: float = 0.0  # the same after bends are undone
     worst: float = 0.0  # the same of the worst tenth
-    detail: float = 1.0  # the likeness in small windows
-    detail_worst: float = 1.0  # the same of the worst tenth
+    detail_worst: float = 1.0  # the same in small windows
+    molten: float = 0.0  # lack of likeness in small windows, as a share of what the molten drawing lacks
+    added: float = 0.0  # share of its rectangle that something covers which the drawing does not have
     colour: float = float("nan")  # CIEDE2000 of the colour that is most off
     stretch: float = 1.0  # how much longer than it should be in one direction
     corners: Corners | None = None  # px of the picture; None where nothing was found
@@ -67,7 +76,7 @@ class Sighting:
     @property
     def sharp(self) -> bool:
         """Whether corners and gaps are the drawing's, which a melted one has lost although its shape is near."""
-        return self.detail >= DETAIL or self.detail_worst >= DETAIL_WORST
+        return self.detail_worst >= DETAIL_WORST and self.molten <= MOLTEN
 
 
 _NOTHING: Final = Sighting(verdict="not found", reason="nothing like the logo was found on the picture")
@@ -81,13 +90,17 @@ def find(pixels: Pixels, logo: Logo, *, near: Corners | None = None, bare: Pixel
         bare: the picture before the logo was put on, if that is known: on patterned cloth the pattern is told from it.
     """
     if near is not None:
+        if (longest := float(geometry.lengths(near).max())) < _LEAST_SIDE:
+            return replace(
+                _NOTHING, verdict="too small", reason=_too_small("the place for the logo is", longest)
+            )
         return compare(pixels, logo, near, bare=bare)
     best = _NOTHING
     for place in searching.candidates(pixels, logo):
         seen = compare(pixels, logo, place.corners)
         if place.mirrored and seen.verdict != "match":
             turned = compare(pixels, logo, place.corners, mirrored=True)
-            if turned.verdict != "not found" and turned.likeness > seen.likeness + _MIRRORED:
+            if turned.verdict in ("match", "altered") and turned.likeness > seen.likeness + _MIRRORED:
                 seen = replace(turned, verdict="altered", reason="the logo was found, but it is mirrored")
         if _rank(seen) > _rank(best):
             best = seen
@@ -96,8 +109,8 @@ def find(pixels: Pixels, logo: Logo, *, near: Corners | None = None, bare: Pixel
     return best
 
 
-def _rank(seen: Sighting) -> tuple[bool, float]:
-    return seen.verdict != "not found", max(seen.likeness, seen.bent)
+def _rank(seen: Sighting) -> tuple[int, float]:
+    return _RANKS.get(seen.verdict, 2), max(seen.likeness, seen.bent)
 
 
 def compare(
@@ -113,14 +126,17 @@ def compare(
         there = aligning.placed(pixels, drawing, corners, bare)
     likeness, worst = _structure(drawing, there, there.seen)
     detail, detail_worst = _structure(drawing, there, there.seen, window=_SMALL_WINDOW)
+    rival = inks.mixed(rivals.molten(drawing), there.inked, there.ground)
+    lacking = 1 - _structure(drawing, there, rival, window=_SMALL_WINDOW)[0]
     found = Sighting(
         verdict="match",
         reason="",
         likeness=likeness,
         bent=_structure(drawing, there, _unbent(drawing, there))[0],
         worst=worst,
-        detail=detail,
         detail_worst=detail_worst,
+        molten=(1 - detail) / max(lacking, 1e-3),
+        added=rivals.added(drawing, there),
         colour=_colour_error(there),
         stretch=_stretch(there.corners, logo.aspect),
         corners=there.corners,
@@ -131,22 +147,31 @@ def compare(
 def _judged(found: Sighting) -> Sighting:
     """With its verdict and the reason for it."""
     assert found.corners is not None
-    hardly = found.likeness < UNSURE and found.colour > ELSE
+    hardly = found.likeness < UNSURE and (found.colour > ELSE or found.stretch > ASKEW)
     if (found.likeness < NEAR and found.bent < BENT) or hardly or found.stretch > OTHER:
         return replace(_NOTHING, likeness=found.likeness, bent=found.bent)
+    shorter = float(geometry.lengths(found.corners).min())
+    if shorter < LEAST:
+        reason = _too_small("something like the logo is there,", shorter)
+        return replace(found, verdict="too small", reason=reason)
     wrong = []
     if found.likeness < LIKE or found.worst < WORST:
         wrong.append("its shape is not the drawing's")
     elif not found.sharp:
         wrong.append("its corners or gaps are not the drawing's")
+    if found.added > ADDED:
+        wrong.append("something else is on it")
     if found.colour > COLOUR:
         wrong.append(f"a colour is off by {found.colour:.0f} (CIEDE2000)")
-    shorter = float(geometry.lengths(found.corners).min())
     if found.stretch > STRETCH + _STRETCH_PX / shorter:
         wrong.append(f"it is stretched by {found.stretch - 1:.0%}")
     if wrong:
         return replace(found, verdict="altered", reason="the logo was found, but " + ", and ".join(wrong))
     return replace(found, verdict="match", reason=f"the logo is there, {found.likeness:.0%} alike")
+
+
+def _too_small(what: str, side: float) -> str:
+    return f"{what} {side:.0f} px small; it is judged from {LEAST:.0f} px on"
 
 
 # ---------------------------------------------------------------- parts
@@ -169,10 +194,16 @@ def _structure(
     mean_e, mean_s = low(expected), low(seen)
     together = (low(expected * seen) - mean_e * mean_s).sum(axis=-1)
     own_e, own_s = contrast(expected, mean_e), contrast(seen, mean_s)
+    cover = inks.blurred(drawing.cover, there.inked.blur)[..., None]
+    true = inks.blurred(drawing.ink * drawing.cover[..., None], there.inked.blur) - there.ground * cover
+    own_d = contrast(true, low(true))
+    # as uneven as the cloth is beside the logo it is under it, which says nothing either
+    beside = _beside(drawing) & (own_d < _UNTOUCHED)
+    uneven = float(np.percentile(own_s[beside], _UNEVEN)) if beside.any() else 0.0
+    own_s = np.sqrt(np.maximum(own_s**2 - uneven**2 * low(1 - cover[..., 0]), 0))
     # cloth without a trace of the drawing is no likeness, however quiet it is
     structure = together / (own_e * np.maximum(own_s, own_e * _FAINT) + _NOISE**2)
-    true = searching.on_ground_of(drawing.ink, drawing.cover, there.ground) - there.ground
-    own_d = contrast(true, low(true))
+    structure = np.minimum(structure, 1)
     # what stands beside the drawing where it has nothing counts, too
     weight = np.where(np.maximum(own_d, own_s) > _SEEN, np.maximum(own_d, 0.5 * own_s), 0)
     total = float(weight.sum())
@@ -183,6 +214,13 @@ def _structure(
     tenth = order[: int(np.searchsorted(shares, 0.1)) + 1]
     worst = float(np.average(structure.ravel()[tenth], weights=weight.ravel()[tenth] + 1e-9))
     return float((weight * structure).sum() / total), worst
+
+
+def _beside(drawing: Drawing) -> NDArray[np.bool_]:
+    """The margin around the drawing."""
+    outside = np.ones(drawing.cover.shape, np.bool_)
+    outside[drawing.edge : -drawing.edge, drawing.edge : -drawing.edge] = False
+    return outside
 
 
 def _unbent(drawing: Drawing, there: Aligned) -> NDArray[np.float32]:

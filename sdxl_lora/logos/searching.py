@@ -92,13 +92,6 @@ def field_of(picture: NDArray[np.float32]) -> _Field:
     return np.asarray(cv2.GaussianBlur(field, (0, 0), _SOFT), np.float32)
 
 
-def on_ground_of(
-    ink: NDArray[np.float32], cover: NDArray[np.float32], ground: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Ink [height, width, 3] with its cover [height, width] over cloth [height, width, 3]; all 0..1."""
-    return np.asarray(ink * cover[..., None] + ground * (1 - cover[..., None]), np.float32)
-
-
 def clusters(values: NDArray[np.float32], most: int) -> NDArray[np.int32]:
     """Which of at most `most` groups (k-means) every row belongs to; the same groups every time."""
     count = min(most, len(np.unique(values, axis=0)))

@@ -2,7 +2,7 @@
 
 `logos.matching` looks for the drawing. Where the drawing has letters that OCR can read, the picture is read, too: right
 letters make up for folds that move the shape, wrong ones are an altered logo whatever they look like. Without OCR, or
-without letters, the shape decides alone.
+without letters, the shape decides alone. A logo that is too small to be judged is read, too, but stays so.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _ONE_LETTER: Final = 0.85  # similarity of a name that is read with one letter w
 _MEANT: Final = 0.6  # similarity from which letters without the mark were meant to be it
 _READ_SIDE: Final = 640  # px, of the logo's surroundings when they are read
 _WHOLE_SIDE: Final = 640  # px, of a whole picture when it is read
-_COLOURS: Final = {"match": "#1a9850", "altered": "#d73027", "not found": "#888888"}
+_COLOURS: Final = {"match": "#1a9850", "altered": "#d73027", "too small": "#888888", "not found": "#888888"}
 _words: LruCache[str, str] = LruCache(32)
 
 
@@ -111,6 +111,8 @@ def _read_all(image: Image.Image) -> list[OcrLine]:
 
 
 def _with_letters(seen: Sighting, read: Lettering, words: str) -> Sighting:
+    if seen.verdict == "too small":
+        return replace(seen, reason=f"{seen.reason}; it reads {words}") if read.state == "read" else seen
     one_letter = read.similarity >= _ONE_LETTER and seen.verdict == "match"  # the reader's own mistake
     if read.state == "misread" and seen.likeness < _CERTAIN and not one_letter:
         return replace(seen, verdict="altered", reason=f"the logo reads {read.text!r}, not {words!r}")
@@ -118,6 +120,7 @@ def _with_letters(seen: Sighting, read: Lettering, words: str) -> Sighting:
         seen.likeness >= _FOLDED
         and seen.worst >= _FOLDED_WORST
         and seen.sharp
+        and seen.added <= matching.ADDED
         and seen.colour <= matching.COLOUR
         and seen.stretch <= matching.STRETCH
     )
@@ -163,7 +166,7 @@ def _part(image: Image.Image, corners: geometry.Corners, around: float) -> Image
 
 
 def boxed(image: Image.Image, sightings: Sequence[Sighting]) -> Image.Image:
-    """A copy with a frame around what was found: green a match, red an altered logo."""
+    """A copy with a frame around what was found: green a match, red an altered logo, grey one too small to tell."""
     shown = image.convert("RGB").copy()
     draw = ImageDraw.Draw(shown)
     for seen in sightings:
@@ -255,4 +258,5 @@ def gate(
         return Gate(name=GATE, passed=None, reason=str(error))
     if spec.embroidered and seen.verdict != "not found":
         return Gate(name=GATE, passed=True, reason=f"{spec.name or 'the logo'}: {APPROXIMATE}")
-    return Gate(name=GATE, passed=seen.verdict == "match", reason=f"{spec.name or 'the logo'}: {seen.reason}")
+    passed = None if seen.verdict == "too small" else seen.verdict == "match"
+    return Gate(name=GATE, passed=passed, reason=f"{spec.name or 'the logo'}: {seen.reason}")

@@ -18,6 +18,7 @@ _OWN: Final = "A file of mine"
 _SHOWN: Final = {
     "match": (st.success, ":material/check_circle:", "Match"),
     "altered": (st.error, ":material/report:", "Altered"),
+    "too small": (st.warning, ":material/zoom_in:", "Too small to be judged"),
     "not found": (st.warning, ":material/search_off:", "Not found"),
 }
 

@@ -73,18 +73,61 @@ def test_a_missing_part_is_an_altered_logo() -> None:
     assert matching.find(compositing.composite(cloth(), bare, there), MARK, near=PLACE).verdict != "match"
 
 
-@pytest.mark.parametrize("side", [70, 150])
-def test_a_melted_logo_is_an_altered_one_however_near_its_shape_is(side: int) -> None:
-    shield = Logo.open(MARKS / "crest.svg")
-    drawn = shield.drawn(600)
+def melted(logo: Logo) -> Logo:
+    """With rounded corners and filled gaps."""
+    drawn = logo.drawn(600)
     size = int(min(drawn.shape[:2]) * 0.16) | 1
-    melted = np.dstack([cv2.medianBlur(np.ascontiguousarray(part), size) for part in cv2.split(drawn)])
+    soft = np.dstack([cv2.medianBlur(np.ascontiguousarray(part), size) for part in cv2.split(drawn)])
     file = io.BytesIO()
-    Image.fromarray(melted).save(file, "PNG")
-    place = geometry.rectangle((128, 128), side, side / shield.aspect)
-    other = compositing.composite(cloth(), Logo.read(file.getvalue(), "melted"), place)
-    assert matching.find(compositing.composite(cloth(), shield, place), shield).verdict == "match"
-    assert matching.find(other, shield).verdict == "altered"
+    Image.fromarray(soft).save(file, "PNG")
+    return Logo.read(file.getvalue(), "melted")
+
+
+@pytest.mark.parametrize(("mark", "side"), [("crest", 70), ("crest", 150), ("hallmond", 240)])
+def test_a_melted_logo_is_an_altered_one_however_near_its_shape_is(mark: str, side: int) -> None:
+    logo = Logo.open(MARKS / f"{mark}.svg")
+    place = geometry.rectangle((128, 128), side, side / logo.aspect)
+    other = compositing.composite(cloth(), melted(logo), place)
+    true = matching.find(compositing.composite(cloth(), logo, place), logo, near=place)
+    assert true.verdict == "match", true.reason
+    assert matching.find(other, logo, near=place).verdict == "altered"
+
+
+@pytest.mark.parametrize("side", [100, 200])
+def test_a_wordmark_of_a_few_pixels_is_too_small_to_be_judged_true_or_melted(side: int) -> None:
+    logo = Logo.open(MARKS / "hallmond.svg")
+    place = geometry.rectangle((128, 128), side, side / logo.aspect)
+    for shown in (logo, melted(logo)):
+        seen = matching.find(compositing.composite(cloth(), shown, place), logo, near=place)
+        assert seen.verdict == "too small"
+        assert seen.reason.endswith("px small; it is judged from 24 px on")
+    assert matching.find(cloth(), logo, near=place).verdict == "not found"
+
+
+def test_a_hairline_is_too_small_to_be_judged() -> None:
+    line = Logo.read(svg('<rect width="100" height="3"/>'), "line.svg")
+    place = geometry.rectangle((128, 128), 30, 30 / line.aspect)
+    assert matching.compare(compositing.composite(cloth(), line, place), line, place).verdict != "match"
+    assert matching.find(cloth(), line, near=geometry.rectangle((128, 128), 20, 1)).verdict == "too small"
+
+
+def test_a_true_logo_of_a_picture_that_was_made_smaller_and_saved_as_jpeg_is_the_logo() -> None:
+    printed = Image.fromarray(compositing.composite(cloth(), MARK, PLACE))
+    file = io.BytesIO()
+    printed.resize((192, 192), Image.Resampling.LANCZOS).save(file, "JPEG", quality=80)
+    small = np.asarray(Image.open(io.BytesIO(file.getvalue())))
+    assert matching.find(small, MARK, near=PLACE * 192 / 256).verdict == "match"
+
+
+def test_what_stands_between_its_parts_is_seen_however_faint_it_is() -> None:
+    dark = np.full((256, 256, 3), (28, 34, 60), np.uint8)
+    logo = Logo.open(MARKS / "riverline.svg")
+    place = geometry.rectangle((128, 128), 180, 180 / logo.aspect)
+    printed = compositing.composite(dark, logo, place)
+    assert matching.find(printed, logo, near=place).verdict == "match"
+    printed[124:134, 38:218] = (12, 12, 12)  # between its two lines
+    seen = matching.find(printed, logo, near=place)
+    assert (seen.verdict, "something else is on it" in seen.reason) == ("altered", True)
 
 
 def test_a_mirrored_logo_is_said_to_be_mirrored() -> None:

@@ -52,14 +52,14 @@ def test_a_wordmark_says_what_it_says_and_a_mark_nothing() -> None:
 def test_a_wordmark_with_other_letters_is_altered_however_like_it_looks() -> None:
     logo = Logo.open(MARKS / "hallmond.svg")
     printed = compositing.composite(
-        np.asarray(CLOTH), logo, geometry.rectangle((160, 150), 220, 220 / logo.aspect)
+        np.asarray(CLOTH), logo, geometry.rectangle((160, 150), 240, 240 / logo.aspect)
     )
-    corners = geometry.rectangle((160, 150), 220, 220 / logo.aspect)
+    corners = geometry.rectangle((160, 150), 240, 240 / logo.aspect)
     assert logo_check.check(Image.fromarray(printed), logo, near=corners).verdict == "match"
     quarter = printed.copy()
-    quarter[130:170, 105:160], quarter[130:170, 160:215] = (
-        printed[130:170, 160:215],
-        printed[130:170, 105:160],
+    quarter[130:170, 100:160], quarter[130:170, 160:220] = (
+        printed[130:170, 160:220],
+        printed[130:170, 100:160],
     )
     seen = logo_check.check(Image.fromarray(quarter), logo, near=corners)
     assert seen.verdict != "match"
@@ -82,6 +82,26 @@ def test_without_ocr_the_shape_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     corners = geometry.rectangle((160, 150), 160, 160 / logo.aspect)
     printed = Image.fromarray(compositing.composite(np.asarray(CLOTH), logo, corners))
     assert logo_check.check(printed, logo, near=corners).verdict == "match"
+
+
+def test_a_logo_that_is_too_small_to_be_judged_passes_and_fails_no_gate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lettering, "available", lambda: False)
+    [card] = logo_check.LogoJudge(Easy()).judge([CLOTH], asked_for("0.5,0.5,0.07"))
+    assert card.gates[1].passed is None
+    assert card.gates[1].reason.endswith("px small; it is judged from 24 px on")
+    assert not card.failed
+
+
+@needs_ocr
+def test_what_a_logo_reads_that_is_too_small_to_be_judged_is_said() -> None:
+    logo = Logo.open(MARKS / "hallmond.svg")
+    corners = geometry.rectangle((160, 150), 190, 190 / logo.aspect)
+    printed = Image.fromarray(compositing.composite(np.asarray(CLOTH), logo, corners))
+    seen = logo_check.check(printed, logo, near=corners)
+    assert seen.verdict == "too small"
+    assert seen.reason.endswith("it reads HALLMOND")
 
 
 def test_a_frame_is_drawn_around_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
