@@ -44,7 +44,8 @@ UNSURE: Final = 0.72  # likeness of a shape that is hardly near
 STRETCH: Final = 1.1  # of its proportions, at most; more where a side is a few pixels
 _STRETCH_PX: Final = 1.2  # px by which the shorter side may be off
 OTHER: Final = 1.8  # of its proportions, from which it is something else
-_LEAST_SIDE: Final = 24  # px; what is smaller on the picture cannot be told
+_LEAST_SIDE: Final = 24  # px of the longer side; what is smaller on the picture is not looked for
+_TINY: Final = 8  # px of the shorter side; the same
 _WINDOW: Final = 0.05  # of the root of the logo's area: sigma of the windows
 _SMALL_WINDOW: Final = 0.018  # the same of windows in which rounded corners and filled gaps show
 _NOISE: Final = 0.02  # standard deviation, 0..1, that says nothing
@@ -90,10 +91,10 @@ def find(pixels: Pixels, logo: Logo, *, near: Corners | None = None, bare: Pixel
         bare: the picture before the logo was put on, if that is known: on patterned cloth the pattern is told from it.
     """
     if near is not None:
-        if (longest := float(geometry.lengths(near).max())) < _LEAST_SIDE:
-            return replace(
-                _NOTHING, verdict="too small", reason=_too_small("the place for the logo is", longest)
-            )
+        sides = geometry.lengths(near)
+        if sides.max() < _LEAST_SIDE or sides.min() < _TINY:
+            reason = _too_small("the place for the logo is", float(sides.min()))
+            return replace(_NOTHING, verdict="too small", reason=reason)
         return compare(pixels, logo, near, bare=bare)
     best = _NOTHING
     for place in searching.candidates(pixels, logo):
@@ -117,7 +118,8 @@ def compare(
     pixels: Pixels, logo: Logo, corners: Corners, *, mirrored: bool = False, bare: Pixels | None = None
 ) -> Sighting:
     """The part of the picture near the corners against the logo's drawing, or that seen in a mirror."""
-    if geometry.lengths(corners).max() < _LEAST_SIDE or not aligning.convex(corners):
+    sides = geometry.lengths(corners)
+    if sides.max() < _LEAST_SIDE or sides.min() < _TINY or not aligning.convex(corners):
         return _NOTHING
     drawing = aligning.drawing_of(logo, corners, mirrored=mirrored)
     if bare is None:
@@ -147,10 +149,11 @@ def compare(
 def _judged(found: Sighting) -> Sighting:
     """With its verdict and the reason for it."""
     assert found.corners is not None
-    hardly = found.likeness < UNSURE and (found.colour > ELSE or found.stretch > ASKEW)
+    shorter = float(geometry.lengths(found.corners).min())
+    doubtful = found.colour > ELSE or found.stretch > ASKEW or shorter < LEAST
+    hardly = found.likeness < UNSURE and doubtful
     if (found.likeness < NEAR and found.bent < BENT) or hardly or found.stretch > OTHER:
         return replace(_NOTHING, likeness=found.likeness, bent=found.bent)
-    shorter = float(geometry.lengths(found.corners).min())
     if shorter < LEAST:
         reason = _too_small("something like the logo is there,", shorter)
         return replace(found, verdict="too small", reason=reason)
