@@ -208,7 +208,7 @@ def sheet(measured: Sequence[Measured], path: Path) -> None:
         tile = Image.fromarray(one.picture).resize((side, side), Image.Resampling.LANCZOS)
         ImageDraw.Draw(tile).text((4, 3), str(index + 1), fill=(90, 90, 90))
         whole.paste(tile, (index % columns * side, index // columns * side))
-    whole.save(path, quality=90)
+    whole.save(path, quality=82)
 
 
 def summary(measured: Sequence[Measured]) -> dict[str, object]:

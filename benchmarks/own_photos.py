@@ -5,8 +5,8 @@
 Every photo takes the way of the page Edit and of `edit`: a request, the bundled model, the chain after decoding.
 Writes one contact sheet, `DIR/sheet.jpg` (photo, cut-out, white, scene, logo on the photo, logo on white), and every
 picture at its own size beside it, to be looked at; prints how each cut-out was found, where the logo went, what
-`score --logo` says of it, and seconds. Photos are never committed. Logos take turns, as positions do; a garment without
-that position says so, and gets its logo elsewhere.
+`score --logo` says of it, how exact it is (as `benchmarks.logos` measures it), and seconds. Photos are never
+committed. Logos take turns, as positions do; a garment without that position says so, and gets its logo elsewhere.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.editing import photos
-from benchmarks.logos import MARKS
+from benchmarks.logos import MARKS, colour_error, ssim, unwarped
 from sdxl_lora import inputs
 from sdxl_lora.errors import StudioError
 from sdxl_lora.jobs import edits
@@ -70,6 +70,8 @@ def main() -> int:
         "photos": len(rows),
         "matches": verdicts.count("match"),
         "placed": sum("at" in row for row in rows),
+        "least_ssim": min((row["ssim"] for row in rows if "ssim" in row), default=None),
+        "most_colour": max((row["colour"] for row in rows if "colour" in row), default=None),
         "median_seconds": statistics.median(row["seconds"] for row in rows),
     }
     print(json.dumps(found, indent=1))
@@ -110,6 +112,8 @@ def _way_of(
         there = asked.corners_on(photo, spec)
         seen = logo_check.check(pictures["logo"], logo, near=there, bare=photo)
         row |= {"verdict": seen.verdict, "reason": seen.reason, "likeness": round(seen.likeness, 3)}
+        straight = unwarped(np.asarray(pictures["logo"]), np.asarray(photo), there, logo)
+        row |= {"ssim": round(ssim(*straight[:2]), 3), "colour": round(colour_error(*straight), 2)}
         after = edits.finish(source, logos=(spec,), background="white", shadow=True)
         pictures["logo on white"] = _made(studio, after, row)
     row["seconds"] = round(time.perf_counter() - began, 2)

@@ -30,6 +30,7 @@ from sdxl_lora.logos.raster import Logo
 Verdict = Literal["match", "altered", "too small", "not found"]
 
 LIKE: Final = 0.88  # likeness from which it is the logo
+LIKE_HERE: Final = 0.8  # the same of a print of this studio, which stripes under it shade and nothing melts
 NEAR: Final = 0.5  # likeness from which it was meant to be
 BENT: Final = 0.6  # likeness after bends are undone, from which it was meant to be
 WORST: Final = 0.64  # likeness of the worst tenth of the logo, at least
@@ -72,12 +73,13 @@ class Sighting:
     added: float = 0.0  # share of its rectangle that something covers which the drawing does not have
     colour: float = float("nan")  # CIEDE2000 of the colour that is most off
     stretch: float = 1.0  # how much longer than it should be in one direction
+    here: bool = False  # whether it was put on here, onto cloth that is known
     corners: Corners | None = None  # px of the picture; None where nothing was found
 
     @property
     def sharp(self) -> bool:
         """Whether corners and gaps are the drawing's, which a melted one has lost although its shape is near."""
-        return self.detail_worst >= DETAIL_WORST and self.molten <= MOLTEN
+        return self.detail_worst >= DETAIL_WORST and (self.here or self.molten <= MOLTEN)
 
 
 _NOTHING: Final = Sighting(verdict="not found", reason="nothing like the logo was found on the picture")
@@ -139,6 +141,7 @@ def compare(
         detail_worst=detail_worst,
         molten=(1 - detail) / max(lacking, 1e-3),
         added=rivals.added(drawing, there),
+        here=bare is not None,
         colour=_colour_error(there),
         stretch=_stretch(there.corners, logo.aspect),
         corners=there.corners,
@@ -158,7 +161,7 @@ def _judged(found: Sighting) -> Sighting:
         reason = _too_small("something like the logo is there,", shorter)
         return replace(found, verdict="too small", reason=reason)
     wrong = []
-    if found.likeness < LIKE or found.worst < WORST:
+    if found.likeness < (LIKE_HERE if found.here else LIKE) or found.worst < WORST:
         wrong.append("its shape is not the drawing's")
     elif not found.sharp:
         wrong.append("its corners or gaps are not the drawing's")

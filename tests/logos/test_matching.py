@@ -149,6 +149,12 @@ def test_pictures_too_small_to_tell_have_no_logo(side: int) -> None:
 def test_on_patterned_cloth_a_true_logo_is_known_by_the_cloth_as_it_was() -> None:
     striped = cloth()
     striped[(np.arange(256) // 9 % 2).astype(bool)] = (240, 235, 220)
-    printed = compositing.composite(striped, MARK, PLACE)
-    assert matching.find(printed, MARK, near=PLACE, bare=striped).verdict == "match"
-    assert matching.find(striped, MARK, near=PLACE, bare=striped).verdict == "not found"
+    wordmark = Logo.open(MARKS / "hallmond.svg")
+    for logo, place in (
+        (MARK, PLACE),
+        (wordmark, geometry.rectangle((128, 128), 240, 240 / wordmark.aspect)),
+    ):
+        printed = compositing.composite(striped, logo, place)
+        seen = matching.find(printed, logo, near=place, bare=striped)
+        assert seen.verdict == "match", seen.reason
+        assert matching.find(striped, logo, near=place, bare=striped).verdict == "not found"
