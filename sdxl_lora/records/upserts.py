@@ -1,12 +1,17 @@
 """What SQLAlchemy leaves to each database: INSERT that does not mind what is there, and how much a statement takes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 _AT_ONCE = 500  # rows of one statement
 _Item = TypeVar("_Item")
@@ -60,7 +65,11 @@ def _new(dialect: str, row: type[DeclarativeBase]) -> sqlite.Insert | postgresql
 
 def _insert(dialect: str, row: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
     table = cast(sa.Table, row.__table__)
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # a tenth of a second that only its users need
+
+    return postgresql.insert(table)
 
 
 def _dialect(session: Session) -> str:

@@ -32,7 +32,7 @@ from sdxl_lora.ui import catalogs, shared
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.3  # seconds until the server listens
-_STILL = 1.0  # seconds without a look at a page, after the first
+_STILL = 2.0  # seconds without a look at a page, after the first
 _UNSEEN = 5.0  # seconds from the start without any
 _GLANCE = 0.05  # seconds between asking for that
 
