@@ -40,7 +40,6 @@ ADDED: Final = 0.06  # of the logo's rectangle, that something else may cover be
 LEAST: Final = 24.0  # px of the shorter side; details of what is smaller cannot be told
 COLOUR: Final = 23.5  # CIEDE2000 of the colour that is most off, at most
 ELSE: Final = 36.0  # the same, from which a shape that is hardly near is something else
-ASKEW: Final = 1.3  # of its proportions, from which the same is so
 UNSURE: Final = 0.72  # likeness of a shape that is hardly near
 STRETCH: Final = 1.1  # of its proportions, at most; more where a side is a few pixels
 _STRETCH_PX: Final = 1.2  # px by which the shorter side may be off
@@ -95,7 +94,7 @@ def find(pixels: Pixels, logo: Logo, *, near: Corners | None = None, bare: Pixel
     if near is not None:
         sides = geometry.lengths(near)
         if sides.max() < _LEAST_SIDE or sides.min() < _TINY:
-            reason = _too_small("the place for the logo is", float(sides.min()))
+            reason = f"the place for the logo is {too_small(float(sides.min()))}"
             return replace(_NOTHING, verdict="too small", reason=reason)
         return compare(pixels, logo, near, bare=bare)
     best = _NOTHING
@@ -153,12 +152,11 @@ def _judged(found: Sighting) -> Sighting:
     """With its verdict and the reason for it."""
     assert found.corners is not None
     shorter = float(geometry.lengths(found.corners).min())
-    doubtful = found.colour > ELSE or found.stretch > ASKEW or shorter < LEAST
-    hardly = found.likeness < UNSURE and doubtful
+    hardly = found.likeness < UNSURE and (found.colour > ELSE or shorter < LEAST)
     if (found.likeness < NEAR and found.bent < BENT) or hardly or found.stretch > OTHER:
         return replace(_NOTHING, likeness=found.likeness, bent=found.bent)
     if shorter < LEAST:
-        reason = _too_small("something like the logo is there,", shorter)
+        reason = f"something like the logo is there, {too_small(shorter)}"
         return replace(found, verdict="too small", reason=reason)
     wrong = []
     if found.likeness < (LIKE_HERE if found.here else LIKE) or found.worst < WORST:
@@ -176,8 +174,9 @@ def _judged(found: Sighting) -> Sighting:
     return replace(found, verdict="match", reason=f"the logo is there, {found.likeness:.0%} alike")
 
 
-def _too_small(what: str, side: float) -> str:
-    return f"{what} {side:.0f} px small; it is judged from {LEAST:.0f} px on"
+def too_small(side: float) -> str:
+    """What is said of a logo whose shorter side has so many px."""
+    return f"{side:.0f} px small; it is judged from {LEAST:.0f} px on"
 
 
 # ---------------------------------------------------------------- parts

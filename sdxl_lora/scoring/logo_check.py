@@ -137,14 +137,13 @@ def _by_letters(read: Lettering, words: str) -> Sighting:
     line = max(read.words, key=lambda one: _alike(one, words), default=None)
     if line is None or read.state == "not readable" or read.similarity < _MEANT:
         return nothing
+    found = replace(nothing, likeness=read.similarity, corners=np.array(line.box))
+    high = float(geometry.lengths(np.array(line.box)).min())
+    if high < matching.LEAST:  # whether it is as it is drawn cannot be told, and letters are misread
+        reason = f"letters like its name are there, {matching.too_small(high)}"
+        return replace(found, verdict="too small", reason=reason)
     said = "its name is there, but not as it is drawn" if read.state == "read" else f"it reads {read.text!r}"
-    return replace(
-        nothing,
-        verdict="altered",
-        reason=f"the logo was found, but {said}",
-        likeness=read.similarity,
-        corners=np.array(line.box),
-    )
+    return replace(found, verdict="altered", reason=f"the logo was found, but {said}")
 
 
 def _alike(line: OcrLine, words: str) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from PIL import Image
@@ -9,11 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from sdxl_lora.brands import kits
 from sdxl_lora.brands.kit import BrandKit, KitLogo
-from sdxl_lora.logos import compositing, geometry
+from sdxl_lora.logos import compositing, geometry, matching
 from sdxl_lora.logos.raster import Logo
 from sdxl_lora.provenance import certificate, signing
 from sdxl_lora.records import Record
 from sdxl_lora.records.iptc import SourceType
+from sdxl_lora.ui import logo_checking
 from tests.logos.marks import PEAK
 from tests.provenance import shared
 
@@ -48,6 +50,10 @@ def test_a_picture_is_checked_against_a_logo_of_a_brand_or_of_a_file(
     at.file_uploader[1].upload("c.svg", b"<svg><script/></svg>", "image/svg+xml").run()
     assert len(at.error) == 1
     assert not at.exception
+
+
+def test_every_verdict_on_a_logo_has_its_words() -> None:
+    assert set(logo_checking._SHOWN) == set(get_args(matching.Verdict))
 
 
 def test_a_picture_of_the_studio_is_verified_without_being_saved_first(

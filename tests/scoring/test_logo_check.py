@@ -104,6 +104,18 @@ def test_what_a_logo_reads_that_is_too_small_to_be_judged_is_said() -> None:
     assert seen.reason.endswith("it reads HALLMOND")
 
 
+@pytest.mark.parametrize(("high", "verdict"), [(12.0, "too small"), (40.0, "altered")])
+@pytest.mark.parametrize("text", ["HALLMOND", "HALLMC"])
+def test_a_name_without_its_drawing_is_altered_unless_it_is_too_small_to_tell(
+    text: str, high: float, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = ((20.0, 20.0), (180.0, 20.0), (180.0, 20.0 + high), (20.0, 20.0 + high))
+    monkeypatch.setattr(logo_check, "spelled", lambda _: "HALLMOND")
+    monkeypatch.setattr(lettering, "read_words", lambda *_, **__: [lettering.OcrLine(text, 0.9, box)])
+    seen = logo_check.check(CLOTH, Logo.open(MARKS / "hallmond.svg"))
+    assert seen.verdict == verdict
+
+
 def test_a_frame_is_drawn_around_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "available", lambda: False)
     logo = Logo.read(PEAK, "peak.svg")
