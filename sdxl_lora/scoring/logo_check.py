@@ -255,7 +255,7 @@ def gate(
         seen = check(image, asked.read(spec), near=near, bare=bare)
     except StudioError as error:
         return Gate(name=GATE, passed=None, reason=str(error))
-    if spec.embroidered and seen.verdict != "not found":
+    if spec.embroidered and seen.verdict in ("match", "altered"):
         return Gate(name=GATE, passed=True, reason=f"{spec.name or 'the logo'}: {APPROXIMATE}")
     passed = None if seen.verdict == "too small" else seen.verdict == "match"
     return Gate(name=GATE, passed=passed, reason=f"{spec.name or 'the logo'}: {seen.reason}")
