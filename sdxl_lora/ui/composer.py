@@ -41,10 +41,6 @@ def show(session: str) -> None:
         _restore(state.pop(_RECALLED))
     undone = _head()
     line, send = st.container(), st.container(key="generate")  # what is sent stands first, and what sends it
-    said = words.show(line)
-    with line:
-        tokens.show(words.FIELD, said, str(state.get("create.model") or "auto"), int(state[_COUNT]))
-        _how_many_and_how_hard()
     with send:  # stays in sight, see style.css
         problem = st.container()
         pressed = st.button(
@@ -55,6 +51,11 @@ def show(session: str) -> None:
             width="stretch",
             shortcut="Ctrl+Enter",
         )
+    shared.let_browser_draw()
+    said = words.show(line)
+    with line:
+        tokens.show(words.FIELD, said, str(state.get("create.model") or "auto"), int(state[_COUNT]))
+        _how_many_and_how_hard()
     with st.expander("Brand and logo", icon=":material/branding_watermark:"):
         branding.show()
     with st.expander("Fine-tune", icon=":material/tune:"):

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ TEMPLATES = "pages/templates.py"
 
 _VIEW = "view"
 _SIMPLE, _EXPERT = "Simple", "Expert"
+_DRAWN = "drawn"  # the first run of a session was seen
+_A_MOMENT = 0.3  # seconds
 _IN_APP = "in_app"  # set by `entered`: app.py runs around the page
 _WANTED = "wanted"
 _SYNTAX = re.compile(r"[\\`*_{}\[\]()<>#+\-!|~$]|:(?=\w)")
@@ -200,6 +203,19 @@ def choose_view() -> None:
 def expert() -> bool:
     """Whether the terms of the trade are wanted."""
     return st.session_state.get(_VIEW) == _EXPERT
+
+
+def let_browser_draw() -> None:
+    """Waits a moment in the first run of a session, so that what was sent is seen before the rest comes.
+
+    Each kind of widget is code that the browser fetches when the first one comes, and React puts on the page what
+    waited for code only once no new elements come: without a pause nothing is seen before the last folded setting is
+    there. The whole page is not there later for it, for the browser is at work meanwhile (docs/log.md).
+    """
+    if _DRAWN not in st.session_state:
+        st.session_state[_DRAWN] = True
+        if st.context.headers.get("User-Agent"):  # else nobody looks, as in tests
+            time.sleep(_A_MOMENT)
 
 
 def adopt(session: str) -> None:
