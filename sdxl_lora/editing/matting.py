@@ -84,7 +84,7 @@ def _surest(session: Any, image: Image.Image) -> Matte:
     with ThreadPoolExecutor(2) as pool:
         looks = list(pool.map(lambda look: look(session, image), (_mirrored, _from_further)))
     sure = first > _SURE
-    alike = [matte for matte in looks if (matte[sure] > _LIKELY).mean() >= _KEPT]
+    alike = [matte for matte in looks if (matte[sure] > _LIKELY).sum() >= _KEPT * sure.sum()]
     return min((first, *alike), key=doubt)
 
 

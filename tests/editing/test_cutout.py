@@ -197,6 +197,15 @@ def test_where_the_network_is_in_doubt_its_surest_look_counts_unless_that_loses_
         assert matte[200, 160] == pytest.approx(found, abs=0.05)
 
 
+def test_a_network_that_is_sure_of_nothing_is_asked_again_and_nothing_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Fickle(0.6, 0.6)
+    monkeypatch.setattr(network, "run", lambda *_: [np.full((1, 1, 320, 320), 0.6, np.float32)])
+    monkeypatch.setattr(matting, "_session", lambda: network)
+    assert matting.guess(Image.new("RGB", (96, 128), (90, 90, 90))).matte.shape == (128, 96)
+
+
 def test_a_network_that_is_sure_looks_once_and_soft_edges_are_no_doubt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
