@@ -3,8 +3,8 @@
 Wants a quiet machine of two cores, and at most ten minutes; `--parts help page pictures` chooses. Pictures by the
 bundled model, one and four at a time, against the stock pipeline in fp32 with the same steps and guidance
 (`benchmarks.generation`): at least 3 times as fast and 30 dB. The first page in a headless Chromium against an empty
-Streamlit page, each from its server's start and when it is loaded again, in turns: less than twice the time. `--help`:
-less than half a second.
+Streamlit page, each from its server's start and when it is loaded again, in turns: less than twice the time until its
+button is there; when the prompt's field is, too, is printed without a bar. `--help`: less than half a second.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 EMPTY = "import streamlit as st\n\nst.button('Generate')\n"
 SHOWN = "//button[.//text()[contains(., 'Generate')]]"
+FIELD = "//textarea"  # the prompt's
 _PATIENCE = 120.0  # seconds
 _PICTURES = 150.0  # seconds after which no other round of pictures begins
 
@@ -72,26 +73,38 @@ def _page(rounds: int) -> Iterator[bool]:
         empty.write_text(EMPTY)
         started: dict[str, list[float]] = {"empty": [], "ours": []}
         again: dict[str, list[float]] = {"empty": [], "ours": []}
+        fields: dict[str, list[float]] = {"server just started": [], "loaded again": []}
         with _browser() as browser:
             for _ in range(max(2, rounds // 2)):
                 for name, page in (("empty", empty), ("ours", ROOT / "app.py")):
                     with _server(page, Path(folder) / "home") as (address, began):
-                        started[name].append(_shown(browser, address, began))
-                        again[name] += [_shown(browser, address, time.perf_counter()) for _ in range(3)]
+                        for load in range(4):
+                            since = time.perf_counter() if load else began
+                            (again if load else started)[name].append(_shown(browser, address, since))
+                            if name == "ours":
+                                field = _seen(browser, FIELD, since)
+                                fields["loaded again" if load else "server just started"].append(field)
     for what, times in (("first page, server just started", started), ("first page, loaded again", again)):
         empty_s, ours_s = (statistics.median(times[name]) for name in ("empty", "ours"))
         found = f"{ours_s:.2f} s of {empty_s:.2f} s: {ours_s / empty_s:.2f}x"
         yield _say(what, found, "under 2x", ours_s < 2 * empty_s)
+    for when, seconds in fields.items():
+        print(f"  its prompt field, {when}: {statistics.median(seconds):.2f} s", flush=True)
 
 
 def _shown(browser: Any, address: str, began: float) -> float:
     """Seconds from `began` until the page shows its button."""
+    browser.get(address)
+    return _seen(browser, SHOWN, began)
+
+
+def _seen(browser: Any, what: str, began: float) -> float:
+    """Seconds from `began` until there is `what`, an XPath."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    browser.get(address)
     WebDriverWait(browser, _PATIENCE, poll_frequency=0.02).until(
-        lambda driver: driver.find_elements(By.XPATH, SHOWN)
+        lambda driver: driver.find_elements(By.XPATH, what)
     )
     return time.perf_counter() - began
 

@@ -40,8 +40,9 @@ def show(session: str) -> None:
     if _RECALLED in state:
         _restore(state.pop(_RECALLED))
     undone = _head()
-    line, send = st.container(), st.container(key="generate")  # what is sent stands first, and what sends it
-    with send:  # stays in sight, see style.css
+    # what is sent stands first, with room for it from the beginning; what sends it stays in sight, see style.css
+    line, send = st.container(key="composer-words"), st.container(key="generate")
+    with send:
         problem = st.container()
         pressed = st.button(
             "Generate",
