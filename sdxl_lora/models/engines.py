@@ -39,7 +39,7 @@ def choose(
         wanted: one of `NAMES`, or "auto": what `SDXL_LORA_ENGINE` says, or the best.
         precision: decided, never "auto"; OpenVINO draws in bf16.
         size: bytes of the model's weights; None = not known.
-        cached: deep layers are reused between steps, which a converted network cannot.
+        cached: deep layers are reused between steps, which only torch's network can.
         cued: the network sees a logo, which only torch's can.
     """
     chosen = (os.environ.get("SDXL_LORA_ENGINE") or "auto") if wanted == "auto" else wanted
@@ -61,8 +61,8 @@ def choose(
         raise RequestError(
             f"engine openvino draws in bf16, not in {precision}; use precision bf16 or engine torch"
         )
-    if chosen == "openvino" and cached:
-        raise RequestError("engine openvino computes every step whole; use cache interval 1 or engine torch")
+    if chosen != "torch" and cached:
+        raise RequestError(f"engine {chosen} computes every step whole; use cache interval 1 or engine torch")
     return cast(EngineName, chosen)
 
 

@@ -135,14 +135,15 @@ def test_every_block_of_the_shared_network_stays_in_its_place(tiny_sdxl: Path) -
     assert [id(module) for module in network.modules()] == before
 
 
-def test_a_converted_network_and_offloading_are_refused_in_one_line(
+def test_a_converted_or_compiled_network_and_offloading_are_refused_in_one_line(
     tiny_sdxl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversions, "version", lambda: "2026.4.1")
     monkeypatch.delenv("SDXL_LORA_ENGINE")
     assert engines.choose("auto", "cpu", "bf16", 1, cached=True) == "torch"
-    with pytest.raises(RequestError, match="use cache interval 1 or engine torch"):
-        engines.choose("openvino", "cpu", "bf16", 1, cached=True)
+    for engine in ("openvino", "compiled"):
+        with pytest.raises(RequestError, match=f"engine {engine} .*; use cache interval 1 or engine torch"):
+            engines.choose(engine, "cpu", "bf16", 1, cached=True)
     monkeypatch.setattr(resolve.__globals__["offloading"], "check", lambda *_: None)
     with pytest.raises(RequestError, match="leave out one of it and offload"):
         resolve(GenerationRequest(prompt="p", model=str(tiny_sdxl), cache_interval=2, offload="model"))
