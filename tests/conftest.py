@@ -6,6 +6,7 @@ Torch is imported by fixtures only: the process that hands tests to the others w
 import gc
 import os
 import sqlite3
+import sys
 import tempfile
 
 # before anything imports the hub's client, which reads these once
@@ -52,6 +53,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("SDXL_LORA_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit makes a page `__main__`, which processes that multiprocessing starts later would run, and end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
