@@ -32,7 +32,7 @@ _EVERY = 2.0  # seconds between the person's pictures
 _ALONE = 5  # pictures that are timed before the load begins
 _JOBS = 5  # every so many-th client asks for jobs
 _WARM = 1 / 3  # of the time
-_FILLED = 80  # pictures; of 64 the middles are remembered, see `generation.strides`
+_FILLED = 80  # pictures; of 64 the prefix latents are remembered, see `generation.handoff`
 
 
 @dataclass

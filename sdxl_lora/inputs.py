@@ -77,8 +77,7 @@ def keep(
     """
     notes: tuple[str, ...] = ()
     if isinstance(picture, bytes):
-        if len(picture) > images.MAX_FILE_BYTES:
-            raise ImageError(f"{name} is larger than {images.MAX_FILE_BYTES // 2**20} MB; use a smaller file")
+        images.check_bytes(picture, name)
         image, facts = images.decode(picture, name, most=MAX_PIXELS, alpha=alpha)
         notes = facts.notes
     else:

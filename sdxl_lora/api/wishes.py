@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sdxl_lora import generation, later
+from sdxl_lora import generation
 from sdxl_lora.api.access import Caller
 from sdxl_lora.api.library import Library
 from sdxl_lora.api.problems import Problem
@@ -77,10 +77,8 @@ def check(request: GenerationRequest, limits: Limits) -> None:
             code="too_large",
             param="size",
         )
-    with later.importing():
-        from sdxl_lora.generation import cueing
     generation.check(request)
-    if not cueing.is_here(request):
+    if not generation.has_cue_networks(request):
         raise RequestError(
             "the networks that show a logo while drawing are not on this machine; draw with --logo-cue there once"
         )

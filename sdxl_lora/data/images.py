@@ -65,9 +65,14 @@ def content(path: Path, *, most: int = MAX_FILE_BYTES) -> bytes:
             data = file.read(most + 1)
     except OSError as error:
         raise ImageError(f"{path} cannot be opened: {error.strerror or error}; check the path") from error
-    if len(data) > most:
-        raise ImageError(f"{path} is larger than {most // 2**20} MB; use a smaller file")
+    check_bytes(data, str(path), most)
     return data
+
+
+def check_bytes(data: bytes, name: str, most: int = MAX_FILE_BYTES) -> None:
+    """Raises `ImageError` where an encoded picture has more than `most` bytes."""
+    if len(data) > most:
+        raise ImageError(f"{name} is larger than {most // 2**20} MB; use a smaller file")
 
 
 def decode(

@@ -58,7 +58,7 @@ def pinned(request: GenerationRequest, info: ModelInfo) -> dict[str, Any]:
     return found
 
 
-def is_here(request: GenerationRequest) -> bool:
+def has_cue_networks(request: GenerationRequest) -> bool:
     """Whether nothing would have to be fetched. Raises `InputError`."""
     return not (
         (request.follows_outline and cue_files.controlnet(request.controlnet, fetch=False) is None)

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdxl_lora.errors import Cancelled, MemoryLimitError, RequestError
-from sdxl_lora.generation import cueing, reports, starting, strides
+from sdxl_lora.generation import cueing, handoff, reports, starting
 from sdxl_lora.generation.embeddings import embed
 from sdxl_lora.generation.events import Event, PictureDone, Started, StepDone
 from sdxl_lora.generation.workers import picture_workers
@@ -162,14 +162,14 @@ class _Run:
         )
 
     def _finish_sketch(self, picture: _Picture, sketch_steps: int) -> Tensor:
-        """Latents of a picture whose first half goes in the strides of a sketch, which may be drawn already."""
+        """Latents of a picture that goes on from the handoff step of a sketch, which may be drawn already."""
         request, scheduler = picture.request, picture.scheduler
-        strides.check_scheduler(scheduler)
-        rest = strides.remaining_timesteps(scheduler, request.steps, sketch_steps)
-        latents = strides.prefix_latents(self._model).find(strides.key_of(request, sketch_steps))
+        handoff.check_scheduler(scheduler)
+        rest = handoff.remaining_timesteps(scheduler, request.steps, sketch_steps)
+        latents = handoff.prefix_latents(self._model).find(handoff.key_of(request, sketch_steps))
         done = 0
         if latents is None:
-            done = strides.handoff_step(sketch_steps)
+            done = handoff.handoff_step(sketch_steps)
             latents = self._denoise(picture, steps=sketch_steps, stop_after=done, more=len(rest))
         return self._denoise(picture, done=done, timesteps=tuple(rest), latents=latents)
 
@@ -196,17 +196,17 @@ class _Run:
         )
         if self._start is not None:
             course = replace(course, picture=self._start.picture, mask=self._start.mask)
-        whole_way = self._start is None and strides.possible(picture.scheduler)
-        handoff = strides.handoff_step(course.steps or 0) if whole_way else 0
+        whole_way = self._start is None and handoff.possible(picture.scheduler)
+        kept_at = handoff.handoff_step(course.steps or 0) if whole_way else 0
 
         def on_step(step: DenoisedStep) -> bool:
             if self._stopped():
                 return False
             whole = done + (course.stop_after or step.count) + more
             self._report(picture, done + step.number, whole, step.predicted)
-            if course.steps is not None and step.number == handoff:
-                key = strides.key_of(request, course.steps)
-                strides.prefix_latents(self._model).keep(key, step.latents)
+            if course.steps is not None and step.number == kept_at:
+                key = handoff.key_of(request, course.steps)
+                handoff.prefix_latents(self._model).keep(key, step.latents)
             return True
 
         latents = picture.engine.denoise(picture.embeddings, course, on_step)
@@ -224,7 +224,7 @@ class _Run:
         way = Denoising(
             width=request.width,
             height=request.height,
-            scheduler=picture.engine.new_scheduler(strides.SAMPLER),
+            scheduler=picture.engine.new_scheduler(handoff.SAMPLER),
             generator=picture.generator,
             guidance=1.0,
             timesteps=(float(request.cleanup_timestep),),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sdxl_lora import inputs
 from sdxl_lora.errors import RequestError
-from sdxl_lora.generation import cueing, starting, strides
+from sdxl_lora.generation import cueing, handoff, starting
 from sdxl_lora.models import engines, identity, lora_place, offloading, registry, schedulers
 from sdxl_lora.models.device import choose_device
 from sdxl_lora.models.precision import choose_precision
@@ -43,7 +43,7 @@ def check(request: GenerationRequest) -> None:
     _check_finish(decided)
     _check_cleanup(decided, info)
     cueing.check(decided, info)
-    strides.check(decided)
+    handoff.check(decided)
     for spec in request.loras:
         lora_place.find_here(spec)
 

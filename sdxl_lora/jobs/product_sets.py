@@ -19,7 +19,7 @@ from sdxl_lora.editing.backgrounds import Background
 from sdxl_lora.editing.colour import RGB
 from sdxl_lora.editing.consistency import Look, Verdict
 from sdxl_lora.editing.cutout import CutOut, cut_out
-from sdxl_lora.errors import ImageError, RequestError
+from sdxl_lora.errors import RequestError
 from sdxl_lora.models import registry
 from sdxl_lora.request import GenerationRequest
 
@@ -122,8 +122,7 @@ def _read(path: Path) -> Image.Image:
 
 
 def _decoded(data: bytes, name: str) -> Image.Image:
-    if len(data) > images.MAX_FILE_BYTES:
-        raise ImageError(f"{name} is larger than {images.MAX_FILE_BYTES // 2**20} MB; use a smaller file")
+    images.check_bytes(data, name)
     return images.decode(data, name, most=inputs.MAX_PIXELS, alpha=True)[0]
 
 

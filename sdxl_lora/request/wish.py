@@ -110,10 +110,10 @@ class GenerationRequest(Cue, Finish, Labels, Start):
         Whole(low=2, high=MAX_STEPS, besides=(0,)),
         otherwise=0,
         label="Sketch steps",
-        help="Faster: the first half of the way in the long strides of a sketch of so many steps, 6 for 20 steps."
+        help="Faster: the first half is denoised in the large steps of a sketch of so many steps, 6 for 20 steps."
         " Pictures that were finished from a sketch need the same number to come out the same again.",
         flag="--sketch-steps",
-        flag_help="half of the way in the strides of a sketch of N steps, as the loop finishes its sketches",
+        flag_help="denoise the first half as a sketch of N steps does, as the loop finishes its sketches",
         metavar="N",
         a1111="Sketch steps",
         group="expert",

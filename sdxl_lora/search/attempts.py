@@ -38,7 +38,7 @@ class Judge(Protocol):
 
 
 def sketch_of(request: ResolvedRequest, steps: int) -> ResolvedRequest:
-    """The request of a sketch of that many steps, guided to its end: long strides need it (docs/log.md).
+    """The request of a sketch of that many steps, guided to its end: large steps need it (docs/log.md).
 
     It is cleaned up as its picture is, though it is not shown: mottled, it foretells less (docs/log.md).
     """

@@ -15,7 +15,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from sdxl_lora import inputs
 from sdxl_lora.errors import InputError, MemoryLimitError, RequestError, StudioError
-from sdxl_lora.generation import PictureDone, Started, check, cueing, generate, resolve, strides
+from sdxl_lora.generation import PictureDone, Started, check, cueing, generate, handoff, resolve
 from sdxl_lora.logos import asked, cues, keeping, typical
 from sdxl_lora.models import engines, room
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load, unload
@@ -212,9 +212,9 @@ def test_a_record_says_by_contents_which_networks_it_was(
 def test_a_sketch_of_one_cue_is_not_finished_with_another(wish: GenerationRequest) -> None:
     one = resolve(replace(wish, logo_cue="controlnet"))
     moved = replace(one, logos=(replace(one.logos[0], at="hem"),))
-    assert strides.key_of(one, 2) != strides.key_of(moved, 2)
+    assert handoff.key_of(one, 2) != handoff.key_of(moved, 2)
     plain = resolve(wish)
-    assert strides.key_of(plain, 2) == strides.key_of(replace(plain, logos=moved.logos), 2)
+    assert handoff.key_of(plain, 2) == handoff.key_of(replace(plain, logos=moved.logos), 2)
 
 
 def test_other_engines_leave_a_cued_picture_to_torch_and_say_so(wish: GenerationRequest) -> None:

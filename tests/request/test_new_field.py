@@ -24,7 +24,7 @@ from dataclasses import replace
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from sdxl_lora.feedback.changes import alike, changes
-from sdxl_lora.generation import resolve, strides
+from sdxl_lora.generation import resolve, handoff
 from sdxl_lora.records import a1111, metadata
 from sdxl_lora.request import GenerationRequest, flags, schema
 
@@ -57,7 +57,7 @@ print(json.dumps({
     "differences": [str(change) for change in changes(replace(plain, sparkle=0.0), wish)],
     "alike": [alike(plain, wish), alike(plain, replace(plain, sparkle=0.0))],
     "resolved": [one.sparkle, other.sparkle],
-    "keys": strides.key_of(one, 4) == strides.key_of(replace(other, seed=one.seed), 4),
+    "keys": handoff.key_of(one, 4) == handoff.key_of(replace(other, seed=one.seed), 4),
     "schema": schema.json_schema()["properties"]["sparkle"],
 }))
 """

@@ -77,7 +77,7 @@ def test_where_the_sampler_allows_it_a_sketch_is_finished_from_its_middle() -> N
         (STEPS, 0), *[(2, 0)] * 4, (STEPS, 2),
     ]  # fmt: skip
     guided = [request.guidance_end for request in generator.requests]
-    assert guided == [REQUEST.guidance_end, *[1.0] * 4, REQUEST.guidance_end]  # long strides need it
+    assert guided == [REQUEST.guidance_end, *[1.0] * 4, REQUEST.guidance_end]  # large steps need it
     assert {request.cleanup_timestep for request in generator.requests} == {99}
 
 

@@ -1,12 +1,13 @@
-"""The way from noise to picture in even strides, or with its first half in the longer ones of a sketch.
+"""Finishing a sketch: the steps of a coarse schedule up to a handoff step, then those of the full schedule.
 
-A sketch is the same picture drawn in few steps. What lies where is decided in the first half of the way, where long
-strides do little harm; what a sketch lacks is detail, which comes in the second. So a sketch can be finished from its
-middle: the whole picture then costs only its second half, and is nearer to the sketch than one drawn anew.
-The request alone (`sketch_steps`) makes the same picture again, from the start.
+A sketch is the same picture drawn in few steps. Layout is decided in the first half of denoising, where large steps do
+little harm; what a sketch lacks is detail, which comes in the second. So a sketch is left at the handoff step, after
+half of its steps, and its latents there, the prefix latents, are denoised on in the small steps of the full schedule:
+the whole picture then costs only its second half, and is nearer to the sketch than one drawn anew. The request alone
+(`sketch_steps`) makes the same picture again, from the start.
 
-Only Euler's method (arXiv 2206.00364, algorithm 1 without churn) can change its stride on the way: it remembers nothing
-of earlier steps, and its schedule can be given step by step.
+Only Euler's method (arXiv 2206.00364, algorithm 1 without churn) can change its step size on the way: it has one order
+and no memory of earlier steps, and its timesteps can be given one by one.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _OTHER_SCHEDULES = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sig
 # what changes nothing before the handoff step, or is in the key otherwise
 _LATER = ("steps", "sketch_steps", "guidance_end", "cleanup_timestep")
 _DECIDING = tuple(f.name for f in FIELDS if f.latents and f.name not in _LATER)
-_PREFIX = 0.5  # share of the way that lies before the handoff step, at most
+_PREFIX = 0.5  # share of the steps that lies before the handoff step, at most
 
 Key = tuple[object, ...]
 
 
 def possible(scheduler: SchedulerMixin) -> bool:
-    """Whether `scheduler` can change its stride on the way."""
+    """Whether `scheduler` can change its step size after the handoff step."""
     from diffusers import EulerDiscreteScheduler
 
     return isinstance(scheduler, EulerDiscreteScheduler) and not any(
@@ -59,7 +60,7 @@ def check(request: ResolvedRequest) -> None:
 
 
 def check_scheduler(scheduler: SchedulerMixin) -> None:
-    """Raises `RequestError` unless `scheduler`, which may be the model's own, can change its stride."""
+    """Raises `RequestError` unless `scheduler`, which may be the model's own, can change its step size."""
     if not possible(scheduler):
         raise _unable(type(scheduler).__name__)
 
@@ -81,12 +82,12 @@ def handoff_step(steps: int) -> int:
 
 
 def finishing_steps(steps: int, sketch_steps: int) -> int:
-    """About how many steps are left from the middle of a sketch to a whole picture of `steps`."""
+    """About how many steps are left from the handoff step of a sketch to a whole picture of `steps`."""
     return math.ceil(steps * (sketch_steps - handoff_step(sketch_steps)) / sketch_steps)
 
 
 def remaining_timesteps(scheduler: EulerDiscreteScheduler, steps: int, sketch_steps: int) -> list[float]:
-    """Timesteps from the middle of a sketch on: its own there, then those of the even way that lie behind it."""
+    """Timesteps from the handoff step of a sketch on: its own there, then those of the full schedule below it."""
     scheduler.set_timesteps(sketch_steps)
     start = float(scheduler.timesteps[handoff_step(sketch_steps)])
     scheduler.set_timesteps(steps)
@@ -94,7 +95,7 @@ def remaining_timesteps(scheduler: EulerDiscreteScheduler, steps: int, sketch_st
 
 
 def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
-    """Latents in the middle of the even ways that were gone last, by `key_of`."""
+    """Latents at the handoff steps of the schedules that were run last, by `key_of`."""
     kept: LruCache[Key, Tensor] = model.base.cache.setdefault(
         "prefix_latents", LruCache(_REMEMBERED, size=lambda latents: latents.nbytes)
     )
@@ -102,9 +103,10 @@ def prefix_latents(model: LoadedModel) -> LruCache[Key, Tensor]:
 
 
 def key_of(request: ResolvedRequest, steps: int) -> Key:
-    """What decides the middle of a way of so many even `steps`; `request` is of one picture.
+    """What decides the prefix latents of a schedule of `steps`; `request` is of one picture.
 
-    Where guidance ends behind the middle does not: a sketch guided to its end and a picture that is not share it.
+    Where guidance ends after the handoff step does not: a sketch guided to its end and a picture that is not share
+    them.
     """
     guided = min(request.guidance_end, _PREFIX)
     seen = request.logos if request.is_cued else ()

@@ -7,7 +7,7 @@ import pytest
 from diffusers import EulerDiscreteScheduler
 
 from sdxl_lora.errors import Cancelled, RequestError
-from sdxl_lora.generation import PictureDone, StepDone, finishing_steps, generate, resolve, strides
+from sdxl_lora.generation import PictureDone, StepDone, finishing_steps, generate, handoff, resolve
 from sdxl_lora.models.loading import LoadedModel, ModelConfig, load
 from sdxl_lora.request import ResolvedRequest
 
@@ -20,7 +20,7 @@ def drawn(model: LoadedModel, request: ResolvedRequest) -> tuple[list[bytes], li
 
 @pytest.fixture
 def finished(request_: ResolvedRequest) -> ResolvedRequest:
-    """A picture of 10 steps, finished from a sketch of 4: two long strides, then four short ones."""
+    """A picture of 10 steps, finished from a sketch of 4: two large steps, then four small ones."""
     return replace(request_, steps=10, sketch_steps=4)
 
 
@@ -92,9 +92,9 @@ def test_the_middles_of_the_latest_ways_only_are_remembered(
 ) -> None:
     forget(model)
     drawn(model, replace(finished, steps=4, sketch_steps=0))
-    one = strides.prefix_latents(model).find(strides.key_of(finished, 4))
+    one = handoff.prefix_latents(model).find(handoff.key_of(finished, 4))
     assert one is not None
-    monkeypatch.setattr(strides, "_REMEMBERED", 3 * one.nbytes)
+    monkeypatch.setattr(handoff, "_REMEMBERED", 3 * one.nbytes)
     forget(model)
     drawn(model, replace(finished, steps=4, sketch_steps=0))
     drawn(model, replace(finished, steps=2, sketch_steps=0, seed=100, count=2))
@@ -119,7 +119,7 @@ def test_cancel_stops_in_both_halves(model: LoadedModel, finished: ResolvedReque
 @pytest.mark.parametrize(("steps", "sketch"), [(20, 6), (20, 5), (20, 4), (30, 9), (50, 3)])
 def test_the_second_half_goes_on_where_the_first_ends(spacing: str, steps: int, sketch: int) -> None:
     scheduler = EulerDiscreteScheduler(timestep_spacing=spacing)
-    rest = strides.remaining_timesteps(scheduler, steps, sketch)
+    rest = handoff.remaining_timesteps(scheduler, steps, sketch)
     scheduler.set_timesteps(sketch)
     assert rest[0] == scheduler.timesteps[sketch // 2]
     assert rest == sorted(set(rest), reverse=True)
@@ -127,10 +127,10 @@ def test_the_second_half_goes_on_where_the_first_ends(spacing: str, steps: int, 
     assert len(rest) == finishing_steps(steps, sketch) or spacing != "trailing"
 
 
-def test_only_a_sampler_that_remembers_nothing_can_change_its_stride(
+def test_only_a_sampler_that_remembers_nothing_can_change_its_step_size(
     model: LoadedModel, finished: ResolvedRequest
 ) -> None:
-    assert not strides.possible(EulerDiscreteScheduler(use_karras_sigmas=True))
+    assert not handoff.possible(EulerDiscreteScheduler(use_karras_sigmas=True))
     for request in (replace(finished, scheduler="unipc"), replace(finished, scheduler="dpm++ 2m")):
         with pytest.raises(RequestError, match="cannot finish a sketch; choose euler"):
             resolve(request)
