@@ -46,7 +46,7 @@ def sketch_of(request: ResolvedRequest, steps: int) -> ResolvedRequest:
 
 
 def finished_from(request: ResolvedRequest, steps: int) -> ResolvedRequest:
-    """The request of the whole picture that is finished from the middle of such a sketch, guided as it asks.
+    """The request of the whole picture that is finished from the handoff step of such a sketch, guided as it asks.
 
     Guided to its end it would score more and look worse: flat cloth and backgrounds get mottled (docs/log.md).
     """
@@ -63,7 +63,7 @@ class Sketching:
 
     steps: int  # of a sketch
     gain: float = 0.0  # what the whole picture scores more than its sketch, on average
-    finishing: int | None = None  # steps from the middle of a sketch; None = the whole picture is drawn anew
+    finishing: int | None = None  # steps from a sketch's handoff step; None = the whole picture is drawn anew
 
     def whole(self, request: ResolvedRequest) -> ResolvedRequest:
         """The request of the whole picture, whose sketch has the same words and seed."""

@@ -5,8 +5,8 @@ and choosing among seeds is hard to beat at equal cost (ImageSelect, arXiv:2305.
 only after `patience` failures. The first candidate is the picture that one shot would give, whole and unchanged: what
 is delivered is never worse by the judge than that. Where a calibration allows it, the others are sketches: few steps
 lead to nearly the picture that all steps lead to, so many can be looked at for the price of one, and the best are
-finished, from their middle where the sampler allows that, until one is good enough or the budget is spent. What is
-delivered has all the detail of a whole picture, and its request alone makes it again.
+finished, from their handoff step where the sampler allows that, until one is good enough or the budget is spent. What
+is delivered has all the detail of a whole picture, and its request alone makes it again.
 
 Knows a `Generator` and a `Judge` and nothing of models, files or pages.
 """
@@ -213,7 +213,7 @@ class _Loop:
         return attempt
 
     def _finish(self, sketch: Attempt) -> Stream[Event | Attempt, None, Attempt]:
-        """The whole picture of a sketch: from its middle on, or drawn anew."""
+        """The whole picture of a sketch: from its handoff step on, or drawn anew."""
         self._sketches.remove(sketch)
         assert self._sketching is not None  # or there were no sketches
         request = self._sketching.whole(sketch.request)

@@ -71,7 +71,7 @@ class SketchSample:
         return gain / _best_of(2)
 
     def finishing(self, steps: int) -> int | None:
-        """Steps from the middle of a sketch to a picture of `steps`; None where it is drawn anew."""
+        """Steps from the handoff step of a sketch to a picture of `steps`; None where it is drawn anew."""
         return finishing_steps(steps, self.steps) if self.finished else None
 
 
