@@ -9,7 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from sdxl_lora.mini.renderer import contact_sheet, detail_mask, emblem_mask, render
+from sdxl_lora.mini.renderer import (
+    cloth_mask,
+    contact_sheet,
+    coverage,
+    detail_mask,
+    emblem_mask,
+    render,
+    stand_mask,
+)
 from sdxl_lora.mini.renderer.garments import TABLE
 from sdxl_lora.mini.scene import (
     COLOURS,
@@ -170,6 +178,27 @@ def test_emblems_are_large_enough_to_read(
 
 def test_without_an_emblem_the_mask_is_empty() -> None:
     assert emblem_mask(PLAIN, 32).max() == 0
+
+
+@pytest.mark.parametrize("presentation", ["hanger", "mannequin", "figure"])
+def test_what_holds_a_garment_and_its_cloth_make_up_what_covers_the_backdrop(presentation: str) -> None:
+    shown = replace(LOGO, garment="hoodie", presentation=presentation)
+    stand, cloth = stand_mask(shown, 64), cloth_mask(shown, 64)
+    assert stand.max() > 0.9
+    together = np.clip(stand + cloth, 0, 1)
+    assert np.abs(together - coverage(shown, 64)).mean() < 0.01
+
+
+def test_the_hook_of_a_hanger_is_a_part_of_what_holds_a_garment() -> None:
+    shown = replace(PLAIN, presentation="hanger")
+    rows = np.flatnonzero((stand_mask(shown, 64) > 0.2).any(axis=1))
+    garment = np.flatnonzero((cloth_mask(shown, 64) > 0.5).any(axis=1))
+    assert rows.min() <= garment.min() - 4
+
+
+def test_nothing_holds_a_garment_that_lies_flat() -> None:
+    assert stand_mask(PLAIN, 32).max() == 0
+    assert cloth_mask(PLAIN, 32).max() == 1
 
 
 @pytest.mark.parametrize("garment", ["shirt", "jacket", "puffer jacket", "sweatshirt", "jeans"])

@@ -23,9 +23,16 @@ from sdxl_lora.mini.clip import contrastive
 from sdxl_lora.mini.dataset import to_pixels
 from sdxl_lora.mini.denoiser import freeze_lowest, make_unet, velocity_loss
 from sdxl_lora.mini.judge import Judge, close_ups, likeliest
-from sdxl_lora.mini.loss_weights import BARE_WEIGHT, DETAIL_WEIGHT, EMBLEM_WEIGHT, loss_weights
+from sdxl_lora.mini.loss_weights import (
+    BARE_WEIGHT,
+    CAMOUFLAGE_WEIGHT,
+    DETAIL_WEIGHT,
+    EMBLEM_WEIGHT,
+    STAND_WEIGHT,
+    loss_weights,
+)
 from sdxl_lora.mini.pipeline import make_scheduler
-from sdxl_lora.mini.renderer import emblem_mask, render
+from sdxl_lora.mini.renderer import cloth_mask, emblem_mask, render, stand_mask
 from sdxl_lora.mini.scene import Scene, is_held_out, sample_scene
 from sdxl_lora.mini.tokenizer import MAX_LENGTH, build_tokenizers
 from sdxl_lora.mini.verdict import BARS, judged_scenes, verdict
@@ -121,6 +128,22 @@ def test_where_a_garment_might_carry_its_emblem_and_does_not_weighs_more_too() -
     elsewhere = loss_weights(replace(jacket, emblem_position="sleeve"), 32)
     assert ((weights == BARE_WEIGHT) & (elsewhere == EMBLEM_WEIGHT)).sum() >= 4
     assert ((weights == EMBLEM_WEIGHT) & (elsewhere == BARE_WEIGHT)).sum() >= 4
+
+
+def test_hands_and_hooks_weigh_more_and_the_backdrop_beside_them_does_not() -> None:
+    shown = replace(LOGO, emblem=None, emblem_colour=None, emblem_position=None, presentation="figure")
+    flat = loss_weights(replace(shown, presentation="flat"), 32)
+    weights, stand = loss_weights(shown, 32), stand_mask(shown, 32)
+    assert (weights[stand == 1] >= STAND_WEIGHT).all()
+    assert (flat[:, 0] == 1).all()
+    assert (weights[:, 0] == 1).all()
+
+
+def test_camouflage_weighs_more_than_plain_cloth() -> None:
+    plain = replace(LOGO, emblem=None, emblem_colour=None, emblem_position=None)
+    cloth = cloth_mask(plain, 32) == 1
+    assert (loss_weights(replace(plain, pattern="camouflage"), 32)[cloth] >= CAMOUFLAGE_WEIGHT).all()
+    assert np.median(loss_weights(plain, 32)[cloth]) < 2
 
 
 def test_the_noise_schedule_ends_in_pure_noise() -> None:

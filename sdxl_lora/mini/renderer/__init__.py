@@ -18,9 +18,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sdxl_lora.mini.renderer.scene_renderer import coverage, detail_mask, emblem_mask, render
+from sdxl_lora.mini.renderer.scene_renderer import (
+    cloth_mask,
+    coverage,
+    detail_mask,
+    emblem_mask,
+    render,
+    stand_mask,
+)
 
-__all__ = ["contact_sheet", "coverage", "detail_mask", "emblem_mask", "render"]
+__all__ = ["cloth_mask", "contact_sheet", "coverage", "detail_mask", "emblem_mask", "render", "stand_mask"]
 
 
 def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """From a scene to pixels: pieces on a colour layer and a shade layer, then both set into a backdrop."""
 
 import random
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdxl_lora.mini.renderer.emblems import emblem_path
 from sdxl_lora.mini.renderer.garments import TABLE
-from sdxl_lora.mini.renderer.parts import RGB, Draft, Garment, Piece
+from sdxl_lora.mini.renderer.parts import RGB, Draft, Garment, Line, Piece, Stand
 from sdxl_lora.mini.renderer.patterns import Cloth, paint_colour, paint_pattern, tone
 from sdxl_lora.mini.renderer.presentation import stand_for
 from sdxl_lora.mini.renderer.settings import backdrop
@@ -132,8 +133,7 @@ def render(scene: Scene, size: int = 256, *, details: bool = True) -> NDArray[np
 def coverage(scene: Scene, size: int = 256) -> Floats:
     """How much of each pixel of `render(scene, size)` the garment, and what holds or wears it, covers, 0..1."""
     layers, _ = _painted(scene, size, details=True)
-    alpha = layers.pixels[..., 3].astype(np.float32) / 255
-    return cv2.resize(alpha, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    return _cells(layers.pixels[..., 3].astype(np.float32) / np.float32(255), size)
 
 
 def _painted(scene: Scene, size: int, *, details: bool) -> tuple[_Layers, random.Random]:
@@ -228,15 +228,55 @@ def emblem_mask(scene: Scene, side: int) -> Floats:
     """How much of each cell of a `side` x `side` grid the emblem covers, 0..1; all 0 without one."""
     if scene.emblem is None:
         return np.zeros((side, side), np.float32)
-    rng = random.Random(scene.seed)  # drawn from in the order of `render`
+    fine = 8 * side
+    garment, _, matrix, rng = _laid_out(scene, fine)
+    _cloth(scene, rng, garment)
+    return _cells(raster(_emblem_path(scene, rng, garment), fine, matrix), side)
+
+
+def cloth_mask(scene: Scene, side: int) -> Floats:
+    """How much of each cell of a `side` x `side` grid the garment covers, 0..1, whatever is printed on it."""
+    fine = 4 * side
+    garment, _, matrix, _ = _laid_out(scene, fine)
+    return _cells(_union(garment.back + garment.front, fine, matrix), side)
+
+
+def stand_mask(scene: Scene, side: int) -> Floats:
+    """How much of each cell of a `side` x `side` grid the hanger, the mannequin or the figure covers where it is
+    seen, 0..1; all 0 where the garment lies flat."""
+    fine = 4 * side
+    garment, stand, matrix, _ = _laid_out(scene, fine)
+    seen = _union(stand.behind, fine, matrix) * (1 - _union(garment.back + garment.front, fine, matrix))
+    return _cells(np.maximum(seen, _union(stand.neckline, fine, matrix)), side)
+
+
+def _laid_out(scene: Scene, side: int) -> tuple[Garment, Stand, skia.Matrix, random.Random]:
+    """The pieces of a scene, the matrix that frames them, and the random numbers as `_painted` has them then."""
+    rng = random.Random(scene.seed)
     draft = Draft(scene=scene, rng=rng)
     garment = TABLE[scene.garment](draft)
     stand = stand_for(draft, garment)
-    rng.choice((-0.75, 0.75))
-    fine = 8 * side
-    matrix = _framing(rng, fine, stand.scale, stand.shift)
-    _cloth(scene, rng, garment)
-    full = raster(_emblem_path(scene, rng, garment), fine, matrix)
+    rng.choice((-0.75, 0.75))  # the light
+    return garment, stand, _framing(rng, side, stand.scale, stand.shift), rng
+
+
+def _union(pieces: Sequence[Piece], side: int, matrix: skia.Matrix) -> Floats:
+    """What any of these pieces covers, with the lines that reach beyond them, (side, side)."""
+    covered = np.zeros((side, side), np.float32)
+    for piece in pieces:
+        for path in [piece.path, *(_stroked(line) for line in piece.lines if not line.clipped)]:
+            covered = np.maximum(covered, raster(path, side, matrix))
+    return covered
+
+
+def _stroked(line: Line) -> skia.Path:
+    pen = skia.Paint(Style=skia.Paint.kStroke_Style, StrokeWidth=line.width, StrokeCap=skia.Paint.kRound_Cap)
+    filled = skia.Path()
+    pen.getFillPath(line.path, filled)
+    return filled
+
+
+def _cells(full: Floats, side: int) -> Floats:
     return cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
 
 
@@ -245,8 +285,7 @@ def detail_mask(scene: Scene, side: int) -> Floats:
     fine = 4 * side
     with_details, without = (render(scene, fine, details=shown).astype(np.float32) for shown in (True, False))
     change = np.abs(with_details - without).mean(axis=2)
-    cells = cv2.resize(change, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
-    return np.minimum(cells / _CLEAR_CHANGE, 1)
+    return np.minimum(_cells(change, side) / _CLEAR_CHANGE, 1)
 
 
 def _compose(scene: Scene, rng: random.Random, layers: _Layers, size: int) -> NDArray[np.uint8]:
