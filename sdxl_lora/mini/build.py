@@ -189,7 +189,12 @@ def timed_settings(arguments: argparse.Namespace) -> TimedSettings:
     workers = max(1, cores() - 2 if settings.device == "cuda" else cores() - 1)
     compiled = settings.compile and not arguments.no_compile
     return replace(
-        settings, minutes=arguments.minutes, seed=arguments.seed, workers=workers, compile=compiled
+        settings,
+        minutes=arguments.minutes,
+        seed=arguments.seed,
+        workers=workers,
+        compile=compiled,
+        unet_freeze_lowest=arguments.freeze_lowest,
     )
 
 

@@ -24,6 +24,11 @@ class Span:
         return self.end - time.monotonic()
 
     @property
+    def seconds(self) -> float:
+        """From start to end."""
+        return self.end - self.start
+
+    @property
     def progress(self) -> float:
         """Share of the time that has passed, 0..1."""
         return min(1.0, max(0.0, (time.monotonic() - self.start) / max(1e-9, self.end - self.start)))

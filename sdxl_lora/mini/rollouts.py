@@ -25,8 +25,8 @@ SHARE = 0.7  # of a batch; the others are renders with the noise of any timestep
 # Timesteps at which rollouts begin. With more noise it is not decided yet what lies where: asked for the render's own
 # planks, the UNet unlearns to draw any (docs/log.md).
 FIRST = (120, 380)
-STRIDES = (33, 50, 100)  # timesteps of a step: of pictures of 30, 20 and 10 steps
-STRIDE_SHARES = (0.2, 0.6, 0.2)
+STEP_SIZES = (33, 50, 100)  # timesteps of a step: of pictures of 30, 20 and 10 steps
+STEP_SIZE_SHARES = (0.2, 0.6, 0.2)
 LAST = 10  # below this timestep a rollout is at its end
 CLEANUP = (60, 160)  # timesteps of cleanup steps
 FLAT_UNTIL = 380  # timestep; with more noise it is not known yet what is flat
@@ -40,6 +40,17 @@ LARGEST_WEIGHT = (
 )
 
 
+@dataclass(frozen=True)
+class Begun:
+    """Where rollouts begin, a row each."""
+
+    drawn: LatentBatch  # `latents` are what they should end in
+    dropped: Tensor  # (N,) bool, captions that are left out
+    noisy: Tensor  # (N, 4, h, w)
+    timesteps: Tensor  # (N,)
+    step_sizes: Tensor  # (N,) in timesteps
+
+
 @dataclass
 class Rollouts:
     """Examples on their way from noise to picture, on the device: rows of what the UNet sees next."""
@@ -49,11 +60,13 @@ class Rollouts:
     count: int
 
     def __post_init__(self) -> None:
-        self._drawn = self.store.draw(self.count)
-        self._dropped = self._chance() < CAPTION_DROPOUT
-        self._timesteps = self._between(LAST, FIRST[1])  # spread over the way from the first batch on
-        self._strides = self._some_strides()
-        self._noisy = self._noised()
+        begun = self._fresh()
+        self._drawn, self._dropped, self._step_sizes = begun.drawn, begun.dropped, begun.step_sizes
+        gone = torch.rand(
+            self.count, device=self.alphas.device
+        )  # spread over the way from the first batch on
+        self._timesteps = LAST + (gone * (begun.timesteps - LAST)).long()
+        self._noisy = noised(begun.drawn.latents, self._timesteps, self.alphas)
         self._cleaned_up = torch.zeros_like(self._dropped)
 
     def batch(self, count: int) -> tuple[LatentBatch, Tensor, Tensor, Tensor]:
@@ -74,8 +87,8 @@ class Rollouts:
     def advance(self, predicted: Tensor) -> None:
         """Go one step on with the finished latents (N, 4, h, w) that the UNet predicted for the rollouts."""
         alpha, sigma = levels(self._timesteps, self.alphas)
-        noise = (self._noisy - alpha * predicted) / sigma
-        following = self._timesteps - self._strides
+        noise = self._carried((self._noisy - alpha * predicted) / sigma)
+        following = self._timesteps - self._step_sizes
         at_end = (following < LAST) | self._cleaned_up
         cleaning = at_end & ~self._cleaned_up
         following = torch.where(cleaning, self._between(*CLEANUP), following.clamp(min=0))
@@ -85,29 +98,39 @@ class Rollouts:
         self._begin_anew(at_end & self._cleaned_up)
         self._cleaned_up |= cleaning
 
+    def _fresh(self) -> Begun:
+        """Other renders with noise, for all rows."""
+        drawn = self.store.draw(self.count)
+        timesteps = self._between(*FIRST)
+        return Begun(
+            drawn,
+            torch.rand(self.count, device=self.alphas.device) < CAPTION_DROPOUT,
+            noised(drawn.latents, timesteps, self.alphas),
+            timesteps,
+            self._some_step_sizes(),
+        )
+
+    def _carried(self, noise: Tensor) -> Tensor:
+        """What of the noise (N, 4, h, w) in the rows goes into the next step."""
+        return noise
+
     def _begin_anew(self, over: Tensor) -> None:
         """Other examples in the rows (N,) whose rollouts are over."""
-        fresh = self.store.draw(self.count)
-        self._drawn = self._drawn.exchanged(over, fresh)
-        self._dropped = torch.where(over, self._chance() < CAPTION_DROPOUT, self._dropped)
-        self._strides = torch.where(over, self._some_strides(), self._strides)
-        self._timesteps = torch.where(over, self._between(*FIRST), self._timesteps)
-        self._noisy = torch.where(over[:, None, None, None], self._noised(), self._noisy)
+        fresh = self._fresh()
+        self._drawn = self._drawn.exchanged(over, fresh.drawn)
+        self._dropped = torch.where(over, fresh.dropped, self._dropped)
+        self._step_sizes = torch.where(over, fresh.step_sizes, self._step_sizes)
+        self._timesteps = torch.where(over, fresh.timesteps, self._timesteps)
+        self._noisy = torch.where(over[:, None, None, None], fresh.noisy, self._noisy)
         self._cleaned_up &= ~over
-
-    def _noised(self) -> Tensor:
-        return noised(self._drawn.latents, self._timesteps, self.alphas)
-
-    def _chance(self) -> Tensor:
-        return torch.rand(self.count, device=self.alphas.device)
 
     def _between(self, low: int, high: int) -> Tensor:
         return torch.randint(low, high, (self.count,), device=self.alphas.device)
 
-    def _some_strides(self) -> Tensor:
-        shares = torch.tensor(STRIDE_SHARES, device=self.alphas.device)
-        strides = torch.tensor(STRIDES, device=self.alphas.device)
-        return strides[torch.multinomial(shares, self.count, replacement=True)]
+    def _some_step_sizes(self) -> Tensor:
+        shares = torch.tensor(STEP_SIZE_SHARES, device=self.alphas.device)
+        step_sizes = torch.tensor(STEP_SIZES, device=self.alphas.device)
+        return step_sizes[torch.multinomial(shares, self.count, replacement=True)]
 
 
 def noised(latents: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:

@@ -86,6 +86,11 @@ class TimedSettings:
     unet_rollouts: float = (
         0.4  # the last share of its time, in which it learns on its own way (`mini.rollouts`)
     )
+    unet_adversarial: float = 0.2  # the last share, in which it plays against a critic (`mini.adversarial`),
+    least_adversarial_seconds: float = 300.0  # if that is so long: the critic needs a start of its own
+    unet_freeze_lowest: bool = (
+        False  # two thirds of the weights stay what they are (`denoiser.freeze_lowest`)
+    )
 
     @property
     def vae_factor(self) -> int:
@@ -109,6 +114,7 @@ TIMED: dict[str, TimedSettings] = {
         first_examples=2_000,
         vae_scale=12.0,
         unet_batch=256,
+        least_adversarial_seconds=30.0,
     ),
 }
 

@@ -43,6 +43,10 @@ class LatentBatch:
             *(torch.where(rows.view(-1, *[1] * (mine.ndim - 1)), theirs, mine) for mine, theirs in pairs)
         )
 
+    def chosen(self, rows: Tensor) -> "LatentBatch":
+        """These rows (M,), in this order."""
+        return LatentBatch(*(tensor[rows] for tensor in self._tensors()))
+
     def _tensors(self) -> tuple[Tensor, ...]:
         return self.latents, self.weights, self.flat, self.ids, self.ids_2
 

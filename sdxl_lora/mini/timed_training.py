@@ -17,7 +17,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sdxl_lora.mini import adversarial
 from sdxl_lora.mini import rollouts as own_way
+from sdxl_lora.mini.adversarial import AdversarialRollouts, Prefixes
 from sdxl_lora.mini.autoencoder import (
     CLOSE_UP_SHARE,
     FREEZE_ENCODER,
@@ -31,12 +33,14 @@ from sdxl_lora.mini.batches import CAPTION_DROPOUT, Batch
 from sdxl_lora.mini.clock import Span, warmup_hold_decay
 from sdxl_lora.mini.denoiser import (
     CaptionEncoder,
+    freeze_lowest,
     levels,
     make_unet,
     predicted_velocity,
     training_alphas,
     velocity_loss,
 )
+from sdxl_lora.mini.latent_critic import LatentAdversary
 from sdxl_lora.mini.optimisation import MovingAverage, clip_and_step
 from sdxl_lora.mini.patch_critic import Adversary
 from sdxl_lora.mini.rollouts import Rollouts
@@ -197,7 +201,9 @@ def train_unet(
 ) -> Iterator[int]:
     """Train until the span ends. Yields the number of steps now and then, and at the end, while `unet` holds the
     averaged weights, so that the caller can save them."""
-    parameters = list(unet.parameters())
+    if settings.unet_freeze_lowest:
+        freeze_lowest(unet)
+    parameters = [weights for weights in unet.parameters() if weights.requires_grad]
     fused = {"fused": True} if settings.device == "cuda" else {"foreach": True}
     optimizer = torch.optim.AdamW(
         parameters, lr=settings.unet_rate, weight_decay=0.01, betas=(0.9, 0.98), **fused
@@ -208,18 +214,24 @@ def train_unet(
         model = torch.compile(unet, dynamic=False)  # type: ignore[assignment]  # a module, though typed as a function
     alphas = training_alphas().to(settings.device)
     rollouts: Rollouts | None = None
+    against: _AgainstCritic | None = None
+    long_enough = settings.unet_adversarial * span.seconds >= settings.least_adversarial_seconds
     pace = Pace("unet", span, settings.unet_batch)
     looked = saved = time.monotonic()
     while (progress := span.progress) < 1:
         rate = settings.unet_rate * warmup_hold_decay(progress, warmup=0.02, decay=settings.unet_decay)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        if against is None and long_enough and progress >= 1 - settings.unet_adversarial:
+            against = _AgainstCritic(unet, encode, store, alphas, settings)
         if rollouts is None and progress >= 1 - settings.unet_rollouts:
             rollouts = Rollouts(store, alphas, round(settings.unet_batch * own_way.SHARE))
-        if rollouts is None:
-            loss = _unet_loss(model, encode, store, alphas, settings)
-        else:
+        if against is not None:
+            loss = against.loss(model)
+        elif rollouts is not None:
             loss = _rollout_loss(model, encode, rollouts, settings)
+        else:
+            loss = _unet_loss(model, encode, store, alphas, settings)
         loss.backward()
         clip_and_step(parameters, optimizer, 1.0)
         average.update(unet)
@@ -270,6 +282,55 @@ def _rollout_loss(
     predicted = alpha * noisy - sigma * predicted_velocity(model, noisy, timesteps, text, sizes)
     rollouts.advance(predicted[: rollouts.count].detach())
     return own_way.loss(predicted, drawn, timesteps, alphas)
+
+
+class _AgainstCritic:
+    """The last part of the training: some rows of a batch are pictures that the UNet began itself."""
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        encode: CaptionEncoder,
+        store: ExampleStore,
+        alphas: Tensor,
+        settings: TimedSettings,
+    ) -> None:
+        self.unet, self.encode, self.store, self.settings = unet, encode, store, settings
+        self.alphas = alphas
+        own = max(1, round(settings.unet_batch * adversarial.SHARE))
+        prefixes = self._prefixes(adversarial.PREFIXES * own)
+        self.own = AdversarialRollouts(store, alphas, own, prefixes)
+        of_renders = max(1, round(settings.unet_batch * adversarial.RENDERS_SHARE))
+        self.rollouts = Rollouts(store, alphas, of_renders)
+        self.adversary = LatentAdversary(settings.device)
+        adversarial.head_start(self.adversary, store, prefixes)
+
+    def loss(self, model: nn.Module) -> Tensor:
+        """Of the next batch; rollouts go a step on, and the critic learns."""
+        count, device = self.settings.unet_batch, self.settings.device
+        if self.own.worn:
+            self.own.exchange(self._prefixes(len(self.own.prefixes)))
+        own = self.own.batch(0)
+        renders = self.rollouts.batch(count - self.own.count - self.rollouts.count)
+        drawn = own[0].joined(renders[0])
+        dropped, noisy, timesteps = (torch.cat(pair) for pair in zip(own[1:], renders[1:], strict=True))
+        text = self.encode.encode(drawn.ids, drawn.ids_2, dropped)
+        sizes = whole_picture_sizes(count, self.settings.size, device)
+        alpha, sigma = levels(timesteps, self.alphas)
+        predicted = alpha * noisy - sigma * predicted_velocity(model, noisy, timesteps, text, sizes)
+        finished, others = predicted[: self.own.count], predicted[self.own.count :]
+        losses = own_way.loss(others, renders[0], timesteps[self.own.count :], self.alphas)
+        losses = losses + adversarial.anchor_loss(finished, own[0].latents)
+        total = losses + self.adversary.loss(predicted, finished, losses)
+        self.adversary.learn(self.store.draw(self.own.count).latents, finished)
+        self.own.advance(finished.detach())
+        self.rollouts.advance(others[: self.rollouts.count].detach())
+        return total
+
+    def _prefixes(self, count: int) -> Prefixes:
+        """Drawn with the UNet itself: a compiled one would be compiled again for another number of pictures."""
+        sizes = whole_picture_sizes(count, self.settings.size, self.settings.device)
+        return Prefixes.drawn(self.unet, self.encode, self.store.draw(count), self.alphas, sizes)
 
 
 def whole_picture_sizes(count: int, size: int, device: str) -> Tensor:
