@@ -83,7 +83,7 @@ class Item:
     row: int
     sku: str
     name: str  # of its file, without suffix
-    request: GenerationRequest  # its seed is decided, its count 1
+    request: GenerationRequest  # of one picture; its seed is decided, unless this is only a look ahead
     effort: Effort
     presets: tuple[str, ...]
     alt: str
@@ -147,12 +147,13 @@ class Plan:
 
 
 def plan(
-    table: Table, settings: Settings, *, salt: str = "", photos: Callable[[str], str] | None = None
+    table: Table, settings: Settings, *, salt: str | None = None, photos: Callable[[str], str] | None = None
 ) -> Plan:
     """What the rows ask for.
 
     Args:
-        salt: of the seeds that no row gives; another one, other pictures.
+        salt: of the seeds that no row gives; another one, other pictures. None = they stay open: the catalogue that is
+            made of this plan decides them.
         photos: name in a cell -> hash of the input picture, see `photos.Photos`; None = there are none.
 
     Raises `InputError` for what is wrong with all rows: columns, settings, too many pictures.
@@ -161,7 +162,9 @@ def plan(
 
 
 class _Planner:
-    def __init__(self, table: Table, settings: Settings, salt: str, photos: Callable[[str], str]) -> None:
+    def __init__(
+        self, table: Table, settings: Settings, salt: str | None, photos: Callable[[str], str]
+    ) -> None:
         self.table = table
         self.settings = settings
         self.salt = salt
@@ -220,7 +223,9 @@ class _Planner:
                         row=row.number,
                         sku=sku,
                         name=self.names.take(sku, name, *parts, *count),
-                        request=decided.for_picture(index),
+                        request=replace(decided, count=1)
+                        if decided.seed is None
+                        else decided.for_picture(index),
                         effort=effort,
                         presets=presets,
                         alt=alt or alt_text(one),
@@ -312,9 +317,9 @@ class _Planner:
             **values,
         )
 
-    def _seed(self, request: GenerationRequest, sku: str, name: str, place: int) -> int:
-        """As given; else one that the product keeps, whatever becomes of its words."""
-        if request.seed is not None:
+    def _seed(self, request: GenerationRequest, sku: str, name: str, place: int) -> int | None:
+        """As given; else one that the product keeps, whatever becomes of its words. None where nobody decides it."""
+        if request.seed is not None or self.salt is None:
             return request.seed
         said = json.dumps([self.salt, sku, name, place])
         return int.from_bytes(hashlib.sha256(said.encode()).digest()[:4])

@@ -239,7 +239,8 @@ def _tell(catalogue: "Run", door: "FrontDoor", arguments: argparse.Namespace) ->
     else:
         print(time.words())
         for item in plan.items[:_SHOWN]:
-            print(f"  row {item.row}  {item.name}.png  seed {item.request.seed}  {item.request.prompt}")
+            seed = "of its own" if item.request.seed is None else item.request.seed
+            print(f"  row {item.row}  {item.name}.png  seed {seed}  {item.request.prompt}")
 
 
 def _make(catalogue: "Run", door: "FrontDoor", arguments: argparse.Namespace) -> None:

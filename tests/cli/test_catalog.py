@@ -45,6 +45,16 @@ def test_a_dry_run_says_what_would_be_made_and_writes_nothing(
     assert not (home / "catalogs").exists()
 
 
+def test_a_dry_run_promises_no_seed_that_another_run_would_not_take(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(table), "--map", "Ref=sku", "--dry-run"]
+    assert [item["seed"] for item in as_json(capsys, 0, *words)["items"]] == [None, None, None]
+    assert [item["seed"] for item in as_json(capsys, 0, *words, "--seed", "7")["items"]] == [7, 7, 7]
+    assert cli.main(["catalog", *words, *QUICK]) == 0
+    assert "A-1.png  seed of its own  " in capsys.readouterr().out
+
+
 def test_the_first_row_is_tried_and_then_all_with_failed_rows_and_a_zip(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
