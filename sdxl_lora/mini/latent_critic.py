@@ -20,7 +20,7 @@ NOISE = 0.05  # standard deviations, on all that the critic sees: the decoder do
 
 
 class LatentCritic(nn.Module):
-    """Render or drawn, for every 2 cells (sees 12 cells around each) and for every 4 (sees 28). 1.2 million weights."""
+    """Render or drawn, for every 2 cells of latents (sees 14) and for every 4 (sees 32). 0.77 million weights."""
 
     def __init__(self) -> None:
         super().__init__()
