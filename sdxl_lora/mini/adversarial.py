@@ -14,8 +14,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from torch.nn import functional as F
 
-from sdxl_lora.mini.denoiser import CaptionEncoder, levels, predicted_velocity
-from sdxl_lora.mini.latent_critic import LatentAdversary
+from sdxl_lora.mini.adversary import Adversary
+from sdxl_lora.mini.denoiser import CaptionEncoder, levels, predicted_velocity, split
 from sdxl_lora.mini.pipeline import make_scheduler
 from sdxl_lora.mini.rollouts import Begun, Rollouts
 from sdxl_lora.mini.sheets import CLEANUP, GUIDANCE, GUIDANCE_END, STEPS
@@ -29,10 +29,8 @@ HEAD_START = 500  # steps that the critic learns alone, on finished pictures
 CRITIC_BATCH = 12
 ANCHOR_CELLS = 4  # a side, over which finished latents are averaged before they are compared
 ANCHOR_WEIGHT = 30.0
-FRESH_NOISE = (
-    0.1  # of the noise's variance, at some steps: no prefix ends in the same picture again and again
-)
-FRESH_NOISE_CHANCE = 0.3
+# Of the noise's variance, at some steps: no prefix ends in the same picture again and again.
+FRESH_NOISE, FRESH_NOISE_CHANCE = 0.1, 0.3
 
 
 @dataclass(frozen=True)
@@ -57,32 +55,32 @@ class Prefixes:
         sizes: Tensor,
     ) -> Self:
         """Draw a picture of each example's caption. `sizes`: (N, 6), see `Batch`."""
-        none = torch.zeros(len(examples.ids), dtype=torch.bool, device=alphas.device)
-        text = encode.encode(examples.ids, examples.ids_2, none)
+        everywhere = torch.ones(len(examples.ids), dtype=torch.long, device=alphas.device)
+        text = encode.encode(examples.ids, examples.ids_2, everywhere == 0)
         empty = (torch.zeros_like(text[0]), torch.zeros_like(text[1]))
+
+        def seen(noisy: Tensor, timestep: int, guidance: float = 1.0) -> tuple[Tensor, Tensor]:
+            """(finished latents, noise) of noisy ones."""
+            now = timestep * everywhere
+            velocity = predicted_velocity(unet, noisy, now, text, sizes)
+            if guidance != 1:
+                unguided = predicted_velocity(unet, noisy, now, empty, sizes)
+                velocity = unguided + guidance * (velocity - unguided)
+            return split(noisy, velocity, *levels(now, alphas))
+
         scheduler = make_scheduler()
         scheduler.set_timesteps(STEPS)
         way = [int(timestep) for timestep in scheduler.timesteps]
-        guided = round(GUIDANCE_END * len(way))
-        noisy, prefix = torch.randn_like(examples.latents), examples.latents
-        finished = prefix
+        guided = round(GUIDANCE_END * STEPS)
+        noisy = prefix = torch.randn_like(examples.latents)
         for step, timestep in enumerate(way):
             if step == guided:
                 prefix = noisy
-            now = torch.full((len(noisy),), timestep, device=alphas.device)
-            velocity = predicted_velocity(unet, noisy, now, text, sizes)
-            if step < guided:
-                unguided = predicted_velocity(unet, noisy, now, empty, sizes)
-                velocity = unguided + GUIDANCE * (velocity - unguided)
-            alpha, sigma = levels(now, alphas)
-            finished, noise = alpha * noisy - sigma * velocity, sigma * noisy + alpha * velocity
-            if step + 1 < len(way):
-                alpha, sigma = levels(torch.full_like(now, way[step + 1]), alphas)
-                noisy = alpha * finished + sigma * noise
-        now = torch.full((len(noisy),), CLEANUP, device=alphas.device)
-        alpha, sigma = levels(now, alphas)
-        velocity = predicted_velocity(unet, alpha * finished, now, text, sizes)
-        cleaned_up = alpha * alpha * finished - sigma * velocity
+            finished, noise = seen(noisy, timestep, GUIDANCE if step < guided else 1.0)
+            alpha, sigma = levels(everywhere * way[min(step + 1, STEPS - 1)], alphas)
+            noisy = alpha * finished + sigma * noise
+        alpha, _ = levels(CLEANUP * everywhere, alphas)
+        cleaned_up, _ = seen(alpha * finished, CLEANUP)
         return cls(replace(examples, latents=cleaned_up), prefix, way[guided])
 
 
@@ -124,7 +122,7 @@ class AdversarialRollouts(Rollouts):
         return torch.where(some[:, None, None, None], fresh, noise)
 
 
-def head_start(adversary: LatentAdversary, store: ExampleStore, prefixes: Prefixes) -> None:
+def head_start(adversary: Adversary, store: ExampleStore, prefixes: Prefixes) -> None:
     """Let the critic learn what tells finished pictures from renders, before the UNet listens to it."""
     finished = prefixes.examples.latents
     for _ in range(HEAD_START):

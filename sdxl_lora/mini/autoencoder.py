@@ -34,7 +34,7 @@ from sdxl_lora.mini.optimisation import (
     prepare_process,
     save_checkpoint,
 )
-from sdxl_lora.mini.patch_critic import Adversary
+from sdxl_lora.mini.patch_critic import decoder_adversary
 from sdxl_lora.mini.renderer import emblem_mask
 from sdxl_lora.mini.settings import BuildFolder, BuildSettings
 
@@ -192,7 +192,7 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
         optimizer.load_state_dict(state["optimizer"])
         average.load(state["average"])
         start = state["step"]
-    adversary = Adversary(vae.decoder.conv_out.weight, device)  # a resumed run's begins anew
+    adversary = decoder_adversary(device)  # a resumed run's begins anew
     source = Crops(RenderedSet.open(folder.pictures / "train"), open_photos(folder.pictures / "photos")[0])
     held_out = RenderedSet.open(folder.pictures / "held_out")
     report = Reporter("vae", stage, settings.vae_steps)
@@ -211,7 +211,7 @@ def train_autoencoder(folder: BuildFolder, settings: BuildSettings) -> None:
         noise = float(max(0.0, chance.uniform(-LATENT_NOISE, LATENT_NOISE)))
         loss, decoded = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
         if frozen:
-            loss = loss + adversary.loss(decoded, loss)
+            loss = loss + adversary.loss(decoded, loss, vae.decoder.conv_out.weight)
         loss.backward()
         if frozen:
             adversary.learn(pixels, decoded)

@@ -127,6 +127,11 @@ def levels(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
     return alpha, (1 - alpha**2).sqrt()
 
 
+def split(noisy: Tensor, velocity: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """(finished latents, noise) of noisy ones whose v is `velocity`, all (N, 4, h, w); alpha, sigma: see `levels`."""
+    return alpha * noisy - sigma * velocity, sigma * noisy + alpha * velocity
+
+
 def predicted_velocity(
     model: nn.Module, noisy: Tensor, timesteps: Tensor, text: tuple[Tensor, Tensor], sizes: Tensor
 ) -> Tensor:

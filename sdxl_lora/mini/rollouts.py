@@ -62,9 +62,8 @@ class Rollouts:
     def __post_init__(self) -> None:
         begun = self._fresh()
         self._drawn, self._dropped, self._step_sizes = begun.drawn, begun.dropped, begun.step_sizes
-        gone = torch.rand(
-            self.count, device=self.alphas.device
-        )  # spread over the way from the first batch on
+        # spread over the way from the first batch on
+        gone = torch.rand(self.count, device=self.alphas.device)
         self._timesteps = LAST + (gone * (begun.timesteps - LAST)).long()
         self._noisy = noised(begun.drawn.latents, self._timesteps, self.alphas)
         self._cleaned_up = torch.zeros_like(self._dropped)

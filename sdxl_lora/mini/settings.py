@@ -88,9 +88,7 @@ class TimedSettings:
     )
     unet_adversarial: float = 0.2  # the last share, in which it plays against a critic (`mini.adversarial`),
     least_adversarial_seconds: float = 300.0  # if that is so long: the critic needs a start of its own
-    unet_freeze_lowest: bool = (
-        False  # two thirds of the weights stay what they are (`denoiser.freeze_lowest`)
-    )
+    unet_freeze_lowest: bool = False  # two thirds of the weights stay what they are
 
     @property
     def vae_factor(self) -> int:

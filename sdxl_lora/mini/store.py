@@ -4,6 +4,8 @@ New examples replace the oldest when the store is full, so that a long build nev
 renderer is enough. Everything a training step draws comes from here without a copy from the host.
 """
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,22 +72,26 @@ class ExampleStore:
         self._with_emblem = self._plain = torch.zeros(0, dtype=torch.long)
 
     def fill(self, least: int = 0) -> None:
-        """Take over what is ready; waits until `least` examples are held (at most `capacity`)."""
-        least = min(least, self.capacity)
-        while True:
-            arrived = False
-            for examples in self.stream.ready():
-                self._add(examples)
-                arrived = True
-            if arrived:
-                held = self._emblem[: self.count]
-                self._with_emblem = torch.from_numpy(np.flatnonzero(held)).to(self.device)
-                self._plain = torch.from_numpy(np.flatnonzero(~held)).to(self.device)
-                if self.count == self.capacity:
-                    self.stream.ease()
-            if self.count >= least:
-                return
+        """Wait until `least` examples are held (at most `capacity`), and take over what is ready."""
+        self.take()
+        while self.count < min(least, self.capacity):
             self.stream.wait()
+            self.take()
+
+    def take(self, seconds: float = math.inf) -> None:
+        """Take over what is ready, and no more once `seconds` have passed."""
+        began, before = time.monotonic(), self.seen
+        for examples in self.stream.ready():
+            self._add(examples)
+            if time.monotonic() - began > seconds:
+                break
+        if self.seen == before:
+            return
+        held = self._emblem[: self.count]
+        self._with_emblem = torch.from_numpy(np.flatnonzero(held)).to(self.device)
+        self._plain = torch.from_numpy(np.flatnonzero(~held)).to(self.device)
+        if self.count == self.capacity:
+            self.stream.ease()
 
     def pictures(self) -> tuple[Tensor, NDArray[np.float32]]:
         """All pictures (N, H, W, 3) uint8, and the emblems' centres (N, 2) as (row, column) in px, NaN without one."""

@@ -21,6 +21,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from sdxl_lora.errors import InputError
 from sdxl_lora.mini import parcels
 from sdxl_lora.mini.autoencoder import QUALITY, make_autoencoder, psnr
 from sdxl_lora.mini.clock import Span
@@ -39,13 +40,20 @@ HELD_OUT = 32  # of them the VAE's PSNR is measured
 
 
 def build_within(folder: BuildFolder, settings: TimedSettings) -> None:
-    """Train until the minutes are over; `folder` has tokenizers and text encoders (`mini.starting`)."""
+    """Train until the minutes are over; `folder` has tokenizers and text encoders (`mini.starting`).
+
+    Raises `InputError` where weights of an earlier UNet should stay and there is none.
+    """
     whole = Span.of(settings.minutes)
     training = Span(whole.start, whole.end - settings.tail_seconds)
     prepare_device(settings)
     if "taken_over_from" in _told(folder, "unet") or not _told(folder, "unet"):
         parcels.unpack(folder.root)  # of an earlier call; they go before the model that was started from
     going_on = _goes_on(folder, settings)
+    if settings.unet_freeze_lowest and not going_on:
+        raise InputError(
+            "--freeze-lowest trains an earlier UNet on, and there is none of these channels; leave it out"
+        )
     earlier = _told(folder, "pictures") if going_on else {}
     earlier_unet = _told(folder, "unet") if going_on else {}
     torch.manual_seed(settings.seed + int(earlier_unet.get("examples", 0)))

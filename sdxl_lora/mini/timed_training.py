@@ -17,9 +17,6 @@ from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sdxl_lora.mini import adversarial
-from sdxl_lora.mini import rollouts as own_way
-from sdxl_lora.mini.adversarial import AdversarialRollouts, Prefixes
 from sdxl_lora.mini.autoencoder import (
     CLOSE_UP_SHARE,
     FREEZE_ENCODER,
@@ -29,27 +26,25 @@ from sdxl_lora.mini.autoencoder import (
     learning_rates,
     training_loss,
 )
-from sdxl_lora.mini.batches import CAPTION_DROPOUT, Batch
+from sdxl_lora.mini.batches import Batch
 from sdxl_lora.mini.clock import Span, warmup_hold_decay
 from sdxl_lora.mini.denoiser import (
     CaptionEncoder,
     freeze_lowest,
-    levels,
     make_unet,
-    predicted_velocity,
     training_alphas,
     velocity_loss,
 )
-from sdxl_lora.mini.latent_critic import LatentAdversary
+from sdxl_lora.mini.objectives import Course, whole_picture_sizes
 from sdxl_lora.mini.optimisation import MovingAverage, clip_and_step
-from sdxl_lora.mini.patch_critic import Adversary
-from sdxl_lora.mini.rollouts import Rollouts
+from sdxl_lora.mini.patch_critic import decoder_adversary
 from sdxl_lora.mini.settings import TimedSettings
 from sdxl_lora.mini.store import ExampleStore, pixels_of
 
 REPORT_SECONDS = 10.0
 SAVE_SECONDS = 10.0
-FILL_SECONDS = 2.0  # between two looks for new examples
+FILL_SECONDS = 2.0  # between two looks for new examples, at least, and of one look, about, at most
+FILL_SHARE = 0.2  # of the time, at most: encoding takes a CPU as long as training
 
 
 @dataclass
@@ -81,6 +76,24 @@ class Pace:
         )
 
 
+class Supply:
+    """Takes new examples into the store between training steps, without keeping the training waiting."""
+
+    def __init__(self, store: ExampleStore) -> None:
+        self.store = store
+        self._next = time.monotonic() + FILL_SECONDS
+
+    def __call__(self) -> bool:
+        """Look for new examples, if it is time to; whether it was."""
+        began = time.monotonic()
+        if began < self._next:
+            return False
+        self.store.take(FILL_SECONDS)
+        ended = time.monotonic()
+        self._next = ended + max(FILL_SECONDS, (ended - began) * (1 / FILL_SHARE - 1))
+        return True
+
+
 def prepare_device(settings: TimedSettings) -> None:
     """Fast arithmetic where it does no harm; the same in every process, or torch's cache of kernels would not fit."""
     if settings.device == "cuda":
@@ -107,9 +120,9 @@ def train_vae(
     average = MovingAverage(vae, 0.998)
     chance = np.random.default_rng(settings.seed + 2)
     crops = _Crops(store, torch.from_numpy(photos).to(settings.device))
-    adversary = Adversary(vae.decoder.conv_out.weight, settings.device)
+    adversary = decoder_adversary(settings.device)
     pace = Pace("vae", span, 0)
-    looked = time.monotonic()
+    supply = Supply(store)
     vae.train()
     while (progress := span.progress) < 1:
         frozen = progress >= FREEZE_ENCODER
@@ -124,7 +137,7 @@ def train_vae(
         noise = float(max(0.0, chance.uniform(-LATENT_NOISE, LATENT_NOISE)))
         loss, decoded = training_loss(vae, pixels, progress, noise=noise, frozen=frozen)
         if frozen:
-            loss = loss + adversary.loss(decoded, loss)
+            loss = loss + adversary.loss(decoded, loss, vae.decoder.conv_out.weight)
         loss.backward()
         if frozen:
             adversary.learn(pixels, decoded)
@@ -132,10 +145,8 @@ def train_vae(
         average.update(vae)
         pace.batch = len(pixels)
         pace(loss, side=side, pictures=store.count)
-        if time.monotonic() - looked > FILL_SECONDS:
-            store.fill()
+        if supply():
             crops.refresh()
-            looked = time.monotonic()
     average.swap(vae)
     vae.eval().requires_grad_(False)
 
@@ -213,32 +224,22 @@ def train_unet(
     if settings.compile:
         model = torch.compile(unet, dynamic=False)  # type: ignore[assignment]  # a module, though typed as a function
     alphas = training_alphas().to(settings.device)
-    rollouts: Rollouts | None = None
-    against: _AgainstCritic | None = None
-    long_enough = settings.unet_adversarial * span.seconds >= settings.least_adversarial_seconds
+    parts = Course(unet, encode, store, alphas, settings).parts(span.seconds)
     pace = Pace("unet", span, settings.unet_batch)
-    looked = saved = time.monotonic()
+    supply = Supply(store)
+    saved = time.monotonic()
     while (progress := span.progress) < 1:
         rate = settings.unet_rate * warmup_hold_decay(progress, warmup=0.02, decay=settings.unet_decay)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        if against is None and long_enough and progress >= 1 - settings.unet_adversarial:
-            against = _AgainstCritic(unet, encode, store, alphas, settings)
-        if rollouts is None and progress >= 1 - settings.unet_rollouts:
-            rollouts = Rollouts(store, alphas, round(settings.unet_batch * own_way.SHARE))
-        if against is not None:
-            loss = against.loss(model)
-        elif rollouts is not None:
-            loss = _rollout_loss(model, encode, rollouts, settings)
-        else:
-            loss = _unet_loss(model, encode, store, alphas, settings)
+        while parts and progress >= parts[0][0]:
+            objective = parts.pop(0)[1]()
+        loss = objective(model)
         loss.backward()
         clip_and_step(parameters, optimizer, 1.0)
         average.update(unet)
         pace(loss, rate=rate, examples=store.seen)
-        if time.monotonic() - looked > FILL_SECONDS:
-            store.fill()
-            looked = time.monotonic()
+        supply()
         if time.monotonic() - saved > SAVE_SECONDS:
             average.swap(unet)
             yield pace.steps
@@ -246,98 +247,6 @@ def train_unet(
             saved = time.monotonic()
     average.swap(unet)
     yield pace.steps
-
-
-def _unet_loss(
-    model: nn.Module,
-    encode: CaptionEncoder,
-    store: ExampleStore,
-    alphas: Tensor,
-    settings: TimedSettings,
-) -> Tensor:
-    drawn = store.draw(settings.unet_batch)
-    count, device = settings.unet_batch, settings.device
-    dropped = torch.rand(count, device=device) < CAPTION_DROPOUT
-    text = encode.encode(drawn.ids, drawn.ids_2, dropped)
-    batch = Batch(
-        drawn.latents,
-        drawn.weights,
-        [],
-        whole_picture_sizes(count, settings.size, device),
-        torch.randn_like(drawn.latents),
-        torch.randint(0, len(alphas), (count,), device=device),
-    )
-    return velocity_loss(model, batch, text, alphas)
-
-
-def _rollout_loss(
-    model: nn.Module, encode: CaptionEncoder, rollouts: Rollouts, settings: TimedSettings
-) -> Tensor:
-    """Of a batch most of which are rollouts; they go a step on."""
-    count, device, alphas = settings.unet_batch, settings.device, rollouts.alphas
-    drawn, dropped, noisy, timesteps = rollouts.batch(count - rollouts.count)
-    text = encode.encode(drawn.ids, drawn.ids_2, dropped)
-    sizes = whole_picture_sizes(count, settings.size, device)
-    alpha, sigma = levels(timesteps, alphas)
-    predicted = alpha * noisy - sigma * predicted_velocity(model, noisy, timesteps, text, sizes)
-    rollouts.advance(predicted[: rollouts.count].detach())
-    return own_way.loss(predicted, drawn, timesteps, alphas)
-
-
-class _AgainstCritic:
-    """The last part of the training: some rows of a batch are pictures that the UNet began itself."""
-
-    def __init__(
-        self,
-        unet: UNet2DConditionModel,
-        encode: CaptionEncoder,
-        store: ExampleStore,
-        alphas: Tensor,
-        settings: TimedSettings,
-    ) -> None:
-        self.unet, self.encode, self.store, self.settings = unet, encode, store, settings
-        self.alphas = alphas
-        own = max(1, round(settings.unet_batch * adversarial.SHARE))
-        prefixes = self._prefixes(adversarial.PREFIXES * own)
-        self.own = AdversarialRollouts(store, alphas, own, prefixes)
-        of_renders = max(1, round(settings.unet_batch * adversarial.RENDERS_SHARE))
-        self.rollouts = Rollouts(store, alphas, of_renders)
-        self.adversary = LatentAdversary(settings.device)
-        adversarial.head_start(self.adversary, store, prefixes)
-
-    def loss(self, model: nn.Module) -> Tensor:
-        """Of the next batch; rollouts go a step on, and the critic learns."""
-        count, device = self.settings.unet_batch, self.settings.device
-        if self.own.worn:
-            self.own.exchange(self._prefixes(len(self.own.prefixes)))
-        own = self.own.batch(0)
-        renders = self.rollouts.batch(count - self.own.count - self.rollouts.count)
-        drawn = own[0].joined(renders[0])
-        dropped, noisy, timesteps = (torch.cat(pair) for pair in zip(own[1:], renders[1:], strict=True))
-        text = self.encode.encode(drawn.ids, drawn.ids_2, dropped)
-        sizes = whole_picture_sizes(count, self.settings.size, device)
-        alpha, sigma = levels(timesteps, self.alphas)
-        predicted = alpha * noisy - sigma * predicted_velocity(model, noisy, timesteps, text, sizes)
-        finished, others = predicted[: self.own.count], predicted[self.own.count :]
-        losses = own_way.loss(others, renders[0], timesteps[self.own.count :], self.alphas)
-        losses = losses + adversarial.anchor_loss(finished, own[0].latents)
-        total = losses + self.adversary.loss(predicted, finished, losses)
-        self.adversary.learn(self.store.draw(self.own.count).latents, finished)
-        self.own.advance(finished.detach())
-        self.rollouts.advance(others[: self.rollouts.count].detach())
-        return total
-
-    def _prefixes(self, count: int) -> Prefixes:
-        """Drawn with the UNet itself: a compiled one would be compiled again for another number of pictures."""
-        sizes = whole_picture_sizes(count, self.settings.size, self.settings.device)
-        return Prefixes.drawn(self.unet, self.encode, self.store.draw(count), self.alphas, sizes)
-
-
-def whole_picture_sizes(count: int, size: int, device: str) -> Tensor:
-    """(count, 6) of SDXL's size conditioning for uncropped pictures (arXiv 2307.01952, section 2.2)."""
-    return torch.tensor([[size, size, 0, 0, size, size]], dtype=torch.float32, device=device).expand(
-        count, -1
-    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sdxl_lora.mini import adversarial
 from sdxl_lora.mini.adversarial import USES, AdversarialRollouts, Prefixes, anchor_loss, head_start
 from sdxl_lora.mini.denoiser import levels, training_alphas
-from sdxl_lora.mini.latent_critic import LatentAdversary
+from sdxl_lora.mini.latent_critic import unet_adversary
 from sdxl_lora.mini.rollouts import CLEANUP
 from sdxl_lora.mini.sheets import GUIDANCE
 from sdxl_lora.mini.store import LatentBatch
@@ -123,7 +123,7 @@ def test_the_critic_has_a_start_before_the_unet_listens_to_it(
 ) -> None:
     monkeypatch.setattr(adversarial, "HEAD_START", 30)
     torch.manual_seed(0)
-    adversary = LatentAdversary("cpu")
+    adversary = unet_adversary("cpu")
     head_start(adversary, Store(), prefixes)  # type: ignore[arg-type]
     renders, drawn = (
         adversary.critic(torch.ones(1, 4, SIDE, SIDE)),

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from sdxl_lora.mini.patch_critic import ADVERSARIAL_SHARE, HEAD_START, Adversary
+from sdxl_lora.mini.patch_critic import ADVERSARIAL_SHARE, HEAD_START, decoder_adversary
 
 
 def stripes(count: int) -> torch.Tensor:
@@ -18,8 +18,7 @@ def blurred(pixels: torch.Tensor) -> torch.Tensor:
 
 def test_it_learns_to_tell_sharp_pictures_from_blurred_ones() -> None:
     torch.manual_seed(0)
-    decoder = nn.Conv2d(3, 3, 1)
-    adversary = Adversary(decoder.weight, "cpu")
+    adversary = decoder_adversary("cpu")
     losses = [adversary.learn(stripes(4), blurred(stripes(4))) for _ in range(40)]
     assert losses[-1] < 0.5 < losses[0]
 
@@ -27,12 +26,12 @@ def test_it_learns_to_tell_sharp_pictures_from_blurred_ones() -> None:
 def test_it_says_nothing_while_it_is_new_and_then_weighs_its_gradient_against_the_reconstructions() -> None:
     torch.manual_seed(0)
     decoder = nn.Conv2d(3, 3, 1)
-    adversary = Adversary(decoder.weight, "cpu")
+    adversary = decoder_adversary("cpu")
     decoded = decoder(blurred(stripes(4)))
     reconstruction = (decoded - stripes(4)).abs().mean()
-    assert adversary.loss(decoded, reconstruction) == 0
+    assert adversary.loss(decoded, reconstruction, decoder.weight) == 0
     adversary.steps = HEAD_START
-    loss = adversary.loss(decoded, reconstruction)
+    loss = adversary.loss(decoded, reconstruction, decoder.weight)
     ours, theirs = (
         torch.autograd.grad(part, decoder.weight, retain_graph=True)[0].norm()
         for part in (loss, reconstruction)

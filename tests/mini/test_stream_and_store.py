@@ -100,6 +100,16 @@ def test_a_full_store_replaces_its_oldest_and_asks_for_less(stream: Prepared, ex
     assert stream._eased.is_set()
 
 
+def test_what_is_ready_is_left_for_later_once_the_time_is_over(stream: Prepared, examples: Examples) -> None:
+    store = filled(stream, examples, 64)
+    for shard in (1, 2):
+        stream.put(shard, examples)
+    store.take(0.0)
+    assert store.seen == 32
+    store.take()
+    assert store.seen == 48
+
+
 def test_latents_have_unit_variance_unless_a_unet_already_knows_their_scale(
     stream: Prepared, examples: Examples
 ) -> None:

@@ -11,8 +11,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from sdxl_lora.errors import InputError
 from sdxl_lora.mini import adversarial, timed_build
-from sdxl_lora.mini.latent_critic import LatentAdversary
+from sdxl_lora.mini.adversary import Adversary
 from sdxl_lora.mini.settings import PROFILES, BuildFolder, TimedSettings
 from sdxl_lora.mini.starting import shaped_like, start_from
 from sdxl_lora.mini.stream import ExampleStream, draw_examples
@@ -53,6 +54,14 @@ def test_a_build_ends_in_time_and_a_second_call_goes_on_from_its_parcels(
 ) -> None:
     monkeypatch.setattr(timed_build, "ExampleStream", InProcessStream)
     monkeypatch.setattr(timed_build, "HELD_OUT", 2)
+    monkeypatch.setattr(adversarial, "HEAD_START", 2)
+    learnt: list[float] = []
+    learn = Adversary.learn
+
+    def counted(self: Adversary, real: Tensor, drawn: Tensor) -> float:
+        learnt.append(learn(self, real, drawn))
+        return learnt[-1]
+
     first = BuildFolder(root=tmp_path / "first")
     start_from(mini_folder(), first)
     build_within(first, TINY)
@@ -64,7 +73,10 @@ def test_a_build_ends_in_time_and_a_second_call_goes_on_from_its_parcels(
     start_from(mini_folder(), second)
     for parcel in first.root.glob("parcel.*"):
         (second.root / parcel.name).write_bytes(parcel.read_bytes())
-    build_within(second, replace(TINY, seed=1))
+    monkeypatch.setattr(Adversary, "learn", counted)
+    against = replace(TINY, unet_adversarial=0.8, least_adversarial_seconds=0.1, unet_freeze_lowest=True)
+    build_within(second, replace(against, seed=1))
+    assert len(learnt) > 2  # the head start, and beside the UNet
     assert (second.root / "latents" / "scaling.json").read_text() == scaling
     vae = "vae/vae/diffusion_pytorch_model.safetensors"
     assert (second.root / vae).read_bytes() == (first.root / vae).read_bytes()
@@ -76,38 +88,19 @@ def test_a_build_ends_in_time_and_a_second_call_goes_on_from_its_parcels(
     )
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)
-
-
-def test_the_last_part_of_a_build_is_a_game_against_a_critic_and_frozen_weights_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(timed_build, "ExampleStream", InProcessStream)
-    monkeypatch.setattr(timed_build, "HELD_OUT", 2)
-    monkeypatch.setattr(adversarial, "HEAD_START", 2)
-    learnt: list[float] = []
-    learn = LatentAdversary.learn
-
-    def counted(self: LatentAdversary, renders: Tensor, drawn: Tensor) -> float:
-        learnt.append(learn(self, renders, drawn))
-        return learnt[-1]
-
-    monkeypatch.setattr(LatentAdversary, "learn", counted)
-    folder = BuildFolder(root=tmp_path)
-    start_from(mini_folder(), folder)
-    build_within(folder, TINY)
-    assert not learnt  # the time was too short for it
-    unet = folder.root / "unet" / "unet"
-    before = UNet2DConditionModel.from_pretrained(unet).state_dict()
-    build_within(
-        folder,
-        replace(TINY, unet_adversarial=0.9, least_adversarial_seconds=0.1, unet_freeze_lowest=True),
-    )
-    assert len(learnt) > 2
-    after = UNet2DConditionModel.from_pretrained(unet).state_dict()
     frozen = [name for name in before if name.startswith("mid_block.resnets")]
     assert frozen
     assert all(torch.equal(before[name], after[name]) for name in frozen)
     assert not torch.equal(before["conv_out.weight"], after["conv_out.weight"])
+
+
+def test_nothing_can_stay_of_a_unet_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = BuildFolder(root=tmp_path)
+    start_from(mini_folder(), folder)
+    with pytest.raises(InputError, match="leave it out"):
+        build_within(folder, replace(TINY, unet_freeze_lowest=True))
 
 
 @pytest.mark.slow

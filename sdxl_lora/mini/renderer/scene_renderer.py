@@ -244,6 +244,8 @@ def cloth_mask(scene: Scene, side: int) -> Floats:
 def stand_mask(scene: Scene, side: int) -> Floats:
     """How much of each cell of a `side` x `side` grid the hanger, the mannequin or the figure covers where it is
     seen, 0..1; all 0 where the garment lies flat."""
+    if scene.presentation == "flat":
+        return np.zeros((side, side), np.float32)
     fine = 4 * side
     garment, stand, matrix, _ = _laid_out(scene, fine)
     seen = _union(stand.behind, fine, matrix) * (1 - _union(garment.back + garment.front, fine, matrix))
