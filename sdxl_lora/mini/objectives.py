@@ -40,8 +40,10 @@ class Course:
             (1 - settings.unet_rollouts, lambda: _OnRollouts(self)),
         ]
         if settings.unet_adversarial * seconds >= settings.least_adversarial_seconds:
-            parts.append((1 - settings.unet_adversarial, lambda: _AgainstCritic(self)))
-        return sorted(parts, key=lambda part: part[0])
+            last = 1 - settings.unet_adversarial
+            parts = [part for part in parts if part[0] < last]
+            parts.append((last, lambda: _AgainstCritic(self)))
+        return parts
 
     def noised_renders(self, model: nn.Module) -> Tensor:
         """Squared error of v on renders with the noise of any timestep."""

@@ -268,6 +268,8 @@ def _compile_once(settings: TimedSettings, context: int) -> None:
     began = time.monotonic()
     prepare_device(settings)
     unet = new_unet(settings, context)
+    if settings.unet_freeze_lowest:
+        freeze_lowest(unet)
     model = torch.compile(unet, dynamic=False)
     count, side, device = settings.unet_batch, settings.latent_side, settings.device
     latents = torch.randn(count, 4, side, side, device=device)

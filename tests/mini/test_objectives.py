@@ -1,5 +1,6 @@
 """Which objective a UNet is trained on when, and that taking over examples never keeps it waiting for long."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from sdxl_lora.mini.settings import TIMED
 from sdxl_lora.mini.timed_training import FILL_SECONDS, FILL_SHARE, Supply
 
 
-def begins(seconds: float, kind: str = "cpu") -> list[float]:
+def begins(seconds: float, kind: str = "cpu", **settings: float) -> list[float]:
     nothing: Any = None
-    course = Course(nothing, nothing, nothing, torch.zeros(1000), TIMED[kind])
+    chosen: Any = replace(TIMED[kind], **settings)  # type: ignore[arg-type]
+    course = Course(nothing, nothing, nothing, torch.zeros(1000), chosen)
     return [begin for begin, _ in course.parts(seconds)]
 
 
@@ -24,6 +26,10 @@ def test_a_long_build_goes_from_renders_to_rollouts_to_a_critic() -> None:
 def test_where_a_critic_has_no_time_to_learn_there_is_none() -> None:
     assert begins(600) == pytest.approx([0.0, 0.6])
     assert begins(600, "cuda") == pytest.approx([0.0, 0.6, 0.8])
+
+
+def test_the_critic_comes_last_whatever_the_shares_are() -> None:
+    assert begins(3600, unet_adversarial=0.9) == pytest.approx([0.0, 0.1])
 
 
 @pytest.mark.parametrize("seconds", [0.1, 12.0])
